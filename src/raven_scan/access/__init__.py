@@ -1,0 +1,1 @@
+"""Actors and claims: who may do what."""

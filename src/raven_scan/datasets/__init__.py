@@ -1,0 +1,1 @@
+"""Datasets and their immutable versions: formats, checks, splits, layout for a run."""

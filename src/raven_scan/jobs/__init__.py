@@ -1,0 +1,1 @@
+"""Durable execution: the queue, leases, and supervision of a child process."""

@@ -1,0 +1,57 @@
+"""The session to PostgreSQL, and the one way to hold a transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from sqlalchemy import Engine, MetaData, create_engine
+from sqlalchemy.orm import DeclarativeBase, Session
+
+CONSTRAINT_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Every table's base; names of constraints are fixed so that migrations can speak of them."""
+
+    metadata = MetaData(naming_convention=CONSTRAINT_NAMES)
+
+
+class Database:
+    """A PostgreSQL database.
+
+    A use case holds one transaction: `with database.transaction() as session`. Inside one, a further
+    `transaction()` (of another service that is called) joins it, so that several services change things together
+    or not at all; the outermost commits.
+
+    Args:
+        url: SQLAlchemy URL, `postgresql+psycopg://…`.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, **engine_options: Any) -> None:
+        self.engine: Engine = create_engine(
+            url, pool_size=pool_size, max_overflow=20, pool_pre_ping=True, **engine_options
+        )
+        self._current: ContextVar[Session | None] = ContextVar("raven_session", default=None)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        current = self._current.get()
+        if current is not None:
+            yield current
+            return
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            token = self._current.set(session)
+            try:
+                yield session
+            finally:
+                self._current.reset(token)
+
+    def close(self) -> None:
+        self.engine.dispose()

@@ -1,0 +1,83 @@
+"""The one family of errors.
+
+An error says what went wrong in a sentence for the user, and what to do next in a hint. Its code is stable and
+dotted; its kind becomes an HTTP status or an exit code only in `app/`.
+"""
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class ErrorKind(StrEnum):
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    INVALID = "invalid"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
+
+
+class RavenError(Exception):
+    """What the platform says when it cannot do what was asked.
+
+    Args:
+        code: stable dotted name, such as `training_run.dataset_not_prepared`.
+        message: one sentence for the user.
+        hint: what to do next, or empty.
+        parameters: JSON-able values of the sentence; `problems` holds a list where there are several.
+    """
+
+    kind: ClassVar[ErrorKind]
+
+    def __init__(
+        self, code: str, message: str, *, hint: str = "", parameters: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.parameters: dict[str, Any] = parameters or {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.code, self.message, self.hint, self.parameters))
+
+
+def _rebuild(
+    error: type[RavenError], code: str, message: str, hint: str, parameters: dict[str, Any]
+) -> RavenError:
+    return error(code, message, hint=hint, parameters=parameters)
+
+
+class Unauthenticated(RavenError):  # noqa: N818 - the names are the kinds
+    kind = ErrorKind.UNAUTHENTICATED
+
+
+class Forbidden(RavenError):  # noqa: N818
+    kind = ErrorKind.FORBIDDEN
+
+
+class NotFound(RavenError):  # noqa: N818
+    kind = ErrorKind.NOT_FOUND
+
+
+class Conflict(RavenError):  # noqa: N818
+    kind = ErrorKind.CONFLICT
+
+
+class Invalid(RavenError):  # noqa: N818
+    kind = ErrorKind.INVALID
+
+
+class Busy(RavenError):  # noqa: N818
+    kind = ErrorKind.BUSY
+
+
+class Unavailable(RavenError):  # noqa: N818
+    kind = ErrorKind.UNAVAILABLE
+
+
+ERROR_OF_KIND: dict[ErrorKind, type[RavenError]] = {
+    error.kind: error
+    for error in (Unauthenticated, Forbidden, NotFound, Conflict, Invalid, Busy, Unavailable)
+}

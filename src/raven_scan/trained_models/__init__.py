@@ -1,0 +1,1 @@
+"""Trained models: weights with class list, configuration, figures and lineage."""

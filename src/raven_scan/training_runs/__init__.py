@@ -1,0 +1,1 @@
+"""Training runs: parameters, lifecycle, progress, metrics, logs, and the job that executes one."""
