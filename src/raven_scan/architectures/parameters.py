@@ -1,0 +1,72 @@
+"""The parameters of a training run, with their bounds and defaults.
+
+The same type checks a request at the server, documents itself in the API, and configures the trainer.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Augmentation(StrEnum):
+    """What is done to training images: nothing, flips and colour, or all of it (rotation, scale, mosaic)."""
+
+    OFF = "off"
+    LIGHT = "light"
+    FULL = "full"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes after warm-up."""
+
+    COSINE = "cosine"
+    STEP = "step"
+    CONSTANT = "constant"
+
+
+class Precision(StrEnum):
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+class TrainingParameters(BaseModel):
+    """What a user may set. None means: the default of the architecture, decided when the run is created."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Annotated[int, Field(ge=1, le=2000, description="Passes over the training part.")] = 20
+    batch_size: Annotated[int, Field(ge=1, le=512, description="Images a step.")] = 8
+    image_size: Annotated[
+        int | None,
+        Field(ge=64, le=4096, multiple_of=32, description="Side of the square input, in pixels."),
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        Field(gt=0, le=10, description="Peak learning rate. Default: by architecture, batch size and start."),
+    ] = None
+    weight_decay: Annotated[float | None, Field(ge=0, le=1, description="Weight decay.")] = None
+    warmup_epochs: Annotated[
+        float, Field(ge=0, le=100, description="Epochs in which the learning rate rises from near zero.")
+    ] = 0.5
+    schedule: Annotated[Schedule, Field(description="How the learning rate falls after warm-up.")] = Schedule.COSINE
+    frozen_stages: Annotated[
+        int | None,
+        Field(ge=0, le=5, description="Stages of the backbone that are not trained, counted from the stem."),
+    ] = None
+    augmentation: Annotated[Augmentation, Field(description="Augmentation preset.")] = Augmentation.LIGHT
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of everything that is random.")] = 0
+    precision: Annotated[Precision, Field(description="Arithmetic of the forward and backward pass.")] = (
+        Precision.FLOAT32
+    )
+    early_stopping_patience: Annotated[
+        int | None,
+        Field(ge=1, le=1000, description="Stop after so many validations without a better mAP. None: never."),
+    ] = None
+    validation_interval: Annotated[int, Field(ge=1, le=1000, description="Epochs between validations.")] = 1
+    checkpoint_interval: Annotated[int, Field(ge=1, le=1000, description="Epochs between checkpoints.")] = 1
+    loader_processes: Annotated[
+        int | None, Field(ge=0, le=64, description="Processes that load images. Default: by the machine.")
+    ] = None

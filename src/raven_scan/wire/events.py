@@ -1,0 +1,228 @@
+"""What the trainer tells the worker: events, one JSON object a line, appended to a file.
+
+A line counts once its newline is there. `time` is seconds since 1970 by the trainer's clock. Step and epoch numbers
+are global (they go on over attempts): `step` counts optimiser steps done, `epoch` counts epochs completed.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
+    time: float
+
+
+class Started(Event, tag="started"):
+    """The process runs and has its frameworks imported."""
+
+    pid: int
+    device: str
+    versions: dict[str, str]
+
+
+class Phase(Event, tag="phase"):
+    """What it does now: build, weights, training, validation, checkpoint, export, evaluation."""
+
+    phase: str
+
+
+class Configured(Event, tag="configured"):
+    """The configuration is written.
+
+    Attributes:
+        configuration: MMDetection's configuration as JSON, relative to the work folder.
+        steps_per_epoch: optimiser steps in an epoch.
+        epochs: epochs to do.
+    """
+
+    configuration: str
+    steps_per_epoch: int
+    epochs: int
+    parameter_count: int
+
+
+class Step(Event, tag="step"):
+    """One optimiser step, or several told together (the last one's values).
+
+    Attributes:
+        epoch: epochs completed before this step.
+        losses: `loss` is the sum that is minimised; further entries are its parts.
+    """
+
+    step: int
+    epoch: int
+    learning_rate: float
+    losses: dict[str, float]
+    step_time_s: float
+    data_time_s: float
+    memory_mb: float
+
+
+class Validated(Event, tag="validated"):
+    """Figures on the valid part after an epoch: map, map50, map75, map_small, … in 0–1; None where there is no box."""
+
+    epoch: int
+    step: int
+    figures: dict[str, float | None]
+    best: bool
+
+
+class EpochEnded(Event, tag="epoch_ended"):
+    epoch: int
+    step: int
+
+
+class CheckpointWritten(Event, tag="checkpoint_written"):
+    """A checkpoint is complete on the disk.
+
+    Attributes:
+        path: relative to the work folder.
+        best: whether it is the best so far by mAP.
+    """
+
+    path: str
+    epoch: int
+    step: int
+    best: bool
+
+
+class Message(Event, tag="message"):
+    """A line for the run's log. `level`: info, warning."""
+
+    level: str
+    text: str
+    code: str = ""
+
+
+class EvaluationProgress(Event, tag="evaluation_progress"):
+    done: int
+    total: int
+
+
+class TrainingDone(Event, tag="training_done"):
+    """Training ended well.
+
+    Attributes:
+        weights: safetensors of the best checkpoint, relative to the work folder.
+        best_epoch: the epoch it is from.
+        stopped_early: whether patience ended it.
+    """
+
+    weights: str
+    best_epoch: int
+    epochs: int
+    steps: int
+    stopped_early: bool
+    figures: dict[str, float | None]
+
+
+class Evaluated(Event, tag="evaluated"):
+    """Figures of a fresh process on one part.
+
+    Attributes:
+        figures: map, map50, map75, map_small, map_medium, map_large, precision, recall, f1, confidence in 0–1.
+        by_class: the same figures, by class name.
+        image_count, box_count: what it was measured on (crowds left out).
+        images_per_s: speed of prediction.
+    """
+
+    figures: dict[str, float | None]
+    by_class: dict[str, dict[str, float | None]]
+    image_count: int
+    box_count: int
+    images_per_s: float
+
+
+class CheckpointRead(Event, tag="checkpoint_read"):
+    """What a foreign checkpoint holds, and how it fits the architecture.
+
+    Attributes:
+        classes: names found in its meta, or None.
+        class_count: classes of its head, None where that cannot be told.
+        matched: number of tensors that fit.
+        missing, unexpected, mismatched: keys.
+    """
+
+    weights: str
+    classes: list[str] | None
+    class_count: int | None
+    parameter_count: int
+    matched: int
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: list[str]
+    meta: dict[str, Any]
+
+
+class StartingWeightsBuilt(Event, tag="starting_weights_built"):
+    weights: str
+    parameter_count: int
+
+
+class Failed(Event, tag="failed"):
+    """It cannot go on, and says why; the process then ends with exit code 1.
+
+    Attributes:
+        code: `refused`, `out_of_memory`, `diverged`, `crashed`, with a dotted detail, such as
+            `refused.not_a_checkpoint`.
+        message: a sentence for the user.
+        hint: what to do next.
+    """
+
+    code: str
+    message: str
+    hint: str
+    detail: str = ""
+
+
+AnyEvent = (
+    Started
+    | Phase
+    | Configured
+    | Step
+    | Validated
+    | EpochEnded
+    | CheckpointWritten
+    | Message
+    | EvaluationProgress
+    | TrainingDone
+    | Evaluated
+    | CheckpointRead
+    | StartingWeightsBuilt
+    | Failed
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def encode_event(event: AnyEvent) -> bytes:
+    """One line, with its newline."""
+    return _encoder.encode(event) + b"\n"
+
+
+def decode_event(line: bytes) -> AnyEvent:
+    """Raises msgspec.ValidationError or msgspec.DecodeError where the line is no event."""
+    return _decoder.decode(line)
+
+
+class EventReader:
+    """Reads a growing events file; a line that has no newline yet waits for the next call."""
+
+    def __init__(self, path: Path, *, offset: int = 0) -> None:
+        self._path = path
+        self.offset = offset
+
+    def read_new(self) -> list[AnyEvent]:
+        """Events since the last call; [] where there is no file yet. Raises as `decode_event`."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self.offset)
+                content = file.read()
+        except FileNotFoundError:
+            return []
+        whole = content.rfind(b"\n") + 1
+        self.offset += whole
+        return [decode_event(line) for line in content[:whole].splitlines() if line.strip()]

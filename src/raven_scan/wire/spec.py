@@ -1,0 +1,99 @@
+"""What the worker asks of the trainer: one JSON file a child process.
+
+Paths are absolute. The trainer reads inputs where they are (links into the blob store) and writes only under
+`work_folder`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class PartSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of the split, as COCO.
+
+    Attributes:
+        folder: holds the images and `annotations_coco.json`.
+        image_count: images in it, for progress before the JSON is read.
+    """
+
+    folder: Path
+    image_count: int
+
+
+class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at a training run.
+
+    Attributes:
+        classes: names in the order of the label index; any Unicode text.
+        parameters: `TrainingParameters`, dumped, with every default decided.
+        weights: safetensors of the base model, or None for the architecture's own starting weights.
+        weights_classes: the base model's class list; where it differs from `classes`, the head is re-initialised.
+        resume_from: a checkpoint folder or file that this trainer wrote, or None.
+        events: file to which events are appended, a JSON line each.
+        device: `cpu` or `cuda:N`.
+        threads: compute threads on a CPU.
+    """
+
+    run_id: str
+    attempt: int
+    architecture: str
+    classes: list[str]
+    parameters: dict[str, Any]
+    train: PartSpec
+    valid: PartSpec
+    test: PartSpec
+    weights: Path | None
+    weights_classes: list[str] | None
+    resume_from: Path | None
+    work_folder: Path
+    events: Path
+    device: str
+    threads: int
+
+
+class EvaluateSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Load a model's weights in a fresh process, check them, and evaluate them on one part.
+
+    Attributes:
+        weights: safetensors.
+        configuration: the stored MMDetection configuration as JSON (`configuration.json` of the training).
+        predictions: where to write the predictions, as COCO results JSON.
+    """
+
+    architecture: str
+    classes: list[str]
+    configuration: Path
+    weights: Path
+    part: PartSpec
+    predictions: Path
+    events: Path
+    device: str
+    threads: int
+    batch_size: int
+
+
+class ReadCheckpointSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Read a foreign checkpoint, tensors only, and keep it as safetensors.
+
+    Attributes:
+        checkpoint: the file from outside.
+        architecture: the name in the catalogue that it is said to be.
+        weights: where to write the safetensors.
+    """
+
+    checkpoint: Path
+    architecture: str
+    weights: Path
+    events: Path
+
+
+class BuildStartingWeightsSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Build an architecture with its own starting weights, and keep them as safetensors (a builtin model)."""
+
+    architecture: str
+    classes: list[str]
+    seed: int
+    weights: Path
+    events: Path
