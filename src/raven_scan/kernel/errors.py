@@ -39,6 +39,16 @@ class RavenError(Exception):
         self.hint = hint
         self.parameters: dict[str, Any] = parameters or {}
 
+    def describe(self) -> dict[str, Any]:
+        """The error as JSON-able data; `make_error` turns it back."""
+        return {
+            "code": self.code,
+            "kind": str(self.kind),
+            "message": self.message,
+            "hint": self.hint,
+            "parameters": self.parameters,
+        }
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.code, self.message, self.hint, self.parameters))
 
@@ -81,3 +91,13 @@ ERROR_OF_KIND: dict[ErrorKind, type[RavenError]] = {
     error.kind: error
     for error in (Unauthenticated, Forbidden, NotFound, Conflict, Invalid, Busy, Unavailable)
 }
+
+
+def make_error(description: dict[str, Any]) -> RavenError:
+    """The error that `describe` described, for the client's side of a connection."""
+    return ERROR_OF_KIND[ErrorKind(description["kind"])](
+        description["code"],
+        description["message"],
+        hint=description.get("hint", ""),
+        parameters=description.get("parameters"),
+    )
