@@ -10,9 +10,10 @@ def bbox_overlaps(
     bboxes1: Tensor,
     bboxes2: Tensor,
     ious: Tensor,
+    *,
     mode: int,
     aligned: bool,
-    offset: int,  # noqa: FBT001
+    offset: int,
 ) -> None:
     """Overlap of boxes, written into `ious`.
 

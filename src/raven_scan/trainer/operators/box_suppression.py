@@ -10,7 +10,7 @@ _Floats = NDArray[np.float32]
 _METHOD_NAIVE, _METHOD_LINEAR, _METHOD_GAUSSIAN = 0, 1, 2
 
 
-def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> Tensor:
     """Greedy non-maximum suppression.
 
     Args:
@@ -33,13 +33,16 @@ def softnms(
     boxes: Tensor,
     scores: Tensor,
     dets: Tensor,
+    *,
     iou_threshold: float,
     sigma: float,
     min_score: float,
     method: int,
     offset: int,
 ) -> Tensor:
-    """Soft non-maximum suppression: overlapping boxes lose score instead of being dropped. On the CPU, as in MMCV.
+    """Soft non-maximum suppression: overlapping boxes lose score instead of being dropped.
+
+    On the CPU, to where MMCV brings the tensors.
 
     Args:
         boxes: (N, 4): x1 y1 x2 y2.
@@ -82,7 +85,7 @@ def softnms(
     return kept
 
 
-def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
+def nms_match(dets: Tensor, *, iou_threshold: float) -> list[list[int]]:
     """Greedy suppression that tells which box suppressed which.
 
     Args:

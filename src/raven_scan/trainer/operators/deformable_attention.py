@@ -4,6 +4,8 @@ On a CPU, MMCV does not ask for these but computes the same in Python.
 Source: Zhu et al., "Deformable DETR", 2020, equation 3.
 """
 
+# ruff: noqa: PLR0917  # MMCV passes all these tensors by position
+
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
@@ -17,6 +19,7 @@ def ms_deform_attn_forward(
     value_level_start_index: Tensor,
     sampling_locations: Tensor,
     attention_weights: Tensor,
+    *,
     im2col_step: int,
 ) -> Tensor:
     """Weighted sum of bilinear samples from all levels.
@@ -49,6 +52,7 @@ def ms_deform_attn_backward(
     grad_value: Tensor,
     grad_sampling_loc: Tensor,
     grad_attn_weight: Tensor,
+    *,
     im2col_step: int,
 ) -> None:
     """Write the gradients into the three `grad_` tensors, shaped as their inputs; others as in the forward.

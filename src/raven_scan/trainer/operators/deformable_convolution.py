@@ -1,13 +1,18 @@
 """Deformable convolution, versions 1 and 2, over torchvision's.
 
+Shapes, in all functions: `features` (N, C, H, W); `weight` (O, C / groups, KH, KW); `offset`
+(N, G * KH * KW * 2, H', W'), y x of each kernel position, where G groups of channels have offsets of their
+own; `mask` (N, G * KH * KW, H', W'), the factor of each sample; `bias` (O,); `output` (N, O, H', W'). A
+`grad_` has the shape of what it belongs to. `columns` and `ones` are the compiled operator's scratch.
+
 Source: Dai et al., "Deformable convolutional networks", 2017; Zhu et al., "Deformable ConvNets v2", 2018.
-Arguments are named as MMCV's compiled operators name them: that is their calling convention.
 """
 
-from typing import Any
+# ruff: noqa: PLR0917  # MMCV passes all these tensors by position
+
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import torch
-import torchvision  # noqa: F401  # registers torch.ops.torchvision
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
@@ -16,140 +21,115 @@ from raven_scan.trainer.operators.precision import computing_dtype
 _deform_conv2d_backward: Any = torch.ops.torchvision._deform_conv2d_backward  # noqa: SLF001
 
 
+class _Geometry1(TypedDict):
+    """What MMCV's version 1 passes by name; the kernel's size is that of `weight`."""
+
+    kW: int
+    kH: int
+    dW: int
+    dH: int
+    padW: int
+    padH: int
+    dilationW: int
+    dilationH: int
+    group: int
+    deformable_group: int
+    im2col_step: int
+
+
+class _Geometry2(TypedDict):
+    """What MMCV's version 2 passes by name."""
+
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    pad_h: int
+    pad_w: int
+    dilation_h: int
+    dilation_w: int
+    group: int
+    deformable_group: int
+    with_bias: bool
+
+
+class _Layout(NamedTuple):
+    """Pairs are (vertical, horizontal)."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    offset_groups: int
+
+
+class _Gradients(NamedTuple):
+    features: Tensor
+    weight: Tensor
+    offset: Tensor
+    mask: Tensor
+    bias: Tensor
+
+
 def deform_conv_forward(
-    input: Tensor,  # noqa: A002
+    features: Tensor,
     weight: Tensor,
     offset: Tensor,
     output: Tensor,
     columns: Tensor,
     ones: Tensor,
-    kW: int,  # noqa: N803
-    kH: int,  # noqa: N803
-    dW: int,  # noqa: N803
-    dH: int,  # noqa: N803
-    padW: int,  # noqa: N803
-    padH: int,  # noqa: N803
-    dilationW: int,  # noqa: N803
-    dilationH: int,  # noqa: N803
-    group: int,
-    deformable_group: int,
-    im2col_step: int,
+    **geometry: Unpack[_Geometry1],
 ) -> None:
-    """Convolve with displaced samples.
-
-    Args:
-        input: (N, C, H, W).
-        weight: (O, C / group, kH, kW).
-        offset: (N, deformable_group * kH * kW * 2, H', W'): y x of each kernel position.
-        output: out, (N, O, H', W').
-        columns: scratch, unused here.
-        ones: scratch, unused.
-        kW, kH: kernel size, which `weight` tells too; likewise `group` and `deformable_group`.
-        dW, dH: stride.
-        padW, padH: padding with zeros.
-        dilationW, dilationH: dilation.
-        group: groups of the convolution.
-        deformable_group: groups of channels with offsets of their own.
-        im2col_step: unused; the compiled operator's chunk.
-    """
-    del columns, ones, kW, kH, group, deformable_group, im2col_step
-    dtype = computing_dtype(input.dtype)
-    output.copy_(
-        deform_conv2d(
-            input.to(dtype),
-            offset.to(dtype),
-            weight.to(dtype),
-            stride=(dH, dW),
-            padding=(padH, padW),
-            dilation=(dilationH, dilationW),
-        )
-    )
+    """Write the convolution of displaced samples into `output`."""
+    del columns, ones
+    output.copy_(_convolve(features, weight, offset, _layout1(geometry), mask=None, bias=None))
 
 
 def deform_conv_backward_input(
-    input: Tensor,  # noqa: A002
+    features: Tensor,
     offset: Tensor,
-    gradOutput: Tensor,  # noqa: N803
-    gradInput: Tensor,  # noqa: N803
-    gradOffset: Tensor,  # noqa: N803
+    grad_output: Tensor,
+    grad_features: Tensor,
+    grad_offset: Tensor,
     weight: Tensor,
     columns: Tensor,
-    kW: int,  # noqa: N803
-    kH: int,  # noqa: N803
-    dW: int,  # noqa: N803
-    dH: int,  # noqa: N803
-    padW: int,  # noqa: N803
-    padH: int,  # noqa: N803
-    dilationW: int,  # noqa: N803
-    dilationH: int,  # noqa: N803
-    group: int,
-    deformable_group: int,
-    im2col_step: int,
+    **geometry: Unpack[_Geometry1],
 ) -> None:
-    """Write the gradients of `input` and `offset`, and leave that of `weight` in the scratch `columns`.
+    """Write the gradients of `features` and `offset`, and leave that of `weight` in the scratch `columns`.
 
     torchvision computes all three at once, and MMCV asks for the third right after with the same scratch.
     """
-    del kW, kH, im2col_step
-    gradient = _all_gradients(
-        gradOutput,
-        input,
-        weight,
-        offset,
-        None,
-        stride=(dH, dW),
-        padding=(padH, padW),
-        dilation=(dilationH, dilationW),
-        groups=(group, deformable_group),
-    )
-    gradInput.copy_(gradient[0])
-    gradOffset.copy_(gradient[2])
-    columns.resize_(weight.shape).copy_(gradient[1])
+    gradients = _differentiate(grad_output, features, weight, offset, _layout1(geometry), mask=None)
+    grad_features.copy_(gradients.features)
+    grad_offset.copy_(gradients.offset)
+    columns.resize_(weight.shape).copy_(gradients.weight)
 
 
 def deform_conv_backward_parameters(
-    input: Tensor,  # noqa: A002
+    features: Tensor,
     offset: Tensor,
-    gradOutput: Tensor,  # noqa: N803
-    gradWeight: Tensor,  # noqa: N803
+    grad_output: Tensor,
+    grad_weight: Tensor,
     columns: Tensor,
     ones: Tensor,
-    kW: int,  # noqa: N803
-    kH: int,  # noqa: N803
-    dW: int,  # noqa: N803
-    dH: int,  # noqa: N803
-    padW: int,  # noqa: N803
-    padH: int,  # noqa: N803
-    dilationW: int,  # noqa: N803
-    dilationH: int,  # noqa: N803
-    group: int,
-    deformable_group: int,
+    *,
     scale: float,
-    im2col_step: int,
+    **geometry: Unpack[_Geometry1],
 ) -> None:
-    """Add `scale` times the gradient of the weights to `gradWeight` (O, C / group, kH, kW)."""
-    del ones, kW, kH, im2col_step
-    if columns.shape == gradWeight.shape:
-        gradWeight.add_(columns, alpha=scale)
+    """Add `scale` times the gradient of the weights to `grad_weight`."""
+    del ones
+    if columns.shape == grad_weight.shape:
+        grad_weight.add_(columns, alpha=scale)
         columns.resize_(0)
         return
-    # Input and offset needed no gradient: MMCV did not ask for theirs.
-    gradient = _all_gradients(
-        gradOutput,
-        input,
-        gradWeight,
-        offset,
-        None,
-        stride=(dH, dW),
-        padding=(padH, padW),
-        dilation=(dilationH, dilationW),
-        groups=(group, deformable_group),
-    )
-    gradWeight.add_(gradient[1].to(gradWeight.dtype), alpha=scale)
+    # Neither features nor offset needed a gradient, so that MMCV did not ask for theirs.
+    # The values of the weights do not enter their own gradient.
+    gradients = _differentiate(grad_output, features, grad_weight, offset, _layout1(geometry), mask=None)
+    grad_weight.add_(gradients.weight.to(grad_weight.dtype), alpha=scale)
 
 
 def modulated_deform_conv_forward(
-    input: Tensor,  # noqa: A002
+    features: Tensor,
     weight: Tensor,
     bias: Tensor,
     ones: Tensor,
@@ -157,110 +137,107 @@ def modulated_deform_conv_forward(
     mask: Tensor,
     output: Tensor,
     columns: Tensor,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
-    with_bias: bool,  # noqa: FBT001
+    **geometry: Unpack[_Geometry2],
 ) -> None:
-    """Convolve with displaced samples, each multiplied by its value in `mask`.
-
-    Shapes as in `deform_conv_forward`; `mask` is (N, deformable_group * kernel_h * kernel_w, H', W'), `bias` (O,),
-    or empty unless `with_bias`.
-    """
-    del ones, columns, kernel_h, kernel_w, group, deformable_group
-    dtype = computing_dtype(input.dtype)
-    output.copy_(
-        deform_conv2d(
-            input.to(dtype),
-            offset.to(dtype),
-            weight.to(dtype),
-            bias.to(dtype) if with_bias else None,
-            stride=(stride_h, stride_w),
-            padding=(pad_h, pad_w),
-            dilation=(dilation_h, dilation_w),
-            mask=mask.to(dtype),
-        )
-    )
+    """Write the convolution of displaced and weighted samples into `output`; `bias` counts if `with_bias`."""
+    del ones, columns
+    used_bias = bias if geometry["with_bias"] else None
+    output.copy_(_convolve(features, weight, offset, _layout2(geometry), mask=mask, bias=used_bias))
 
 
 def modulated_deform_conv_backward(
-    input: Tensor,  # noqa: A002
+    features: Tensor,
     weight: Tensor,
     bias: Tensor,
     ones: Tensor,
     offset: Tensor,
     mask: Tensor,
     columns: Tensor,
-    grad_input: Tensor,
+    grad_features: Tensor,
     grad_weight: Tensor,
     grad_bias: Tensor,
     grad_offset: Tensor,
     grad_mask: Tensor,
     grad_output: Tensor,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
-    with_bias: bool,  # noqa: FBT001
+    **geometry: Unpack[_Geometry2],
 ) -> None:
-    """Write all gradients into the `grad_` tensors, shaped as what they belong to."""
-    del bias, ones, columns, kernel_h, kernel_w
-    gradient = _all_gradients(
-        grad_output,
-        input,
-        weight,
-        offset,
-        mask,
-        stride=(stride_h, stride_w),
-        padding=(pad_h, pad_w),
-        dilation=(dilation_h, dilation_w),
-        groups=(group, deformable_group),
+    """Write all gradients; `grad_bias` if `with_bias`."""
+    del bias, ones, columns
+    gradients = _differentiate(grad_output, features, weight, offset, _layout2(geometry), mask=mask)
+    grad_features.copy_(gradients.features)
+    grad_weight.copy_(gradients.weight)
+    grad_offset.copy_(gradients.offset)
+    grad_mask.copy_(gradients.mask)
+    if geometry["with_bias"]:
+        grad_bias.copy_(gradients.bias)
+
+
+def _layout1(geometry: _Geometry1) -> _Layout:
+    return _Layout(
+        stride=(geometry["dH"], geometry["dW"]),
+        padding=(geometry["padH"], geometry["padW"]),
+        dilation=(geometry["dilationH"], geometry["dilationW"]),
+        groups=geometry["group"],
+        offset_groups=geometry["deformable_group"],
     )
-    outs = [grad_input, grad_weight, grad_offset, grad_mask]
-    for out, value in zip(outs, gradient[:4], strict=True):
-        out.copy_(value)
-    if with_bias:
-        grad_bias.copy_(gradient[4])
 
 
-def _all_gradients(
-    grad_output: Tensor,
-    input: Tensor,  # noqa: A002
+def _layout2(geometry: _Geometry2) -> _Layout:
+    return _Layout(
+        stride=(geometry["stride_h"], geometry["stride_w"]),
+        padding=(geometry["pad_h"], geometry["pad_w"]),
+        dilation=(geometry["dilation_h"], geometry["dilation_w"]),
+        groups=geometry["group"],
+        offset_groups=geometry["deformable_group"],
+    )
+
+
+def _convolve(
+    features: Tensor,
     weight: Tensor,
     offset: Tensor,
-    mask: Tensor | None,
+    layout: _Layout,
     *,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    groups: tuple[int, int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of input, weight, offset, mask, bias; pairs are (vertical, horizontal), groups (weight, offset)."""
-    dtype = computing_dtype(input.dtype)
-    no_mask = input.new_zeros((input.size(0), 1), dtype=dtype)
-    return _deform_conv2d_backward(
-        grad_output.to(dtype).contiguous(),
-        input.to(dtype),
-        weight.to(dtype),
+    mask: Tensor | None,
+    bias: Tensor | None,
+) -> Tensor:
+    dtype = computing_dtype(features.dtype)
+    return deform_conv2d(
+        features.to(dtype),
         offset.to(dtype),
-        no_mask if mask is None else mask.to(dtype),
-        weight.new_zeros(weight.size(0), dtype=dtype),
-        *stride,
-        *padding,
-        *dilation,
-        *groups,
-        mask is not None,
+        weight.to(dtype),
+        None if bias is None else bias.to(dtype),
+        stride=layout.stride,
+        padding=layout.padding,
+        dilation=layout.dilation,
+        mask=None if mask is None else mask.to(dtype),
+    )
+
+
+def _differentiate(
+    grad_output: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    layout: _Layout,
+    *,
+    mask: Tensor | None,
+) -> _Gradients:
+    dtype = computing_dtype(features.dtype)
+    no_mask = features.new_zeros((features.size(0), 1), dtype=dtype)
+    return _Gradients(
+        *_deform_conv2d_backward(
+            grad_output.to(dtype).contiguous(),
+            features.to(dtype),
+            weight.to(dtype),
+            offset.to(dtype),
+            no_mask if mask is None else mask.to(dtype),
+            weight.new_zeros(weight.size(0), dtype=dtype),
+            *layout.stride,
+            *layout.padding,
+            *layout.dilation,
+            layout.groups,
+            layout.offset_groups,
+            mask is not None,
+        )
     )

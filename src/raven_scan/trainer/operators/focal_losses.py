@@ -1,8 +1,8 @@
 """Focal losses and their gradients, element by element.
 
 Source: Lin et al., "Focal loss for dense object detection", 2017; layout as MMCV's
-`sigmoid_focal_loss_cuda_kernel.cuh` and `softmax_focal_loss_cuda_kernel.cuh`. The logarithms are exact where MMCV's
-stop at the smallest normal float32, which shows only below a probability of 1e-38.
+`sigmoid_focal_loss_cuda_kernel.cuh` and `softmax_focal_loss_cuda_kernel.cuh`. The logarithms are exact where
+MMCV's stop at the smallest normal float32, which shows only below a probability of 1e-38.
 """
 
 import torch
@@ -13,24 +13,25 @@ from raven_scan.trainer.operators.precision import computing_dtype
 
 
 def sigmoid_focal_loss_forward(
-    input: Tensor,
+    logits: Tensor,
     target: Tensor,
     weight: Tensor,
     output: Tensor,
+    *,
     gamma: float,
-    alpha: float,  # noqa: A002
+    alpha: float,
 ) -> None:
     """Write the loss of each class of each sample into `output`.
 
     Args:
-        input: (N, C) logits.
+        logits: (N, C).
         target: int64 (N,): class in [0, C); any other value is background.
         weight: (C,) factor of the samples of each class, or empty for none.
         output: out, (N, C).
         gamma: focusing exponent.
         alpha: share of the positives.
     """
-    logits = input.to(computing_dtype(input.dtype))
+    logits = logits.to(computing_dtype(logits.dtype))
     probability = logits.sigmoid()
     positive = (1 - probability).pow(gamma) * logsigmoid(logits) * -alpha
     negative = probability.pow(gamma) * logsigmoid(-logits) * (alpha - 1)
@@ -39,15 +40,16 @@ def sigmoid_focal_loss_forward(
 
 
 def sigmoid_focal_loss_backward(
-    input: Tensor,
+    logits: Tensor,
     target: Tensor,
     weight: Tensor,
     grad_input: Tensor,
+    *,
     gamma: float,
-    alpha: float,  # noqa: A002
+    alpha: float,
 ) -> None:
-    """Write the derivative of each loss by its logit into `grad_input` (N, C); arguments as in the forward."""
-    logits = input.to(computing_dtype(input.dtype))
+    """Write the derivative of each loss by its logit into `grad_input` (N, C); others as in the forward."""
+    logits = logits.to(computing_dtype(logits.dtype))
     probability = logits.sigmoid()
     rest = 1 - probability
     positive = rest.pow(gamma) * (rest - gamma * probability * logsigmoid(logits)) * -alpha
@@ -57,46 +59,48 @@ def sigmoid_focal_loss_backward(
 
 
 def softmax_focal_loss_forward(
-    input: Tensor,
+    probabilities: Tensor,
     target: Tensor,
     weight: Tensor,
     output: Tensor,
+    *,
     gamma: float,
-    alpha: float,  # noqa: A002
+    alpha: float,
 ) -> None:
     """Write the loss of each sample into `output`.
 
     Args:
-        input: (N, C) probabilities: the caller has taken the softmax.
+        probabilities: (N, C): the caller has taken the softmax.
         target: int64 (N,): class in [0, C); any other value has no loss.
         weight: (C,) factor of the samples of each class, or empty for none.
         output: out, (N,).
         gamma: focusing exponent.
         alpha: factor of the whole.
     """
-    probability = _probability_of_target(input, target)
+    probability = _probability_of_target(probabilities, target)
     loss = (1 - probability).pow(gamma) * _log(probability) * -alpha
-    output.copy_(_weighted_rows(_only_labelled(loss, target, input), target, weight))
+    output.copy_(_weighted_rows(_only_labelled(loss, target, probabilities), target, weight))
 
 
 def softmax_focal_loss_backward(
-    input: Tensor,  # noqa: A002
+    probabilities: Tensor,
     target: Tensor,
     weight: Tensor,
     buff: Tensor,
     grad_input: Tensor,
+    *,
     gamma: float,
     alpha: float,
 ) -> None:
-    """Write the derivative of each loss by the logits into `grad_input` (N, C); `buff` (N,) is MMCV's scratch."""
-    probability = _probability_of_target(input, target)
+    """Write the derivative of each loss by the logits into `grad_input` (N, C); `buff` (N,) is scratch."""
+    probability = _probability_of_target(probabilities, target)
     rest = 1 - probability
     # The derivative by the target's logit, but for its softmax factor, which comes below.
     outer = gamma * rest.pow(gamma - 1) * probability * _log(probability) - rest.pow(gamma)
-    outer = _weighted_rows(_only_labelled(outer * alpha, target, input), target, weight)
+    outer = _weighted_rows(_only_labelled(outer * alpha, target, probabilities), target, weight)
     buff.copy_(outer)
-    probabilities = input.to(outer.dtype)
-    grad_input.copy_(outer[:, None] * (_is_class(target, probabilities).to(outer.dtype) - probabilities))
+    hit = _is_class(target, probabilities).to(outer.dtype)
+    grad_input.copy_(outer[:, None] * (hit - probabilities.to(outer.dtype)))
 
 
 def _is_class(target: Tensor, per_class: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """An inert `imgaug`, so that `mmdet.datasets` imports without it.
 
-`mmdet/datasets/transforms/generate_line.py` (lane detection) imports three of its modules without a try. The real
-package depends on the graphical opencv-python, which does not load on a server without libGL.
+`mmdet/datasets/transforms/generate_line.py` (lane detection) imports three of its modules without a try. The
+real package depends on the graphical opencv-python, which does not load on a server without libGL.
 """
 
 import importlib.util
@@ -22,6 +22,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
 
 class _NotInstalled:
     def __init__(self, *args: object, **kwargs: object) -> NoReturn:
+        del args, kwargs
         raise ImportError(
             f"{type(self).__name__} belongs to imgaug, which is not installed: "
             "MMDetection's transforms for lane detection need it. No architecture of Raven Scan does."

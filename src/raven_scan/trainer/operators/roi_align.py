@@ -6,7 +6,7 @@ Source: He et al., "Mask R-CNN", 2017; `mmcv/ops/csrc/pytorch/cpu/roi_align.cpp`
 from typing import Any
 
 import torch
-import torchvision  # noqa: F401  # registers torch.ops.torchvision
+import torchvision  # noqa: F401  # pyright: ignore[reportUnusedImport]  # registers its operators
 from torch import Tensor
 
 from raven_scan.trainer.operators import roi_align_maximum
@@ -18,36 +18,38 @@ _roi_align_backward: Any = torch.ops.torchvision._roi_align_backward  # noqa: SL
 
 
 def roi_align_forward(
-    input: Tensor,  # noqa: A002
+    features: Tensor,
     rois: Tensor,
     output: Tensor,
     argmax_y: Tensor,
     argmax_x: Tensor,
+    *,
     aligned_height: int,
     aligned_width: int,
     spatial_scale: float,
     sampling_ratio: int,
     pool_mode: int,
-    aligned: bool,  # noqa: FBT001
+    aligned: bool,
 ) -> None:
     """Pool bilinear samples of each region.
 
     Args:
-        input: (N, C, H, W).
-        rois: (R, 5): row of `input`, x1 y1 x2 y2 in pixels of the image.
+        features: (N, C, H, W).
+        rois: (R, 5): row of `features`, x1 y1 x2 y2 in pixels of the image.
         output: out, (R, C, aligned_height, aligned_width).
         argmax_y: out in maximum mode, shaped as `output`: which sample of the bin won, its row; -1 for none.
-            (MMCV's compiled operator stores a coordinate, which 16 bits cannot hold. Only the gradient reads it.)
+            (MMCV's compiled operator stores a coordinate, which 16 bits cannot hold. Only the gradient reads
+            it.)
         argmax_x: likewise, its column.
         aligned_height: rows of bins.
         aligned_width: columns of bins.
-        spatial_scale: pixels of `input` per pixel of the image.
+        spatial_scale: pixels of `features` per pixel of the image.
         sampling_ratio: samples per bin and side; 0 for as many as the bin has pixels, rounded up.
         pool_mode: 0 maximum, 1 average.
         aligned: pixel centres lie at half coordinates.
     """
-    dtype = computing_dtype(input.dtype)
-    features, regions = input.to(dtype), rois.to(dtype)
+    dtype = computing_dtype(features.dtype)
+    features, regions = features.to(dtype), rois.to(dtype)
     if pool_mode == _POOL_MODE_MAXIMUM:
         sampling = roi_align_maximum.Sampling(
             aligned_height, aligned_width, spatial_scale, sampling_ratio, aligned
@@ -68,12 +70,13 @@ def roi_align_backward(
     argmax_y: Tensor,
     argmax_x: Tensor,
     grad_input: Tensor,
+    *,
     aligned_height: int,
     aligned_width: int,
     spatial_scale: float,
     sampling_ratio: int,
     pool_mode: int,
-    aligned: bool,  # noqa: FBT001
+    aligned: bool,
 ) -> None:
     """Write the gradient of the features into `grad_input` (N, C, H, W); others as in the forward."""
     dtype = computing_dtype(grad_output.dtype)

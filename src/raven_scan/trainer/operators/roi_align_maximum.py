@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Samples held at once, over all regions of a chunk and all channels: 64 MiB in float32, four of them while mixing.
+# Samples held at once, over all regions of a chunk and all channels: 64 MiB in float32, a few times that
+# while the corners are mixed.
 _CHUNK_SAMPLES = 1 << 24
 
 
@@ -135,7 +136,7 @@ def _positions(axis: _Axis, chunk: Tensor, bins: int, samples: int) -> Tensor:
 
 
 def _position_of_winner(axis: _Axis, winner: Tensor, dimension: int) -> Tensor:
-    """Coordinates (R, C, bins_high, bins_wide) of the winning samples; `dimension` counts this axis's bins."""
+    """Coordinates (R, C, bins_high, bins_wide) of the winners; `dimension` counts this axis's bins."""
     shape = [1, 1, 1, 1]
     shape[dimension] = winner.size(dimension)
     bins = torch.arange(winner.size(dimension), device=winner.device).view(shape)

@@ -1,7 +1,7 @@
 """RoIPool as MMCV defines it.
 
-torchvision's rounds a region to whole pixels first, MMCV's does not: results differ, so that torchvision's cannot
-stand in. Source: Girshick, "Fast R-CNN", 2015; `mmcv/ops/csrc/common/cuda/roi_pool_cuda_kernel.cuh`.
+torchvision's rounds a region to whole pixels first, MMCV's does not: results differ, so that torchvision's
+cannot stand in. Source: Girshick, "Fast R-CNN", 2015; `mmcv/ops/csrc/common/cuda/roi_pool_cuda_kernel.cuh`.
 """
 
 import torch
@@ -11,10 +11,11 @@ from raven_scan.trainer.operators.precision import computing_dtype
 
 
 def roi_pool_forward(
-    input: Tensor,  # noqa: A002
+    features: Tensor,
     rois: Tensor,
     output: Tensor,
     argmax: Tensor,
+    *,
     pooled_height: int,
     pooled_width: int,
     spatial_scale: float,
@@ -22,17 +23,17 @@ def roi_pool_forward(
     """Largest value of each bin of each region.
 
     Args:
-        input: (N, C, H, W).
-        rois: (R, 5): row of `input`, x1 y1 x2 y2 in pixels of the image, x2 and y2 inclusive.
+        features: (N, C, H, W).
+        rois: (R, 5): row of `features`, x1 y1 x2 y2 in pixels of the image, x2 and y2 inclusive.
         output: out, (R, C, pooled_height, pooled_width); 0 for a bin without pixels.
         argmax: out, int32, shaped as `output`: which pixel of the H * W won; -1 for a bin without pixels.
         pooled_height: rows of bins.
         pooled_width: columns of bins.
-        spatial_scale: pixels of `input` per pixel of the image.
+        spatial_scale: pixels of `features` per pixel of the image.
     """
     output.zero_()
     argmax.fill_(-1)
-    height, width = input.shape[2:]
+    height, width = features.shape[2:]
     regions = rois.to(computing_dtype(rois.dtype))
     start = regions[:, 1:3] * spatial_scale
     size = (regions[:, 3:5] + 1) * spatial_scale - start
@@ -40,7 +41,7 @@ def roi_pool_forward(
     rows = _bin_bounds(start[:, 1], size[:, 1], pooled_height, height)
     for number, image in enumerate(regions[:, 0].long().tolist()):
         # First each strip of rows, then each strip of columns of those: 14 steps a region and not 49.
-        strips = [input[image, :, low:high].max(dim=1) for low, high in rows[number] if low < high]
+        strips = [features[image, :, low:high].max(dim=1) for low, high in rows[number] if low < high]
         wanted = [bin_row for bin_row, (low, high) in enumerate(rows[number]) if low < high]
         if not strips:
             continue
@@ -64,6 +65,7 @@ def roi_pool_backward(
     rois: Tensor,
     argmax: Tensor,
     grad_input: Tensor,
+    *,
     pooled_height: int,
     pooled_width: int,
     spatial_scale: float,

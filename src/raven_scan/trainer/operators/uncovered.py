@@ -6,8 +6,8 @@ class OperatorNotCoveredError(NotImplementedError):
 
     def __init__(self, operator: str) -> None:
         super().__init__(
-            f"MMCV's operator '{operator}' is not available: MMCV is installed here without its compiled operators, "
-            "and Raven Scan provides only those that its own architectures use. "
+            f"MMCV's operator '{operator}' is not available: MMCV is installed here without its compiled "
+            "operators, and Raven Scan provides only those that its own architectures use. "
             "Choose an architecture or a configuration without it, or build onedl-mmcv with its operators "
             "(MMCV_WITH_OPS=1), which then takes precedence."
         )
