@@ -1,0 +1,52 @@
+"""What a child process sees of the environment: what it needs, by name, and no secret."""
+
+import os
+from collections.abc import Mapping
+
+PARENT_PID_VARIABLE = "RAVEN_PARENT_PID"
+"""Whose death the child is to share; it compares it with its parent's pid after asking for the signal."""
+
+_PASSED_ON = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PYTHONPATH",
+    "TEMP",
+    "TMP",
+    "TMPDIR",
+    "TZ",
+    "VIRTUAL_ENV",
+    "XDG_CACHE_HOME",
+)
+_PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "NCCL_", "PYTORCH_", "TORCH_")
+
+
+def build_child_environment(threads: int, extra_env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a child process of this process.
+
+    Args:
+        threads: compute threads of the numeric libraries on a CPU.
+        extra_env: added last.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+    }
+    environment.update(
+        {
+            "PYTHONFAULTHANDLER": "1",
+            # The working folder holds files from outside: none of them is a module.
+            "PYTHONSAFEPATH": "1",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",
+            "HF_HUB_OFFLINE": "1",
+            PARENT_PID_VARIABLE: str(os.getpid()),
+        }
+    )
+    for library in ("MKL", "NUMEXPR", "OMP", "OPENBLAS"):
+        environment[f"{library}_NUM_THREADS"] = str(threads)
+    environment.update(extra_env or {})
+    return environment
