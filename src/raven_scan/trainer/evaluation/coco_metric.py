@@ -1,0 +1,109 @@
+"""MMDetection's evaluator for the valid part during training: COCO's figures without temporary files."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+
+from raven_scan.trainer.evaluation.coco_figures import measure_coco_figures
+
+# Our names of the figures, and those that MMDetection and its tools know them by.
+MMDETECTION_NAMES = {
+    "map": "bbox_mAP",
+    "map50": "bbox_mAP_50",
+    "map75": "bbox_mAP_75",
+    "map_small": "bbox_mAP_s",
+    "map_medium": "bbox_mAP_m",
+    "map_large": "bbox_mAP_l",
+}
+PREFIX = "coco"
+
+
+def read_annotations(path: Path) -> dict[str, Any]:
+    """A COCO document. Raises OSError, msgspec.DecodeError."""
+    return msgspec.json.decode(path.read_bytes())
+
+
+def find_category_ids(truth: dict[str, Any], classes: Sequence[str]) -> list[int]:
+    """The category id of each class, in the order of the label index.
+
+    Raises:
+        ValueError: a class is not among the document's categories.
+    """
+    ids = {category["name"]: int(category["id"]) for category in truth["categories"]}
+    missing = [name for name in classes if name not in ids]
+    if missing:
+        raise ValueError(f"The annotations have no category {missing[0]!r}.")
+    return [ids[name] for name in classes]
+
+
+def convert_to_coco_results(sample: dict[str, Any], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """One image's detections as COCO results; what is not finite is left out.
+
+    Args:
+        sample: a DetDataSample as a dict, with `img_id` and `pred_instances`: bboxes float (N, 4): x1 y1 x2 y2 in
+            pixels of the source image, scores float (N,), labels int (N,).
+        category_ids: category id by label.
+    """
+    instances = sample["pred_instances"]
+    boxes = instances["bboxes"].detach().float().cpu().numpy().astype(np.float64).reshape(-1, 4)
+    scores = instances["scores"].detach().float().cpu().numpy().astype(np.float64)
+    labels = instances["labels"].detach().cpu().numpy()
+    usable = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    boxes[:, 2:] -= boxes[:, :2]
+    image_id = int(sample["img_id"])
+    return [
+        {"image_id": image_id, "category_id": category_ids[label], "bbox": box, "score": score}
+        for box, score, label in zip(
+            boxes[usable].tolist(), scores[usable].tolist(), labels[usable].tolist(), strict=True
+        )
+    ]
+
+
+@METRICS.register_module()
+class RavenCocoMetric(BaseMetric):
+    """COCO's average precision under MMDetection's names: `coco/bbox_mAP`, `coco/bbox_mAP_50`, ….
+
+    A figure for which there is no true box is NaN, never -1: averages and comparisons then cannot take it for one.
+
+    Args:
+        ann_file: the COCO document of the part that is measured.
+    """
+
+    default_prefix = PREFIX
+
+    def __init__(self, ann_file: str, collect_device: str = "cpu", prefix: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self._truth = read_annotations(Path(ann_file))
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        del data_batch
+        category_ids = self._find_category_ids()
+        # One entry an image: the base class counts them.
+        self.results.extend(convert_to_coco_results(sample, category_ids) for sample in data_samples)
+
+    def compute_metrics(self, results: list[list[dict[str, Any]]]) -> dict[str, float]:
+        predictions = [prediction for of_image in results for prediction in of_image]
+        figures, _ = measure_coco_figures(self._truth, predictions, self._find_category_ids())
+        return {
+            MMDETECTION_NAMES[name]: math.nan if value is None else value for name, value in figures.items()
+        }
+
+    def _find_category_ids(self) -> list[int]:
+        if self.dataset_meta is None:
+            raise RuntimeError("The evaluator was not given the dataset's class list.")
+        return find_category_ids(self._truth, self.dataset_meta["classes"])
+
+
+def convert_figures(metrics: dict[str, Any]) -> dict[str, float | None]:
+    """From MMDetection's names to ours; what could not be had is None."""
+    figures: dict[str, float | None] = {}
+    for name, mmdetection_name in MMDETECTION_NAMES.items():
+        value = metrics.get(f"{PREFIX}/{mmdetection_name}")
+        figures[name] = float(value) if value is not None and math.isfinite(value) else None
+    return figures

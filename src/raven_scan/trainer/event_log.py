@@ -1,0 +1,49 @@
+"""The trainer's end of the events file."""
+
+import os
+import time
+from pathlib import Path
+from typing import Self
+
+from raven_scan.wire.events import AnyEvent, Failed, Message, Phase, encode_event
+
+
+class EventLog:
+    """Appends events to a file, each with a single write, so that a reader sees whole lines only."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _ends_with_newline(path):
+            # An earlier process was killed within a write: its half line must not swallow our first one.
+            os.write(self._descriptor, b"\n")
+
+    def emit(self, event: AnyEvent) -> None:
+        os.write(self._descriptor, encode_event(event))
+
+    def tell_phase(self, phase: str) -> None:
+        self.emit(Phase(time=time.time(), phase=phase))
+
+    def tell(self, text: str, *, level: str = "info", code: str = "") -> None:
+        """A line for the run's log."""
+        self.emit(Message(time=time.time(), level=level, text=text, code=code))
+
+    def tell_failure(self, code: str, message: str, hint: str, detail: str = "") -> None:
+        self.emit(Failed(time=time.time(), code=code, message=message, hint=hint, detail=detail))
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

@@ -1,0 +1,109 @@
+"""Why the trainer cannot go on: a code, a sentence and what to do next, for the `Failed` event."""
+
+import errno
+import re
+import traceback
+from dataclasses import dataclass
+
+_LOADER_DIED = re.compile(r"DataLoader worker \(pid")
+_LOADER_KILLED = re.compile(r"DataLoader worker \(pid \d+\) is killed by signal: (?P<signal>[\w ]+)")
+_ALLOCATION_FAILED = re.compile(
+    r"DefaultCPUAllocator: (can't|not enough memory)|out of memory|CUBLAS_STATUS_ALLOC_FAILED|std::bad_alloc"
+)
+_SHARED_MEMORY_FULL = re.compile(
+    r"insufficient shared memory|unable to (mmap|allocate shared memory|open shared memory)"
+)
+_LESS_MEMORY = "Lower the batch size or the image size, or choose a smaller architecture."
+
+
+class TrainerError(Exception):
+    """The trainer cannot go on, and knows why.
+
+    Attributes:
+        code: `refused.*`, `out_of_memory.*`, `diverged` or `crashed.*`.
+        message: a sentence for the user.
+        hint: what to do next.
+        detail: further lines for the log and for whoever looks closer.
+    """
+
+    def __init__(self, code: str, message: str, *, hint: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a `Failed` event says."""
+
+    code: str
+    message: str
+    hint: str
+    detail: str
+
+
+def describe_failure(error: BaseException) -> Failure:
+    """Tell what an exception means for the user.
+
+    An exception that nobody foresaw becomes `crashed.exception` with its traceback as detail.
+    """
+    if isinstance(error, TrainerError):
+        return Failure(error.code, error.message, error.hint, error.detail)
+    # A loader process wraps what it ran into in another exception of the same type, its traceback in the text.
+    text = str(error)
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, MemoryError) or "MemoryError" in text.split("\n", 1)[0]:
+        return Failure(
+            "out_of_memory.host", "The machine has too little memory for this.", _LESS_MEMORY, trace
+        )
+    if type(error).__name__ == "OutOfMemoryError":
+        return Failure("out_of_memory.device", "The GPU has too little memory for this.", _LESS_MEMORY, trace)
+    if _SHARED_MEMORY_FULL.search(text):
+        return Failure(
+            "out_of_memory.shared_memory",
+            "The loader processes ran out of shared memory.",
+            "Give the container more shared memory (--shm-size), or set loader processes to 0.",
+            trace,
+        )
+    if _LOADER_DIED.search(text):
+        return _describe_dead_loader(text, trace)
+    if isinstance(error, RuntimeError) and _ALLOCATION_FAILED.search(text):
+        where = "device" if "CUDA" in text or "CUBLAS" in text else "host"
+        return Failure(f"out_of_memory.{where}", "There is too little memory for this.", _LESS_MEMORY, trace)
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Failure(
+            "crashed.disk_full",
+            f"The disk is full: {error.filename or 'the work folder'} cannot be written.",
+            "Free space on the disk of the platform's data folder, then resume the run.",
+            trace,
+        )
+    return Failure(
+        "crashed.exception",
+        f"Something unexpected happened: {type(error).__name__}: {_shorten(text)}",
+        "Look at the end of the log. If it is no setting of this run, report it with the log.",
+        trace,
+    )
+
+
+def _describe_dead_loader(text: str, trace: str) -> Failure:
+    killed = _LOADER_KILLED.search(text)
+    if killed is not None and killed["signal"].strip() == "Killed":
+        return Failure(
+            "out_of_memory.loader",
+            "A process that loads images was killed, most likely because the machine ran out of memory.",
+            "Lower the number of loader processes, the batch size or the image size.",
+            trace,
+        )
+    return Failure(
+        "crashed.loader",
+        "A process that loads images ended unexpectedly.",
+        "Set loader processes to 0 and run again: the log then names the image that it fails on.",
+        trace,
+    )
+
+
+def _shorten(text: str, limit: int = 300) -> str:
+    first = text.strip().split("\n", 1)[0]
+    return first if len(first) <= limit else first[: limit - 1] + "…"
