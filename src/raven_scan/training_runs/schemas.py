@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.training_runs.types import AttemptEnd, RunStatus, Severity
+from raven_scan.kernel.findings import Severity
+from raven_scan.training_runs.types import AttemptEnd, RunStatus
 
 
 class _Schema(BaseModel):

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.kernel.findings import Finding, Severity
 
 Figures = dict[str, float | None]
 """Figures in 0-1 by name (map, map50, …); None where one cannot be had."""
@@ -33,23 +34,6 @@ class AttemptEnd(StrEnum):
     ERROR = "error"
     LOST = "lost"
     WORKER_STOPPED = "worker_stopped"
-
-
-class Severity(StrEnum):
-    """An `error` keeps a run from being scheduled, a `warning` does not."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One finding of the preflight."""
-
-    code: str
-    severity: Severity
-    message: str
-    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,138 @@
+"""A worker: takes jobs off the queue and runs their handlers.
+
+Procrastinate's worker lives in an event loop in a thread of ours, so that a server, a command that waits and
+`raven worker` all have the same one. It is started again whenever the database was away.
+"""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import procrastinate
+import psutil
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+Handler = Callable[..., None]
+"""Runs a job: `handler(stop, **arguments)`, in a thread. It ends soon after the event `stop` is set."""
+
+_RETRY_S = 1.0
+_POLLING_INTERVAL_S = 5.0
+
+
+def make_worker_name() -> str:
+    """Host, process id and the process's start time: a recycled process id is another worker."""
+    process = psutil.Process()
+    return f"{socket.gethostname()}:{os.getpid()}:{process.create_time():.2f}"
+
+
+def is_worker_gone(name: str) -> bool:
+    """Whether the worker of that name ran on this machine and is dead. False where nobody can tell."""
+    host, pid, created = name.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        # The kernel counts a start in ticks of 10 ms from the boot; the boot's time may be corrected by less than 1 s.
+        return abs(psutil.Process(int(pid)).create_time() - float(created)) > 1.0
+    except psutil.NoSuchProcess:
+        return True
+
+
+class QueueWorker:
+    """Runs up to `slots` jobs at a time until it is stopped.
+
+    Args:
+        conninfo: libpq connection string or URL.
+        handlers: by task name.
+        tick: called every `tick_interval_s` in a thread, for housekeeping such as finding lost runs.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        handlers: Mapping[str, Handler],
+        *,
+        slots: int = 1,
+        tick: Callable[[], None],
+        tick_interval_s: float = 2.0,
+    ) -> None:
+        self.name = make_worker_name()
+        self._conninfo = conninfo
+        self._handlers = handlers
+        self._slots = slots
+        self._tick = tick
+        self._tick_interval_s = tick_interval_s
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run_thread, name="queue-worker", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Asks the handlers to end and takes no further job; returns at once."""
+        self._stop.set()
+        if self._loop is not None and self._main is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._main.cancel)
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Waits for the end; False where it has not come in time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run_thread(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._main = asyncio.current_task()
+        self._ready.set()
+        ticking = asyncio.create_task(self._run_ticks())
+        try:
+            while not self._stop.is_set():
+                try:
+                    await self._run_procrastinate()
+                except asyncio.CancelledError:
+                    break
+                except Exception as error:  # noqa: BLE001 - whatever ends the worker, it is started again
+                    _log.warning("worker.restarting", error=str(error))
+                    await asyncio.sleep(_RETRY_S)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            ticking.cancel()
+
+    async def _run_procrastinate(self) -> None:
+        connector = procrastinate.PsycopgConnector(conninfo=self._conninfo, min_size=1, max_size=4)
+        app = procrastinate.App(connector=connector)
+        for task, handler in self._handlers.items():
+            app.task(name=task)(self._make_body(handler))
+        async with app.open_async():
+            await app.run_worker_async(
+                name=self.name,
+                concurrency=self._slots,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=_POLLING_INTERVAL_S,
+                delete_jobs="successful",
+            )
+
+    def _make_body(self, handler: Handler) -> Callable[..., None]:
+        def body(**arguments: Any) -> None:
+            handler(self._stop, **arguments)
+
+        return body
+
+    async def _run_ticks(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._tick)
+            except Exception as error:  # noqa: BLE001 - the database may be away; the next tick tries again
+                _log.warning("worker.tick_failed", error=str(error))
+            await asyncio.sleep(self._tick_interval_s)

@@ -1,0 +1,60 @@
+"""What can go wrong with a training run, said once."""
+
+from raven_scan.kernel.errors import Conflict, NotFound
+from raven_scan.kernel.findings import Finding
+from raven_scan.training_runs.types import RunStatus
+
+
+class LeaseLost(Exception):
+    """The attempt may not write any more: another one has taken the run over, or it was ended.
+
+    Not for users: the worker that gets it ends its trainer and changes nothing.
+    """
+
+
+def run_not_found(ref: str) -> NotFound:
+    return NotFound(
+        "training_run.not_found",
+        f"There is no training run {ref!r}.",
+        hint="`raven runs list` shows them.",
+        parameters={"ref": ref},
+    )
+
+
+def name_taken(name: str) -> Conflict:
+    return Conflict(
+        "training_run.name_taken",
+        f"There is a training run named {name!r} already.",
+        hint="Choose another name.",
+        parameters={"name": name},
+    )
+
+
+def not_schedulable(name: str, status: RunStatus) -> Conflict:
+    return Conflict(
+        "training_run.not_a_draft",
+        f"The training run {name!r} is {status}; only a Draft can be scheduled.",
+        hint="Create a new run to train again.",
+        parameters={"name": name, "status": str(status)},
+    )
+
+
+def preflight_failed(name: str, findings: list[Finding]) -> Conflict:
+    errors = [finding for finding in findings if finding.severity == "error"]
+    sentences = " ".join(finding.message for finding in errors)
+    return Conflict(
+        "training_run.preflight_failed",
+        f"The training run {name!r} cannot be scheduled: {sentences}",
+        hint=" ".join(finding.hint for finding in errors if finding.hint),
+        parameters={
+            "findings": [
+                {
+                    "code": finding.code,
+                    "severity": str(finding.severity),
+                    "message": finding.message,
+                    "hint": finding.hint,
+                }
+                for finding in findings
+            ]
+        },
+    )

@@ -1,0 +1,234 @@
+"""What a worker does to a run: it begins an attempt, tells progress, and ends it.
+
+Every write carries the attempt's fencing number. A worker that was away for long finds that its number is no longer
+the run's: the write changes nothing and raises LeaseLost.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import cast, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from raven_scan.access.types import Actor, Claim
+from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.jobs.queue import JobQueue
+from raven_scan.jobs.worker import is_worker_gone
+from raven_scan.kernel.database import Database
+from raven_scan.kernel.settings import Settings
+from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.trained_models.types import NewTrainedModel
+from raven_scan.training_runs import repository
+from raven_scan.training_runs.errors import LeaseLost
+from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
+from raven_scan.training_runs.types import (
+    AttemptEnd,
+    Figures,
+    MetricPoint,
+    RunError,
+    RunProgress,
+    RunStatus,
+)
+
+EXECUTE_TASK = "training_runs.execute"
+"""The job's name in the queue."""
+
+MOST_LOST_ATTEMPTS = 3
+"""A run that took so many workers down with it ends in Error instead of taking the next."""
+
+_SILENT_S = 3.0
+_FIRST_IN_LINE = 100
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The last good checkpoint of a run; `path` is a file in the run's folder."""
+
+    path: Path
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that holds the run, with all that its worker needs to know."""
+
+    run_id: UUID
+    run_name: str
+    fence: int
+    dataset_version_id: UUID
+    base_model_id: UUID
+    architecture: str
+    parameters: TrainingParameters
+    checkpoint: Checkpoint | None
+
+
+class TrainingRunExecution:
+    """The use cases of a worker; all but `recover_lost_runs` write in the name of one attempt."""
+
+    def __init__(
+        self, database: Database, queue: JobQueue, models: TrainedModelService, settings: Settings
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._models = models
+        self._settings = settings
+
+    def begin_attempt(self, actor: Actor, run_id: UUID, *, worker: str, device: str) -> Attempt | None:
+        """Takes a waiting run: status Processing, a new fence, a lease. None where it does not wait (any more)."""
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        with self._database.transaction() as session:
+            run = repository.find_run(session, str(run_id), lock=True)
+            if run is None or run.status != RunStatus.WAITING:
+                return None
+            run.status = RunStatus.PROCESSING
+            run.fence += 1
+            run.started_at = run.started_at or func.now()
+            checkpoint = _read_checkpoint(run)
+            repository.remove_metrics_after(session, run.id, checkpoint.step if checkpoint else 0)
+            session.add(TrainingRunAttempt(run_id=run.id, number=run.fence, worker=worker, device=device))
+            return Attempt(
+                run_id=run.id,
+                run_name=run.name,
+                fence=run.fence,
+                dataset_version_id=run.dataset_version_id,
+                base_model_id=run.base_model_id,
+                architecture=run.architecture,
+                parameters=TrainingParameters.model_validate(run.parameters),
+                checkpoint=checkpoint,
+            )
+
+    def beat(self, actor: Actor, attempt: Attempt) -> None:
+        """Renews the lease. Raises LeaseLost."""
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        with self._database.transaction() as session:
+            if not repository.write_heartbeat(session, attempt.run_id, attempt.fence):
+                raise LeaseLost
+
+    def record(
+        self,
+        actor: Actor,
+        attempt: Attempt,
+        *,
+        progress: RunProgress,
+        points: list[MetricPoint],
+        warnings: list[str],
+        best: Figures | None,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Writes what the trainer told since the last time, all or nothing. Raises LeaseLost."""
+        values: dict[str, Any] = {"progress": asdict(progress)}
+        if warnings:
+            values["warnings"] = TrainingRun.warnings.op("||")(cast(warnings, JSONB))
+        if best is not None:
+            values["best"] = best
+        if checkpoint is not None:
+            values["checkpoint"] = {
+                "path": str(checkpoint.path),
+                "epoch": checkpoint.epoch,
+                "step": checkpoint.step,
+            }
+        with self._write(actor, attempt, **values) as session:
+            repository.write_metrics(session, attempt.run_id, points)
+
+    def succeed(self, actor: Actor, attempt: Attempt, model: NewTrainedModel, progress: RunProgress) -> UUID:
+        """In one transaction: the model is made, and the run ends in Success. Raises LeaseLost."""
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        with self._database.transaction() as session:
+            run = repository.find_run(session, str(attempt.run_id), lock=True)
+            if run is None or run.fence != attempt.fence or run.status != RunStatus.PROCESSING:
+                raise LeaseLost
+            created = self._models.create_from_run(actor, model)
+            run.status = RunStatus.SUCCESS
+            run.model_id = created.id
+            run.progress = asdict(progress)
+            run.checkpoint = None
+            run.ended_at = func.now()
+            repository.end_attempt(session, run.id, attempt.fence, AttemptEnd.SUCCESS, "")
+            return created.id
+
+    def fail(self, actor: Actor, attempt: Attempt, error: RunError) -> None:
+        """The run ends in Error; its last checkpoint is kept. Raises LeaseLost."""
+        with self._write(
+            actor, attempt, status=RunStatus.ERROR, error=error.describe(), ended_at=func.now()
+        ) as session:
+            repository.end_attempt(session, attempt.run_id, attempt.fence, AttemptEnd.ERROR, error.code)
+
+    def hand_back(self, actor: Actor, attempt: Attempt, reason: str) -> None:
+        """The worker stops: the run waits again, first in line, and goes on from its checkpoint. Raises LeaseLost."""
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        with self._database.transaction() as session:
+            run = repository.find_run(session, str(attempt.run_id), lock=True)
+            if run is None or run.fence != attempt.fence or run.status != RunStatus.PROCESSING:
+                raise LeaseLost
+            self._wait_again(session, run, AttemptEnd.WORKER_STOPPED, reason)
+
+    def recover_lost_runs(self, actor: Actor) -> int:
+        """Runs whose worker died wait again, and go on from their checkpoint; returns how many there were.
+
+        A worker of this machine whose process is gone is dead at once, any other when its lease has run out. A run
+        that has lost too many workers ends in Error.
+        """
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        recovered = 0
+        with self._database.transaction() as session:
+            for run, attempt, is_expired in repository.lock_silent_runs(
+                session, _SILENT_S, self._settings.lease_timeout_s
+            ):
+                if not is_expired and not is_worker_gone(attempt.worker):
+                    continue
+                recovered += 1
+                reason = f"The worker {attempt.worker} was lost."
+                if run.job_id is not None:
+                    self._queue.discard(session, run.job_id)
+                    run.job_id = None
+                _log.warning("training_run.worker_lost", run=run.name, worker=attempt.worker)
+                attempts = repository.list_attempts(session, [run.id])[run.id]
+                lost = 1 + sum(earlier.end == AttemptEnd.LOST for earlier in attempts)
+                if lost < MOST_LOST_ATTEMPTS:
+                    self._wait_again(session, run, AttemptEnd.LOST, reason)
+                    continue
+                run.status = RunStatus.ERROR
+                run.ended_at = func.now()
+                run.error = RunError(
+                    code="lost",
+                    message=f"{lost} workers were lost while they worked on this run.",
+                    hint="Its memory may be too small for the batch size or the image size: lower them in a new run, "
+                    "and look at the machine's log.",
+                ).describe()
+                repository.end_attempt(session, run.id, run.fence, AttemptEnd.LOST, reason)
+        return recovered
+
+    @contextmanager
+    def _write(self, actor: Actor, attempt: Attempt, **values: Any) -> Iterator[Session]:
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        with self._database.transaction() as session:
+            if not repository.write_fenced(session, attempt.run_id, attempt.fence, **values):
+                raise LeaseLost
+            yield session
+
+    def _wait_again(self, session: Session, run: TrainingRun, end: AttemptEnd, reason: str) -> None:
+        repository.end_attempt(session, run.id, run.fence, end, reason)
+        run.status = RunStatus.WAITING
+        run.progress = {**run.progress, "phase": "", "time_left_s": None}
+        run.job_id = self._queue.enqueue(
+            session, EXECUTE_TASK, {"run_id": str(run.id)}, priority=_FIRST_IN_LINE
+        )
+
+
+def _read_checkpoint(run: TrainingRun) -> Checkpoint | None:
+    """The run's checkpoint, where its file is still there."""
+    if run.checkpoint is None:
+        return None
+    checkpoint = Checkpoint(
+        path=Path(run.checkpoint["path"]), epoch=run.checkpoint["epoch"], step=run.checkpoint["step"]
+    )
+    return checkpoint if checkpoint.path.exists() else None

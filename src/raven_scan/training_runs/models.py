@@ -1,0 +1,86 @@
+"""Tables of training runs."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Float, ForeignKey, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from raven_scan.kernel.database import Base
+from raven_scan.training_runs.types import RunStatus
+
+_TIME = DateTime(timezone=True)
+
+
+class TrainingRun(Base):
+    """One training session.
+
+    `fence` is the number of the attempt that may write; it only grows. A write that carries another one is void.
+    """
+
+    __tablename__ = "training_runs"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ({})".format(", ".join(f"'{status}'" for status in RunStatus)), name="known_status"
+        ),
+        CheckConstraint("(status = 'Error') = (error IS NOT NULL)", name="error_has_cause"),
+        CheckConstraint("(status = 'Success') = (model_id IS NOT NULL)", name="success_has_model"),
+        Index("ix_training_runs_status_id", "status", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    status: Mapped[str] = mapped_column(Text)
+    dataset_version_id: Mapped[UUID] = mapped_column(ForeignKey("dataset_versions.id"))
+    dataset_version_name: Mapped[str] = mapped_column(Text)
+    base_model_id: Mapped[UUID]
+    base_model_name: Mapped[str] = mapped_column(Text)
+    architecture: Mapped[str] = mapped_column(Text)
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    progress: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    warnings: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"))
+    best: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    model_id: Mapped[UUID | None]
+    fence: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    job_id: Mapped[int | None] = mapped_column(BigInteger)
+    checkpoint: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    created_by: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))
+    scheduled_at: Mapped[datetime | None] = mapped_column(_TIME)
+    started_at: Mapped[datetime | None] = mapped_column(_TIME)
+    ended_at: Mapped[datetime | None] = mapped_column(_TIME)
+
+
+class TrainingRunAttempt(Base):
+    """One try at executing a run; its number is the fence. The lease holds as long as the heartbeat is young."""
+
+    __tablename__ = "training_run_attempts"
+
+    run_id: Mapped[UUID] = mapped_column(
+        ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    worker: Mapped[str] = mapped_column(Text)
+    device: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))
+    heartbeat_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))
+    ended_at: Mapped[datetime | None] = mapped_column(_TIME)
+    end: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, server_default=text("''"))
+
+
+class TrainingRunMetric(Base):
+    """One value of one metric after one optimiser step."""
+
+    __tablename__ = "training_run_metrics"
+
+    run_id: Mapped[UUID] = mapped_column(
+        ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    step: Mapped[int] = mapped_column(Integer, primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer)
+    value: Mapped[float | None] = mapped_column(Float)
