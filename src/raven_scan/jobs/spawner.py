@@ -1,6 +1,6 @@
 """Processes are created by one thread that lives as long as this process.
 
-Linux sends a child its parent-death signal when the *thread* that created it ends (prctl(2), PR_SET_PDEATHSIG).
+Linux sends a child its parent-death signal (PR_SET_PDEATHSIG) when the *thread* that created it ends.
 A job's thread ends long before the process does, so it must not be the one that creates the trainer.
 """
 

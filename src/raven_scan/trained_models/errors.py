@@ -1,0 +1,34 @@
+"""Why something about a trained model is refused."""
+
+from difflib import get_close_matches
+from uuid import UUID
+
+from raven_scan.kernel.errors import Conflict, Invalid, NotFound, RavenError
+
+
+def make_not_found(ref: str | UUID) -> RavenError:
+    return NotFound(
+        "trained_model.not_found",
+        f"There is no trained model {str(ref)[:100]!r}.",
+        hint="The list of trained models shows the names: raven models list.",
+        parameters={"ref": ascii(str(ref)[:100])},
+    )
+
+
+def make_name_taken(name: str) -> RavenError:
+    return Conflict(
+        "trained_model.name_taken",
+        f"There is a trained model named {name!r} already.",
+        hint="Choose another name.",
+        parameters={"name": name},
+    )
+
+
+def make_unknown_architecture(name: str, known: list[str]) -> RavenError:
+    close = get_close_matches(name, known, n=1)
+    return Invalid(
+        "trained_model.unknown_architecture",
+        f"There is no architecture {name[:100]!r}.",
+        hint=(f"Did you mean {close[0]}? " if close else "") + f"Known are: {', '.join(known)}.",
+        parameters={"architecture": ascii(name[:100]), "known": known},
+    )

@@ -1,0 +1,229 @@
+"""The use cases of trained models."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from raven_scan.access.types import Actor, Claim
+from raven_scan.architectures.catalogue import list_architectures
+from raven_scan.kernel.clock import Clock
+from raven_scan.kernel.database import Database
+from raven_scan.kernel.ids import make_id, parse_id
+from raven_scan.kernel.names import check_name
+from raven_scan.kernel.paging import Page, PageRequest, cut_page
+from raven_scan.kernel.settings import Settings
+from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.trained_models import repository
+from raven_scan.trained_models.errors import make_name_taken, make_not_found, make_unknown_architecture
+from raven_scan.trained_models.types import (
+    NewTrainedModel,
+    Origin,
+    Stage,
+    TrainedModelView,
+    WeightsProblem,
+)
+from raven_scan.trained_models.weights_file import find_file_problems
+
+_PLATFORM = "raven-scan"
+
+
+class TrainedModelService:
+    """Trained models: what there is, where it came from, what it scores."""
+
+    def __init__(self, database: Database, blobs: LocalBlobStore, settings: Settings, clock: Clock) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._settings = settings
+        self._clock = clock
+
+    def ensure_builtins(self) -> None:
+        """Adds a builtin model for each architecture that has none. Several processes may do so at once."""
+        with self._database.transaction() as session:
+            there = repository.list_builtin_architectures(session)
+            rows = [
+                self._make_row(
+                    name=architecture.name,
+                    origin=Origin.BUILTIN,
+                    architecture=architecture.name,
+                    starting_weights=architecture.starting_weights,
+                    parameter_count=round(architecture.parameters_millions * 1e6),
+                    created_by=_PLATFORM,
+                )
+                for architecture in list_architectures()
+                if architecture.name not in there
+            ]
+            if rows:
+                repository.insert_missing_builtins(session, rows)
+
+    def get_model(self, actor: Actor, ref: str | UUID) -> TrainedModelView:
+        """The model of this name or id. Raises NotFound."""
+        model = self.find_model(actor, ref)
+        if model is None:
+            raise make_not_found(ref)
+        return model
+
+    def find_model(self, actor: Actor, ref: str | UUID) -> TrainedModelView | None:
+        """The model of this name or id."""
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        id_ = ref if isinstance(ref, UUID) else parse_id(ref)
+        with self._database.transaction() as session:
+            if id_ is not None:
+                return repository.find_by_id(session, id_)
+            name = str(ref)
+            # No name has a NUL or half a surrogate pair, and PostgreSQL takes neither.
+            return repository.find_by_name(session, name) if name.isprintable() else None
+
+    def list_models(
+        self,
+        actor: Actor,
+        page: PageRequest,
+        *,
+        origin: Origin | None = None,
+        stage: Stage | None = None,
+        architecture: str | None = None,
+        dataset_version_id: UUID | None = None,
+    ) -> Page[TrainedModelView]:
+        """Newest first."""
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        with self._database.transaction() as session:
+            models = repository.list_models(
+                session,
+                page,
+                origin=origin,
+                stage=stage,
+                architecture=architecture,
+                dataset_version_id=dataset_version_id,
+            )
+        return cut_page(models, page, [model.id for model in models])
+
+    def check_name_free(self, actor: Actor, name: str) -> None:
+        """Raises Invalid where `name` cannot be a name, Conflict where a model has it."""
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        check_name("trained_model", name)
+        with self._database.transaction() as session:
+            if repository.has_name(session, name):
+                raise make_name_taken(name)
+
+    def create_from_run(self, actor: Actor, new: NewTrainedModel) -> TrainedModelView:
+        """Adds what a training run made, in the caller's transaction where there is one.
+
+        Raises:
+            Conflict: `trained_model.name_taken`; the caller's transaction still holds.
+            NotFound: a blob is not stored.
+        """
+        actor.require(Claim.TRAINED_MODEL_CREATE)
+        check_name("trained_model", new.name)
+        _check_architecture(new.architecture)
+        self._blobs.get_path(new.configuration_digest)
+        return self._insert_model(
+            self._make_row(
+                name=new.name,
+                origin=Origin.TRAINED,
+                architecture=new.architecture,
+                classes=new.classes,
+                starting_weights=new.starting_weights,
+                weights_digest=new.weights_digest,
+                configuration_digest=new.configuration_digest,
+                parameter_count=new.parameter_count,
+                valid=msgspec.to_builtins(new.valid),
+                test=msgspec.to_builtins(new.test),
+                leak_allowed=new.leak_allowed,
+                base_model_id=new.base_model_id,
+                dataset_version_id=new.dataset_version_id,
+                training_run_id=new.training_run_id,
+                parameters=new.parameters,
+                environment=new.environment,
+                created_by=actor.name,
+            )
+        )
+
+    def open_weights(self, actor: Actor, id_: UUID) -> Path | None:
+        """The safetensors, read-only; None for a builtin model, whose weights the trainer builds.
+
+        Raises:
+            NotFound: there is no such model, or its blob is gone.
+        """
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        model = self.get_model(actor, id_)
+        return None if model.weights_digest is None else self._blobs.get_path(model.weights_digest)
+
+    def open_configuration(self, actor: Actor, id_: UUID) -> Path | None:
+        """MMDetection's configuration as JSON, read-only; None where the model was not trained here."""
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        model = self.get_model(actor, id_)
+        return (
+            None if model.configuration_digest is None else self._blobs.get_path(model.configuration_digest)
+        )
+
+    def find_weights_problems(
+        self, actor: Actor, model: TrainedModelView, *, check_digest: bool = False
+    ) -> list[WeightsProblem]:
+        """Why the weights cannot be used; [] where they can.
+
+        Args:
+            actor: who asks.
+            model: any; a builtin one has no file that could be damaged.
+            check_digest: read the file whole.
+        """
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        if model.weights_digest is None:
+            return []
+        if not self._blobs.has(model.weights_digest):
+            return [
+                WeightsProblem(
+                    "trained_model.weights_missing",
+                    f"The weights of {model.name!r} are not in the blob store.",
+                    "Restore them from a backup, or choose another base model.",
+                )
+            ]
+        return find_file_problems(
+            self._blobs.get_path(model.weights_digest),
+            size_bytes=model.weights_size_bytes,
+            digest=model.weights_digest if check_digest else None,
+        )
+
+    def _insert_model(self, row: dict[str, Any]) -> TrainedModelView:
+        with self._database.transaction() as session:
+            if not repository.insert_model(session, row):
+                raise make_name_taken(row["name"])
+            model = repository.find_by_id(session, row["id"])
+        if model is None:
+            raise make_not_found(row["id"])
+        return model
+
+    def _make_row(
+        self,
+        *,
+        name: str,
+        origin: Origin,
+        architecture: str,
+        created_by: str,
+        classes: list[str] | None = None,
+        weights_digest: str | None = None,
+        leak_allowed: bool = False,
+        environment: dict[str, str] | None = None,
+        **columns: Any,
+    ) -> dict[str, Any]:
+        return {
+            "id": make_id(),
+            "name": name,
+            "origin": origin,
+            "stage": Stage.CANDIDATE,
+            "architecture": architecture,
+            "classes": classes or [],
+            "weights_digest": weights_digest,
+            "weights_size_bytes": None if weights_digest is None else self._blobs.size_bytes(weights_digest),
+            "leak_allowed": leak_allowed,
+            "environment": environment or {},
+            "created_by": created_by,
+            "created_at": self._clock.now(),
+            **columns,
+        }
+
+
+def _check_architecture(name: str) -> None:
+    known = [architecture.name for architecture in list_architectures()]
+    if name not in known:
+        raise make_unknown_architecture(name, known)

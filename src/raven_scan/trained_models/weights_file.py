@@ -1,0 +1,49 @@
+"""What can be told of a weights file without a tensor framework."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors import SafetensorError, safe_open
+
+from raven_scan.storage.blobs import digest_file
+from raven_scan.trained_models.types import WeightsProblem
+
+_HINT = "Restore the file from a backup, or choose another base model."
+
+
+def find_file_problems(
+    path: Path, *, size_bytes: int | None, digest: str | None = None
+) -> list[WeightsProblem]:
+    """Why a safetensors file cannot be used; [] where it can.
+
+    Args:
+        path: the file.
+        size_bytes: that it should have, or None.
+        digest: sha256 that it should have, or None not to read it whole.
+    """
+    try:
+        actual_bytes = path.stat().st_size
+        if size_bytes is not None and actual_bytes != size_bytes:
+            return [
+                WeightsProblem(
+                    "trained_model.weights_damaged",
+                    f"The weights have {actual_bytes} bytes instead of {size_bytes}.",
+                    _HINT,
+                )
+            ]
+        # Checks the header, and that the tensors fill the file exactly.
+        with cast("Any", safe_open(path, framework="numpy")) as file:
+            tensor_count = len(file.keys())
+        if digest is not None and digest_file(path) != digest:
+            return [
+                WeightsProblem(
+                    "trained_model.weights_damaged", "The weights are not those that were stored.", _HINT
+                )
+            ]
+    except (OSError, SafetensorError) as error:
+        return [
+            WeightsProblem("trained_model.weights_unreadable", f"The weights cannot be read: {error}.", _HINT)
+        ]
+    if tensor_count == 0:
+        return [WeightsProblem("trained_model.weights_empty", "The weights hold no tensor.", _HINT)]
+    return []
