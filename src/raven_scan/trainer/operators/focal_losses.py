@@ -96,7 +96,9 @@ def softmax_focal_loss_backward(
     probability = _probability_of_target(probabilities, target)
     rest = 1 - probability
     # The derivative by the target's logit, but for its softmax factor, which comes below.
-    outer = gamma * rest.pow(gamma - 1) * probability * _log(probability) - rest.pow(gamma)
+    # A sample without doubt has no loss; below an exponent of 1 its slope would be infinity times 0.
+    slope = rest.clamp(min=torch.finfo(rest.dtype).tiny).pow(gamma - 1)
+    outer = gamma * slope * probability * _log(probability) - rest.pow(gamma)
     outer = _weighted_rows(_only_labelled(outer * alpha, target, probabilities), target, weight)
     buff.copy_(outer)
     hit = _is_class(target, probabilities).to(outer.dtype)
