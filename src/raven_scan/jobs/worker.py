@@ -56,11 +56,12 @@ class QueueWorker:
         conninfo: str,
         handlers: Mapping[str, Handler],
         *,
+        name: str,
         slots: int = 1,
         tick: Callable[[], None],
         tick_interval_s: float = 2.0,
     ) -> None:
-        self.name = make_worker_name()
+        self.name = name
         self._conninfo = conninfo
         self._handlers = handlers
         self._slots = slots

@@ -1,6 +1,6 @@
 """The session to PostgreSQL, and the one way to hold a transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -41,7 +41,7 @@ class Database:
         self._current: ContextVar[Session | None] = ContextVar("raven_session", default=None)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self) -> Generator[Session]:
         current = self._current.get()
         if current is not None:
             yield current

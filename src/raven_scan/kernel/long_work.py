@@ -44,7 +44,7 @@ def stream_work(work: Callable[[Progress], T], describe: Callable[[T], Any]) -> 
             told.put({"event": "done", "result": describe(work(tell))})
         except RavenError as error:
             told.put({"event": "failed", "error": error.describe()})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to the caller, and logged whole
             _log.exception("long_work.failed")
             told.put({"event": "failed", "error": describe_unexpected(error)})
         finally:

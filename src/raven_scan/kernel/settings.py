@@ -22,7 +22,8 @@ class Settings(BaseSettings):
     )
     server: str | None = Field(
         default=None,
-        description="The server that the command line talks to, as http://127.0.0.1:8700. Default: none, it works by itself.",
+        description="The server that the command line talks to, as http://127.0.0.1:8700. "
+        "Default: none, it works by itself.",
     )
     token: SecretStr | None = Field(
         default=None,

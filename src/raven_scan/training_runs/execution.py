@@ -4,7 +4,7 @@ Every write carries the attempt's fencing number. A worker that was away for lon
 the run's: the write changes nothing and raises LeaseLost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -208,7 +208,7 @@ class TrainingRunExecution:
         return recovered
 
     @contextmanager
-    def _write(self, actor: Actor, attempt: Attempt, **values: Any) -> Iterator[Session]:
+    def _write(self, actor: Actor, attempt: Attempt, **values: Any) -> Generator[Session]:
         actor.require(Claim.TRAINING_RUN_EXECUTE)
         with self._database.transaction() as session:
             if not repository.write_fenced(session, attempt.run_id, attempt.fence, **values):

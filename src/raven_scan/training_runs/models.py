@@ -59,9 +59,7 @@ class TrainingRunAttempt(Base):
 
     __tablename__ = "training_run_attempts"
 
-    run_id: Mapped[UUID] = mapped_column(
-        ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True
-    )
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
     worker: Mapped[str] = mapped_column(Text)
     device: Mapped[str] = mapped_column(Text)
@@ -77,9 +75,7 @@ class TrainingRunMetric(Base):
 
     __tablename__ = "training_run_metrics"
 
-    run_id: Mapped[UUID] = mapped_column(
-        ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True
-    )
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     step: Mapped[int] = mapped_column(Integer, primary_key=True)
     epoch: Mapped[int] = mapped_column(Integer)

@@ -65,7 +65,7 @@ class EventRecorder:
         self.versions: dict[str, str] = {}
         self.images_told = 0
 
-    def add(self, event: AnyEvent) -> None:
+    def add(self, event: AnyEvent) -> None:  # noqa: C901 - one case an event
         """Takes an event in; nothing is written yet."""
         self._changed = True
         match event:
@@ -91,9 +91,7 @@ class EventRecorder:
             case EvaluationProgress():
                 self.progress = replace(self.progress, phase="evaluation")
             case TrainingDone():
-                self.progress = replace(
-                    self.progress, epoch=event.epochs, step=event.steps, time_left_s=None
-                )
+                self.progress = replace(self.progress, epoch=event.epochs, step=event.steps, time_left_s=None)
             case Evaluated():
                 pass
             case _:
@@ -155,9 +153,7 @@ class EventRecorder:
             MetricPoint(f"valid/{name}", event.step, event.epoch, value)
             for name, value in event.figures.items()
         ]
-        self.progress = replace(
-            self.progress, map=event.figures.get("map"), map50=event.figures.get("map50")
-        )
+        self.progress = replace(self.progress, map=event.figures.get("map"), map50=event.figures.get("map50"))
         if event.best:
             self._best = {**event.figures, "epoch": float(event.epoch)}
 

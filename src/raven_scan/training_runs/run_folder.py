@@ -1,7 +1,6 @@
 """What a run keeps on the disk: its log and its checkpoints, a folder a run."""
 
 from datetime import datetime
-from pathlib import Path
 from uuid import UUID
 
 from raven_scan.kernel.settings import Settings

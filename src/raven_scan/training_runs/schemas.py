@@ -1,10 +1,11 @@
 """Training runs over REST."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.findings import Severity
@@ -134,5 +135,4 @@ class LogOut(_Schema):
     size_bytes: int
 
 
-RunOrder = Literal["newest"]
-LogOffset = Annotated[int, Field(ge=0, description="First byte; the answer says where to go on.")]
+LogOffset = Annotated[int, Query(ge=0, description="First byte; the answer says where to go on.")]

@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -162,7 +162,9 @@ class TrainingRunJob:
                 train=layout.train,
                 valid=layout.valid,
                 test=layout.test,
-                weights=self._models.open_weights(WORKER, base_model.id) if base_model.weights_digest else None,
+                weights=self._models.open_weights(WORKER, base_model.id)
+                if base_model.weights_digest
+                else None,
                 weights_classes=base_model.classes if base_model.weights_digest else None,
                 resume_from=attempt.checkpoint.path if attempt.checkpoint else None,
                 work_folder=work,
@@ -172,7 +174,8 @@ class TrainingRunJob:
             ),
             expected=TrainingDone,
         )
-        assert recorder.configuration is not None
+        if recorder.configuration is None:
+            raise RuntimeError("the trainer ended without telling its configuration")
         log("Evaluating a fresh copy of the best weights on the test part.")
         evaluated = run(
             "evaluate",
@@ -214,16 +217,14 @@ class TrainingRunJob:
             environment=recorder.versions,
         )
         log(f"Success: test {_format_figures(evaluated.figures)}.")
-        self._persist(
-            partial(self._execution.succeed, WORKER, attempt, model, recorder.progress), lease_lost
-        )
+        self._persist(partial(self._execution.succeed, WORKER, attempt, model, recorder.progress), lease_lost)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
 
     def _log_line(self, folder: RunFolder, line: str) -> None:
         folder.write_log(self._clock.now(), line)
 
     @contextmanager
-    def _keep_lease(self, attempt: Attempt) -> Iterator[threading.Event]:
+    def _keep_lease(self, attempt: Attempt) -> Generator[threading.Event]:
         """Renews the lease from a thread; the event tells that it is lost."""
         lost = threading.Event()
         ended = threading.Event()
@@ -247,7 +248,7 @@ class TrainingRunJob:
             thread.join()
 
     def _persist(self, write: Callable[[], T], lease_lost: threading.Event) -> T:
-        """Writes the end of an attempt, again and again while the database is away: hours of work hang on it."""
+        """Writes an attempt's end, again and again while the database is away: hours of work hang on it."""
         while True:
             try:
                 return write()

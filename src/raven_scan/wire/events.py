@@ -1,7 +1,7 @@
 """What the trainer tells the worker: events, one JSON object a line, appended to a file.
 
-A line counts once its newline is there. `time` is seconds since 1970 by the trainer's clock. Step and epoch numbers
-are global (they go on over attempts): `step` counts optimiser steps done, `epoch` counts epochs completed.
+A line counts once its newline is there. `time` is seconds since 1970 by the trainer's clock. Step and epoch
+numbers are global (they go on over attempts): `step` counts optimiser steps done, `epoch` counts epochs completed.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=st
     time: float
 
 
-class Started(Event, tag="started"):
+class Started(Event, frozen=True, kw_only=True, tag="started"):
     """The process runs and has its frameworks imported."""
 
     pid: int
@@ -22,13 +22,13 @@ class Started(Event, tag="started"):
     versions: dict[str, str]
 
 
-class Phase(Event, tag="phase"):
+class Phase(Event, frozen=True, kw_only=True, tag="phase"):
     """What it does now: build, weights, training, validation, checkpoint, export, evaluation."""
 
     phase: str
 
 
-class Configured(Event, tag="configured"):
+class Configured(Event, frozen=True, kw_only=True, tag="configured"):
     """The configuration is written.
 
     Attributes:
@@ -43,7 +43,7 @@ class Configured(Event, tag="configured"):
     parameter_count: int
 
 
-class Step(Event, tag="step"):
+class Step(Event, frozen=True, kw_only=True, tag="step"):
     """One optimiser step, or several told together (the last one's values).
 
     Attributes:
@@ -60,8 +60,8 @@ class Step(Event, tag="step"):
     memory_mb: float
 
 
-class Validated(Event, tag="validated"):
-    """Figures on the valid part after an epoch: map, map50, map75, map_small, … in 0–1; None where there is no box."""
+class Validated(Event, frozen=True, kw_only=True, tag="validated"):
+    """Figures on the valid part: map, map50, map75, map_small, … in 0-1; None where there is no such box."""
 
     epoch: int
     step: int
@@ -69,12 +69,12 @@ class Validated(Event, tag="validated"):
     best: bool
 
 
-class EpochEnded(Event, tag="epoch_ended"):
+class EpochEnded(Event, frozen=True, kw_only=True, tag="epoch_ended"):
     epoch: int
     step: int
 
 
-class CheckpointWritten(Event, tag="checkpoint_written"):
+class CheckpointWritten(Event, frozen=True, kw_only=True, tag="checkpoint_written"):
     """A checkpoint is complete on the disk.
 
     Attributes:
@@ -88,7 +88,7 @@ class CheckpointWritten(Event, tag="checkpoint_written"):
     best: bool
 
 
-class Message(Event, tag="message"):
+class Message(Event, frozen=True, kw_only=True, tag="message"):
     """A line for the run's log. `level`: info, warning."""
 
     level: str
@@ -96,12 +96,12 @@ class Message(Event, tag="message"):
     code: str = ""
 
 
-class EvaluationProgress(Event, tag="evaluation_progress"):
+class EvaluationProgress(Event, frozen=True, kw_only=True, tag="evaluation_progress"):
     done: int
     total: int
 
 
-class TrainingDone(Event, tag="training_done"):
+class TrainingDone(Event, frozen=True, kw_only=True, tag="training_done"):
     """Training ended well.
 
     Attributes:
@@ -118,11 +118,11 @@ class TrainingDone(Event, tag="training_done"):
     figures: dict[str, float | None]
 
 
-class Evaluated(Event, tag="evaluated"):
+class Evaluated(Event, frozen=True, kw_only=True, tag="evaluated"):
     """Figures of a fresh process on one part.
 
     Attributes:
-        figures: map, map50, map75, map_small, map_medium, map_large, precision, recall, f1, confidence in 0–1.
+        figures: map, map50, map75, map_small, …, precision, recall, f1, confidence in 0-1.
         by_class: the same figures, by class name.
         image_count, box_count: what it was measured on (crowds left out).
         images_per_s: speed of prediction.
@@ -135,7 +135,7 @@ class Evaluated(Event, tag="evaluated"):
     images_per_s: float
 
 
-class CheckpointRead(Event, tag="checkpoint_read"):
+class CheckpointRead(Event, frozen=True, kw_only=True, tag="checkpoint_read"):
     """What a foreign checkpoint holds, and how it fits the architecture.
 
     Attributes:
@@ -156,12 +156,12 @@ class CheckpointRead(Event, tag="checkpoint_read"):
     meta: dict[str, Any]
 
 
-class StartingWeightsBuilt(Event, tag="starting_weights_built"):
+class StartingWeightsBuilt(Event, frozen=True, kw_only=True, tag="starting_weights_built"):
     weights: str
     parameter_count: int
 
 
-class Failed(Event, tag="failed"):
+class Failed(Event, frozen=True, kw_only=True, tag="failed"):
     """It cannot go on, and says why; the process then ends with exit code 1.
 
     Attributes:

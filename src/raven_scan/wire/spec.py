@@ -29,7 +29,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
         classes: names in the order of the label index; any Unicode text.
         parameters: `TrainingParameters`, dumped, with every default decided.
         weights: safetensors of the base model, or None for the architecture's own starting weights.
-        weights_classes: the base model's class list; where it differs from `classes`, the head is re-initialised.
+        weights_classes: the base model's class list; where it differs, the head is re-initialised.
         resume_from: a checkpoint folder or file that this trainer wrote, or None.
         events: file to which events are appended, a JSON line each.
         device: `cpu` or `cuda:N`.

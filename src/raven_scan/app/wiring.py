@@ -1,0 +1,100 @@
+"""Builds the platform: every service, once, from the settings."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import make_url
+
+from raven_scan.datasets.service import DatasetService
+from raven_scan.jobs.queue import JobQueue
+from raven_scan.kernel.clock import Clock, SystemClock
+from raven_scan.kernel.database import Database
+from raven_scan.kernel.embedded_postgres.server import EmbeddedPostgres, Holding
+from raven_scan.kernel.errors import Unavailable
+from raven_scan.kernel.schema import is_schema_current, upgrade_schema
+from raven_scan.kernel.settings import Settings
+from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.training_runs.execution import TrainingRunExecution
+from raven_scan.training_runs.preflight import PreflightChecks
+from raven_scan.training_runs.service import TrainingRunService
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """All that the front doors stand on.
+
+    Attributes:
+        holding: keeps the embedded server running; None where an external database is set.
+    """
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    holding: Holding | None
+    blobs: LocalBlobStore
+    datasets: DatasetService
+    trained_models: TrainedModelService
+    training_runs: TrainingRunService
+    execution: TrainingRunExecution
+
+
+@contextmanager
+def build_platform(settings: Settings) -> Generator[Platform]:
+    """The platform, for as long as the context lasts; it holds the embedded database while it does.
+
+    Raises:
+        Unavailable: the database cannot be had, or an external one waits for `raven db upgrade`.
+    """
+    with hold_database(settings) as (database, holding):
+        if holding is not None:
+            upgrade_schema(database.engine)
+        elif not is_schema_current(database.engine):
+            raise Unavailable(
+                "database.not_upgraded",
+                "The database has not the schema of this release.",
+                hint="Make a backup, then run `raven db upgrade`.",
+            )
+        yield _build_services(settings, database, holding)
+
+
+@contextmanager
+def hold_database(settings: Settings) -> Generator[tuple[Database, Holding | None]]:
+    """The database alone, as it is."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.database_url is not None:
+        url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql+psycopg")
+        database = Database(url.render_as_string(hide_password=False))
+        try:
+            yield database, None
+        finally:
+            database.close()
+        return
+    with EmbeddedPostgres(settings.home).hold() as holding:
+        database = Database(holding.url)
+        try:
+            yield database, holding
+        finally:
+            database.close()
+
+
+def _build_services(settings: Settings, database: Database, holding: Holding | None) -> Platform:
+    clock = SystemClock()
+    queue = JobQueue()
+    blobs = LocalBlobStore(settings.blobs_folder)
+    datasets = DatasetService(database, blobs, settings, clock)
+    trained_models = TrainedModelService(database, blobs, settings, clock)
+    trained_models.ensure_builtins()
+    checks = PreflightChecks(datasets, trained_models, blobs)
+    return Platform(
+        settings=settings,
+        clock=clock,
+        database=database,
+        holding=holding,
+        blobs=blobs,
+        datasets=datasets,
+        trained_models=trained_models,
+        training_runs=TrainingRunService(database, queue, datasets, trained_models, checks, settings),
+        execution=TrainingRunExecution(database, queue, trained_models, settings),
+    )

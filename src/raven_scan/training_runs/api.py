@@ -1,0 +1,118 @@
+"""TrainingRunsController: training runs over REST."""
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from raven_scan.access.types import Actor
+from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
+from raven_scan.training_runs.schemas import (
+    FindingOut,
+    LogOffset,
+    LogOut,
+    MetricSeries,
+    MetricsOut,
+    PreflightOut,
+    ScheduledOut,
+    TrainingRunCreate,
+    TrainingRunOut,
+    TrainingRunPage,
+)
+from raven_scan.training_runs.service import TrainingRunService
+from raven_scan.training_runs.types import Preflight, RunStatus, TrainingRunView
+
+_LOG_LIMIT_BYTES = 1 << 18
+
+
+def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -> APIRouter:
+    router = APIRouter(prefix="/api/v1/training-runs", tags=["training runs"])
+
+    @router.post("", status_code=201)
+    def create(actor: Annotated[Actor, Depends(get_actor)], body: TrainingRunCreate) -> TrainingRunOut:
+        """Create a training run, a Draft."""
+        run = service.create(
+            actor,
+            name=body.name,
+            dataset=body.dataset,
+            base_model=body.base_model,
+            parameters=body.parameters,
+        )
+        return _describe(run)
+
+    @router.get("")
+    def list_all(
+        actor: Annotated[Actor, Depends(get_actor)],
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+        status: RunStatus | None = None,
+    ) -> TrainingRunPage:
+        """List training runs, newest first."""
+        page = service.list_runs(actor, PageRequest.parse(limit, cursor), status)
+        return TrainingRunPage(items=[_describe(run) for run in page.items], next=page.next)
+
+    @router.get("/{ref}")
+    def get(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> TrainingRunOut:
+        """Read a training run, by name or id."""
+        return _describe(service.get_run(actor, ref))
+
+    @router.post("/{ref}/preflight")
+    def check(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> PreflightOut:
+        """Check what scheduling would find."""
+        preflight = service.check(actor, ref)
+        return PreflightOut(passed=preflight.is_passed, findings=_describe_findings(preflight))
+
+    @router.post("/{ref}/schedule")
+    def schedule(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> ScheduledOut:
+        """Schedule a Draft: after the preflight it waits for a worker."""
+        run, preflight = service.schedule(actor, ref)
+        return ScheduledOut(run=_describe(run), findings=_describe_findings(preflight))
+
+    @router.get("/{ref}/metrics")
+    def list_metrics(
+        actor: Annotated[Actor, Depends(get_actor)],
+        ref: str,
+        name: Annotated[list[str] | None, Query()] = None,
+    ) -> MetricsOut:
+        """Read the run's metrics; all, or those named."""
+        points = service.list_metrics(actor, ref, name or [])
+        series: list[MetricSeries] = []
+        for metric, group in groupby(points, key=lambda point: point.name):
+            of_metric = list(group)
+            series.append(
+                MetricSeries(
+                    name=metric,
+                    steps=[point.step for point in of_metric],
+                    epochs=[point.epoch for point in of_metric],
+                    values=[point.value for point in of_metric],
+                )
+            )
+        return MetricsOut(series=series)
+
+    @router.get("/{ref}/logs")
+    def read_log(
+        actor: Annotated[Actor, Depends(get_actor)],
+        ref: str,
+        offset: LogOffset = 0,
+        limit: Annotated[
+            int, Query(ge=1, le=1 << 20, description="Most bytes to answer.")
+        ] = _LOG_LIMIT_BYTES,
+    ) -> LogOut:
+        """Read a part of the run's log."""
+        return LogOut.model_validate(service.read_log(actor, ref, offset, limit))
+
+    return router
+
+
+def _describe(run: TrainingRunView) -> TrainingRunOut:
+    fields = {
+        name: getattr(run, name) for name in TrainingRunOut.model_fields if name not in {"epoch", "epochs"}
+    }
+    return TrainingRunOut.model_validate(
+        {**fields, "epoch": run.progress.epoch, "epochs": run.progress.epochs}, from_attributes=True
+    )
+
+
+def _describe_findings(preflight: Preflight) -> list[FindingOut]:
+    return [FindingOut.model_validate(finding) for finding in preflight.findings]
