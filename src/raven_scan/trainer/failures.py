@@ -44,13 +44,30 @@ class Failure:
     detail: str
 
 
-def describe_failure(error: BaseException) -> Failure:
+# Exceptions of the trainer's own parts, by name: this module must not import theirs, which import the frameworks.
+_REFUSALS = {
+    "BadImageError": ("refused.image", "Replace the image, and import the dataset as a new version."),
+    "BadPartError": ("refused.dataset", "Import the dataset again; its files were changed or are damaged."),
+}
+
+
+def describe_failure(error: BaseException) -> Failure:  # noqa: PLR0911 - one return a cause
     """Tell what an exception means for the user.
 
     An exception that nobody foresaw becomes `crashed.exception` with its traceback as detail.
     """
     if isinstance(error, TrainerError):
         return Failure(error.code, error.message, error.hint, error.detail)
+    refusal = _REFUSALS.get(type(error).__name__)
+    if refusal is not None:
+        # From a loader process the text is a traceback, and the sentence its last line.
+        sentence = str(error).strip().rsplit("\n", 1)[-1].removeprefix(f"{type(error).__module__}.")
+        return Failure(
+            refusal[0],
+            sentence.removeprefix(f"{type(error).__name__}: "),
+            refusal[1],
+            "".join(traceback.format_exception(error)),
+        )
     # A loader process wraps what it ran into in another exception of the same type, its traceback in the text.
     text = str(error)
     trace = "".join(traceback.format_exception(error))

@@ -14,7 +14,7 @@ import threading
 
 _PR_SET_PDEATHSIG = 1
 # Loaded here: a child of fork that has threads must not take the dynamic loader's lock.
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_libc: ctypes.CDLL | None = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def tie_to_parent(parent_pid: int) -> None:

@@ -65,7 +65,7 @@ def convert_to_coco_results(sample: dict[str, Any], category_ids: Sequence[int])
     ]
 
 
-@METRICS.register_module()
+@METRICS.register_module()  # pyright: ignore[reportUntypedClassDecorator]
 class RavenCocoMetric(BaseMetric):
     """COCO's average precision under MMDetection's names: `coco/bbox_mAP`, `coco/bbox_mAP_50`, ….
 

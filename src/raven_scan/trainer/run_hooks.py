@@ -1,0 +1,164 @@
+"""What a run tells while it trains. Registered beside the hooks of the stored configuration, never part of it."""
+
+import math
+import resource
+import time
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+
+from raven_scan.trainer.evaluation.coco_metric import convert_figures
+from raven_scan.trainer.event_log import EventLog
+from raven_scan.trainer.failures import TrainerError
+from raven_scan.trainer.run_state import RunState
+from raven_scan.wire.events import Configured, EpochEnded, EvaluationProgress, Step, Validated
+
+# The first steps are each told: that is where a run goes wrong, and where it can be compared with another.
+_TOLD_FIRST_STEPS = 20
+_STEP_INTERVAL_S = 0.2
+_PROGRESS_INTERVAL_S = 1.0
+
+
+class StepEventsHook(Hook):
+    """Tells steps and epochs, at most five steps a second; stops a run whose loss is no number.
+
+    After MMEngine's timer in the order of hooks, since it reads the timer's values.
+    """
+
+    priority = "BELOW_NORMAL"
+
+    def __init__(self, log: EventLog, configuration: str) -> None:
+        self._log = log
+        self._configuration = configuration
+        self._told_at = -math.inf
+        self._steps_here = 0
+        self._last_finite: int | None = None
+
+    def before_run(self, runner: Any) -> None:
+        parameters = sum(each.numel() for each in runner.model.parameters())
+        self._log.emit(
+            Configured(
+                time=time.time(),
+                configuration=self._configuration,
+                steps_per_epoch=len(runner.train_dataloader),
+                epochs=runner.max_epochs,
+                parameter_count=parameters,
+            )
+        )
+        self._log.tell_phase("weights")
+
+    def before_train_epoch(self, runner: Any) -> None:
+        del runner
+        self._log.tell_phase("training")
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        del data_batch
+        # The message hub has them as numbers already: asking the device again would make it wait again.
+        hub = runner.message_hub
+        losses = {name: float(hub.get_scalar(f"train/{name}").current()) for name in outputs or {}}
+        step = runner.iter + 1
+        if not math.isfinite(losses.get("loss", 0.0)):
+            raise describe_divergence(step, self._last_finite, losses)
+        self._last_finite = step
+        self._steps_here += 1
+        now = time.monotonic()
+        is_edge = batch_idx == 0 or batch_idx + 1 == len(runner.train_dataloader)
+        if not is_edge and self._steps_here > _TOLD_FIRST_STEPS and now - self._told_at < _STEP_INTERVAL_S:
+            return
+        self._told_at = now
+        # Where layers have factors of their own, `base_lr` is the rate that was asked for.
+        rate = "train/base_lr" if "train/base_lr" in hub.log_scalars else "train/lr"
+        self._log.emit(
+            Step(
+                time=time.time(),
+                step=step,
+                epoch=runner.epoch,
+                learning_rate=float(hub.get_scalar(rate).current()),
+                losses={name: value for name, value in losses.items() if math.isfinite(value)},
+                step_time_s=float(hub.get_scalar("train/time").current()),
+                data_time_s=float(hub.get_scalar("train/data_time").current()),
+                memory_mb=measure_memory_mb(),
+            )
+        )
+
+    def after_train_epoch(self, runner: Any) -> None:
+        self._log.emit(EpochEnded(time=time.time(), epoch=runner.epoch + 1, step=runner.iter))
+
+
+class ValidationHook(Hook):
+    """Tells what a validation found, and keeps the weights that it measured where they are the best so far.
+
+    Before MMEngine's EMA hook in the order of hooks: the model then still holds the averaged weights that were
+    measured.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, log: EventLog, state: RunState) -> None:
+        self._log = log
+        self._state = state
+        self._told_at = -math.inf
+        self._done = 0
+
+    def before_val_epoch(self, runner: Any) -> None:
+        del runner
+        self._done = 0
+        self._log.tell_phase("validation")
+
+    def after_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        del batch_idx, data_batch
+        self._done += len(outputs or ())
+        now = time.monotonic()
+        if now - self._told_at < _PROGRESS_INTERVAL_S:
+            return
+        self._told_at = now
+        total = len(runner.val_dataloader.dataset)
+        self._log.emit(EvaluationProgress(time=time.time(), done=self._done, total=total))
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, Any] | None = None) -> None:
+        figures = convert_figures(metrics or {})
+        best = self._state.note_validation(runner.epoch, figures, runner.model)
+        self._log.emit(
+            Validated(time=time.time(), epoch=runner.epoch, step=runner.iter, figures=figures, best=best)
+        )
+
+
+_DIVERGED_HINT = "Lower the learning rate, or warm up longer; with float16, try bfloat16 or float32."
+
+
+def describe_divergence(step: int, last_finite: int | None, losses: dict[str, float]) -> TrainerError:
+    """The error of a run whose loss is no number any more."""
+    before = (
+        "from the first step on" if last_finite is None else f"at step {step}; step {last_finite} was good"
+    )
+    parts = ", ".join(name for name, value in losses.items() if not math.isfinite(value))
+    return TrainerError(
+        "diverged",
+        f"The training diverged: the loss is no finite number {before}.",
+        hint=_DIVERGED_HINT,
+        detail=f"not finite: {parts}",
+    )
+
+
+def check_weights_finite(model: torch.nn.Module, step: int) -> None:
+    """Raises TrainerError `diverged`, where the weights hold an infinity or no number."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise TrainerError(
+                "diverged",
+                f"The training diverged: after step {step} the weights are no finite numbers.",
+                hint=_DIVERGED_HINT,
+                detail=f"not finite: {name}",
+            )
+
+
+def measure_memory_mb() -> float:
+    """Peak memory: of the GPU where one is used, else of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

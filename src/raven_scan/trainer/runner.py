@@ -1,0 +1,59 @@
+"""MMEngine's Runner without what a run of the platform does not want of it."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+
+class RunRunner(Runner):
+    """A Runner that logs to the process's output alone, leaves no files of its own, and resumes our checkpoints.
+
+    Attributes:
+        restore: called in place of MMEngine's loading of a checkpoint, with the runner; None where there is
+            nothing to resume.
+    """
+
+    restore: Any = None
+
+    def build_logger(
+        self, log_level: str | int = "INFO", log_file: str | None = None, **kwargs: Any
+    ) -> MMLogger:
+        del log_file
+        logger = MMLogger.get_instance(
+            name=self._experiment_name, log_level=log_level, logger_name="mmengine", **kwargs
+        )
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler):
+                # Without colours: the text goes to a file.
+                handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+                handler.setStream(sys.stderr)
+        # Until the weights are there: MMEngine tells every hook by stage, and how each tensor was initialised.
+        logger.setLevel(logging.WARNING)
+        return logger
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        # MMEngine's report calls compilers to ask for their versions, and formats the whole configuration as
+        # Python; both are in the `Started` event and in configuration.json.
+        del env_cfg
+        # The folder for its log file, made just before this.
+        Path(self._log_dir).rmdir()
+
+    def dump_config(self) -> None:
+        """Nothing: the configuration is already in the work folder, as JSON."""
+
+    def _init_model_weights(self) -> None:
+        super()._init_model_weights()
+        self.logger.setLevel(logging.INFO)
+
+    def load_or_resume(self) -> None:
+        if self._has_loaded:
+            return
+        if self.restore is not None:
+            self.restore(self)
+            self._has_loaded = True
+            return
+        super().load_or_resume()

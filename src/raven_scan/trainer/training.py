@@ -1,0 +1,152 @@
+"""The `train` command: one attempt at a run, from its specification to the weights of its best checkpoint."""
+
+import copy
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import torch
+from mmengine.config import Config
+from mmengine.hooks import EMAHook
+from mmengine.utils import import_modules_from_strings
+from pydantic import ValidationError
+
+from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.trainer.configuration import build_configuration
+from raven_scan.trainer.event_log import EventLog
+from raven_scan.trainer.failures import TrainerError, describe_failure
+from raven_scan.trainer.run_checkpoints import (
+    RunCheckpointHook,
+    identify_run,
+    read_checkpoint,
+    restore_checkpoint,
+)
+from raven_scan.trainer.run_hooks import StepEventsHook, ValidationHook, check_weights_finite
+from raven_scan.trainer.run_state import BestSoFar, RunState, copy_weights
+from raven_scan.trainer.runner import RunRunner
+from raven_scan.trainer.weights_file import write_bytes, write_weights
+from raven_scan.wire.events import TrainingDone
+from raven_scan.wire.spec import TrainSpec
+
+CONFIGURATION_FILE = "configuration.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+def train(spec: TrainSpec, log: EventLog) -> None:
+    """Train to the end; `weights.safetensors` in the work folder is then the best checkpoint.
+
+    Raises:
+        TrainerError: the specification is refused, or the training diverged.
+    """
+    parameters = read_parameters(spec)
+    checkpoint = None
+    if spec.resume_from is not None:
+        checkpoint = read_checkpoint(spec.resume_from, identify_run(spec))
+    log.tell_phase("build")
+    configuration = write_configuration(spec)
+    state = RunState()
+    runner = build_runner(configuration, spec)
+    runner.register_hook(ValidationHook(log, state))
+    runner.register_hook(StepEventsHook(log, CONFIGURATION_FILE))
+    runner.register_hook(RunCheckpointHook(spec, log, state, interval=parameters.checkpoint_interval))
+    if checkpoint is not None:
+        runner.restore = partial(_restore, content=checkpoint, state=state, log=log)
+    try:
+        runner.train()
+    except Exception as error:
+        raise _explain(error, runner) from error
+    _export(spec, log, runner, state)
+
+
+def read_parameters(spec: TrainSpec) -> TrainingParameters:
+    """Raises TrainerError `refused.parameters`, naming each parameter that is wrong."""
+    try:
+        return TrainingParameters.model_validate(spec.parameters)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in problem['loc']) or 'parameters'}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise TrainerError(
+            "refused.parameters",
+            f"The training parameters are out of bounds; {'; '.join(problems)}.",
+            hint="Change them and schedule the run again.",
+        ) from error
+
+
+def write_configuration(spec: TrainSpec) -> dict[str, Any]:
+    """Build the configuration, write it to the work folder, and return what was written."""
+    spec.work_folder.mkdir(parents=True, exist_ok=True)
+    encoded = msgspec.json.format(msgspec.json.encode(build_configuration(spec)), indent=2)
+    write_bytes(spec.work_folder / CONFIGURATION_FILE, encoded)
+    return msgspec.json.decode(encoded)
+
+
+def build_runner(configuration: dict[str, Any], spec: TrainSpec) -> RunRunner:
+    """A runner of the stored configuration, less what the platform does itself: checkpoints, and files of logs."""
+    configuration = copy.deepcopy(configuration)
+    import_modules_from_strings(**configuration.get("custom_imports", {"imports": []}))
+    configuration["default_hooks"] = {**configuration.get("default_hooks", {}), "checkpoint": None}
+    configuration["visualizer"] = {"type": "mmengine.Visualizer", "vis_backends": []}
+    configuration["work_dir"] = str(spec.work_folder)
+    configuration["resume"] = False
+    # Typed as a Runner, whatever the class is that it is called on.
+    return cast("RunRunner", RunRunner.from_cfg(Config(configuration)))
+
+
+def _restore(runner: Any, *, content: dict[str, Any], state: RunState, log: EventLog) -> None:
+    expected = len(runner.train_dataloader)
+    if content["steps_per_epoch"] != expected:
+        raise TrainerError(
+            "refused.checkpoint_of_other_run",
+            f"The checkpoint has {content['steps_per_epoch']} steps an epoch, this run has {expected}.",
+            hint="Resume with the same dataset and batch size, or start the run again.",
+        )
+    restore_checkpoint(runner, content, state)
+    log.tell(f"Goes on after epoch {content['epoch']}, step {content['step']}.")
+
+
+def _explain(error: Exception, runner: Any) -> Exception:
+    """Weights that are no numbers make other code fail first, such as the assignment of boxes."""
+    if describe_failure(error).code != "crashed.exception":
+        return error
+    try:
+        check_weights_finite(runner.model, runner.iter)
+    except TrainerError as divergence:
+        divergence.detail = describe_failure(error).detail
+        return divergence
+    return error
+
+
+def _export(spec: TrainSpec, log: EventLog, runner: Any, state: RunState) -> None:
+    log.tell_phase("export")
+    best = state.best
+    if best is None:
+        log.tell(
+            "No validation had a figure: the weights of the last epoch are taken.",
+            level="warning",
+            code="no_best_checkpoint",
+        )
+        best = BestSoFar(runner.epoch, state.last_figures, copy_weights(_find_averaged_model(runner)))
+    path: Path = spec.work_folder / WEIGHTS_FILE
+    write_weights(path, best.weights)
+    log.emit(
+        TrainingDone(
+            time=time.time(),
+            weights=WEIGHTS_FILE,
+            best_epoch=best.epoch,
+            epochs=runner.epoch,
+            steps=runner.iter,
+            stopped_early=bool(runner.train_loop.stop_training) and runner.epoch < runner.max_epochs,
+            figures=best.figures,
+        )
+    )
+
+
+def _find_averaged_model(runner: Any) -> torch.nn.Module:
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return hook.ema_model.module
+    return runner.model
