@@ -52,7 +52,8 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-lock: $(STAMP) ## Resolve the dependencies anew
+lock: ## Resolve the dependencies anew
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --group dev --override requirements/overrides.txt --constraint requirements/constraints.txt --python-version 3.11 --universal --no-header --no-annotate --no-emit-index-url --upgrade --output-file requirements/lock.txt
 
