@@ -51,7 +51,9 @@ class TrainingParameters(BaseModel):
     warmup_epochs: Annotated[
         float, Field(ge=0, le=100, description="Epochs in which the learning rate rises from near zero.")
     ] = 0.5
-    schedule: Annotated[Schedule, Field(description="How the learning rate falls after warm-up.")] = Schedule.COSINE
+    schedule: Annotated[Schedule, Field(description="How the learning rate falls after warm-up.")] = (
+        Schedule.COSINE
+    )
     frozen_stages: Annotated[
         int | None,
         Field(ge=0, le=5, description="Stages of the backbone that are not trained, counted from the stem."),

@@ -1,0 +1,235 @@
+"""The whole configuration of a run."""
+
+import os
+from typing import Any
+
+from raven_scan.architectures.catalogue import Architecture, StartingWeights, get_architecture
+from raven_scan.architectures.decisions import decide_parameters
+from raven_scan.architectures.parameters import Precision, TrainingParameters
+from raven_scan.trainer.configuration.json_form import make_plain
+from raven_scan.trainer.configuration.model import build_model_section, read_mmdetection_configuration
+from raven_scan.trainer.configuration.optimisation import (
+    build_averaging_hook,
+    build_optimiser_section,
+    build_schedule_section,
+    count_steps_per_epoch,
+)
+from raven_scan.trainer.configuration.pipelines import (
+    build_mosaic_pipeline,
+    build_training_pipeline,
+    build_validation_pipeline,
+)
+from raven_scan.trainer.data.coco_columns import ANNOTATIONS_FILE
+from raven_scan.trainer.weights.base_weights import make_base_weights_address
+from raven_scan.wire.spec import PartSpec, TrainSpec
+
+BEST_METRIC = "coco/bbox_mAP"
+_CUSTOM_IMPORTS = [
+    "raven_scan.trainer.operators.install_on_import",
+    "raven_scan.trainer.backbones",
+    "raven_scan.trainer.data",
+    "raven_scan.trainer.evaluation.coco_metric",
+    "raven_scan.trainer.optimisation",
+    "raven_scan.trainer.weights",
+]
+_MOST_LOADER_PROCESSES = 8
+_LOG_INTERVAL_STEPS = 10
+
+
+def build_configuration(spec: TrainSpec) -> dict[str, Any]:
+    """MMDetection's configuration of a run, as plain data.
+
+    `mmengine.Config.fromfile` reads it from JSON (see `encode_configuration`), and then `Runner.from_cfg` and
+    MMDetection's own `tools/train.py` run it unchanged. Nothing in it leads to the network.
+
+    Raises:
+        UnknownArchitectureError: the catalogue has no such architecture.
+        pydantic.ValidationError: parameters are out of their bounds.
+    """
+    architecture = get_architecture(spec.architecture)
+    parameters = decide_parameters(
+        architecture,
+        TrainingParameters.model_validate(spec.parameters),
+        starting_weights=StartingWeights.COCO if spec.weights else architecture.starting_weights,
+        train_image_count=spec.train.image_count,
+    )
+    original = read_mmdetection_configuration(architecture)
+    steps_per_epoch = count_steps_per_epoch(spec.train.image_count, parameters.batch_size)
+    precision = _decide_precision(parameters.precision, spec.device)
+    configuration = {
+        **_build_surroundings(spec, parameters),
+        "model": build_model_section(
+            original,
+            architecture,
+            class_count=len(spec.classes),
+            frozen_stages=parameters.frozen_stages or 0,
+        ),
+        "train_dataloader": _build_train_loader(spec, parameters),
+        "val_dataloader": _build_evaluation_loader(spec, parameters, spec.valid),
+        "test_dataloader": _build_evaluation_loader(spec, parameters, spec.test),
+        "val_evaluator": _build_evaluator(spec.valid),
+        "test_evaluator": _build_evaluator(spec.test),
+        "train_cfg": {
+            "type": "EpochBasedTrainLoop",
+            "max_epochs": parameters.epochs,
+            "val_interval": parameters.validation_interval,
+        },
+        "val_cfg": {"type": "ValLoop"},
+        "test_cfg": {"type": "TestLoop"},
+        "optim_wrapper": build_optimiser_section(architecture, parameters, precision),
+        "param_scheduler": build_schedule_section(parameters, steps_per_epoch),
+        "custom_hooks": _build_custom_hooks(spec, architecture, parameters),
+        "load_from": make_base_weights_address(spec.weights) if spec.weights else None,
+        "resume": False,
+    }
+    return make_plain(configuration)
+
+
+def build_model_configuration(architecture: Architecture, class_count: int) -> dict[str, Any]:
+    """What builds an architecture with nothing frozen: `default_scope`, `custom_imports` and `model`."""
+    model = build_model_section(
+        read_mmdetection_configuration(architecture), architecture, class_count=class_count, frozen_stages=0
+    )
+    return make_plain(
+        {
+            "default_scope": "mmdet",
+            "custom_imports": {"imports": _CUSTOM_IMPORTS, "allow_failed_imports": False},
+            "model": model,
+        }
+    )
+
+
+def _build_surroundings(spec: TrainSpec, parameters: TrainingParameters) -> dict[str, Any]:
+    return {
+        "default_scope": "mmdet",
+        "custom_imports": {"imports": _CUSTOM_IMPORTS, "allow_failed_imports": False},
+        "work_dir": str(spec.work_folder),
+        "randomness": {"seed": parameters.seed, "deterministic": False},
+        "env_cfg": {
+            "cudnn_benchmark": False,
+            "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},
+            "dist_cfg": {"backend": "gloo" if spec.device == "cpu" else "nccl"},
+        },
+        "default_hooks": {
+            "timer": {"type": "IterTimerHook"},
+            "logger": {"type": "LoggerHook", "interval": _LOG_INTERVAL_STEPS},
+            "param_scheduler": {"type": "ParamSchedulerHook"},
+            "sampler_seed": {"type": "DistSamplerSeedHook"},
+            "checkpoint": {
+                "type": "CheckpointHook",
+                "interval": parameters.checkpoint_interval,
+                "max_keep_ckpts": 1,
+                "save_best": BEST_METRIC,
+                "rule": "greater",
+            },
+        },
+        # Without a place to write to: MMEngine's would dump the configuration as Python source.
+        "visualizer": {"type": "DetLocalVisualizer", "vis_backends": [], "name": "visualizer"},
+        "log_processor": {"type": "LogProcessor", "window_size": _LOG_INTERVAL_STEPS, "by_epoch": True},
+        "log_level": "INFO",
+    }
+
+
+def _build_train_loader(spec: TrainSpec, parameters: TrainingParameters) -> dict[str, Any]:
+    image_size = _get_image_size(parameters)
+    mosaic, mosaic_epochs = build_mosaic_pipeline(parameters.augmentation, image_size, parameters.epochs)
+    return {
+        **_build_loader(spec, parameters),
+        "sampler": {"type": "RavenEpochSampler", "shuffle": True},
+        "dataset": {
+            **_build_dataset(spec, spec.train),
+            "seed": parameters.seed,
+            "pipeline": build_training_pipeline(parameters.augmentation, image_size),
+            "mosaic": mosaic,
+            "mosaic_epochs": mosaic_epochs,
+        },
+    }
+
+
+def _build_evaluation_loader(
+    spec: TrainSpec, parameters: TrainingParameters, part: PartSpec
+) -> dict[str, Any]:
+    return {
+        **_build_loader(spec, parameters),
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+        "dataset": {
+            **_build_dataset(spec, part),
+            "pipeline": build_validation_pipeline(_get_image_size(parameters)),
+            "test_mode": True,
+        },
+    }
+
+
+def _build_loader(spec: TrainSpec, parameters: TrainingParameters) -> dict[str, Any]:
+    processes = _decide_loader_processes(parameters.loader_processes, spec.device)
+    loader: dict[str, Any] = {
+        "batch_size": parameters.batch_size,
+        "num_workers": processes,
+        "persistent_workers": processes > 0,
+        "drop_last": False,
+        "pin_memory": spec.device != "cpu",
+    }
+    if processes > 0:
+        loader["prefetch_factor"] = 4
+    return loader
+
+
+def _build_dataset(spec: TrainSpec, part: PartSpec) -> dict[str, Any]:
+    return {
+        "type": "RavenCocoDataset",
+        "folder": str(part.folder),
+        "metainfo": {"classes": spec.classes},
+    }
+
+
+def _build_evaluator(part: PartSpec) -> dict[str, Any]:
+    return {"type": "RavenCocoMetric", "ann_file": str(part.folder / ANNOTATIONS_FILE)}
+
+
+def _build_custom_hooks(
+    spec: TrainSpec, architecture: Architecture, parameters: TrainingParameters
+) -> list[dict[str, Any]]:
+    hooks: list[dict[str, Any]] = [
+        {"type": "RavenStepRandomnessHook", "seed": parameters.seed},
+        *build_averaging_hook(architecture),
+    ]
+    if spec.weights is not None:
+        hooks.append(
+            {
+                "type": "RavenBaseWeightsHook",
+                "classes": spec.classes,
+                "base_classes": spec.weights_classes,
+            }
+        )
+    if parameters.early_stopping_patience is not None:
+        hooks.append(
+            {
+                "type": "EarlyStoppingHook",
+                "monitor": BEST_METRIC,
+                "rule": "greater",
+                "min_delta": 0.0,
+                "patience": parameters.early_stopping_patience,
+            }
+        )
+    return hooks
+
+
+def _get_image_size(parameters: TrainingParameters) -> int:
+    if parameters.image_size is None:
+        raise RuntimeError("The image size was not decided.")
+    return parameters.image_size
+
+
+def _decide_precision(precision: Precision, device: str) -> Precision:
+    if precision is not Precision.AUTO:
+        return precision
+    return Precision.FLOAT32 if device == "cpu" else Precision.BFLOAT16
+
+
+def _decide_loader_processes(asked: int | None, device: str) -> int:
+    if asked is not None:
+        return asked
+    cores = len(os.sched_getaffinity(0))
+    if device == "cpu":
+        return 1 if cores > 1 else 0
+    return min(_MOST_LOADER_PROCESSES, max(1, cores - 1))

@@ -1,0 +1,104 @@
+"""Optimiser, learning rate schedule, precision, and averaging of weights."""
+
+from math import ceil
+from typing import Any
+
+from raven_scan.architectures.catalogue import Architecture, Family
+from raven_scan.architectures.parameters import Precision, Schedule, TrainingParameters
+
+_GRADIENT_NORM_MAX = 35.0
+_DINO_GRADIENT_NORM_MAX = 0.1
+_FINAL_LEARNING_RATE_FACTOR = 0.05
+_WARMUP_START_FACTOR = 1e-3
+# Parts of the run after which a stepwise schedule divides the learning rate by ten.
+_STEPS_AT = (2 / 3, 8 / 9)
+
+
+def count_steps_per_epoch(image_count: int, batch_size: int) -> int:
+    """Optimiser steps in an epoch; the last batch may be smaller."""
+    return ceil(image_count / batch_size)
+
+
+def build_optimiser_section(
+    architecture: Architecture, parameters: TrainingParameters, precision: Precision
+) -> dict[str, Any]:
+    """The `optim_wrapper` of a configuration. `precision` is decided: not `auto`."""
+    is_dino = architecture.family is Family.DINO
+    section: dict[str, Any] = {
+        "type": "OptimWrapper",
+        "optimizer": {
+            "type": "AdamW",
+            "lr": parameters.learning_rate,
+            "weight_decay": parameters.weight_decay,
+        },
+        "clip_grad": {"max_norm": _DINO_GRADIENT_NORM_MAX if is_dino else _GRADIENT_NORM_MAX, "norm_type": 2},
+    }
+    if is_dino:
+        section["paramwise_cfg"] = {"custom_keys": {"backbone": {"lr_mult": 0.1}}}
+    else:
+        section["paramwise_cfg"] = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0, "bypass_duplicate": True}
+    if precision is Precision.BFLOAT16:
+        section["type"] = "RavenAutocastOptimWrapper"
+    elif precision is Precision.FLOAT16:
+        section.update(type="AmpOptimWrapper", dtype="float16", loss_scale="dynamic")
+    return section
+
+
+def build_schedule_section(parameters: TrainingParameters, steps_per_epoch: int) -> list[dict[str, Any]]:
+    """The `param_scheduler` of a configuration: everything counts steps."""
+    total = parameters.epochs * steps_per_epoch
+    warmup = min(round(parameters.warmup_epochs * steps_per_epoch), total - 1)
+    section: list[dict[str, Any]] = []
+    if warmup > 0:
+        section.append(
+            {
+                "type": "LinearLR",
+                "start_factor": _WARMUP_START_FACTOR,
+                "by_epoch": False,
+                "begin": 0,
+                "end": warmup,
+            }
+        )
+    if parameters.schedule is Schedule.COSINE:
+        section.append(
+            {
+                "type": "CosineAnnealingLR",
+                "eta_min_ratio": _FINAL_LEARNING_RATE_FACTOR,
+                "by_epoch": False,
+                "begin": warmup,
+                "end": total,
+                "T_max": total - warmup,
+            }
+        )
+    elif parameters.schedule is Schedule.STEP:
+        section.append(
+            {
+                "type": "MultiStepLR",
+                "by_epoch": False,
+                "milestones": [round(total * part) for part in _STEPS_AT],
+                "gamma": 0.1,
+                "begin": 0,
+                "end": total,
+            }
+        )
+    return section
+
+
+def build_averaging_hook(architecture: Architecture) -> list[dict[str, Any]]:
+    """The average of the weights over the last steps, where the architecture's own configuration has one.
+
+    Its window grows with the run, to about the last tenth of the steps done (momentum 10 / (10 + step)) and at most
+    5000 steps: the fixed windows of MMDetection's configurations are longer than a short run is.
+    """
+    if architecture.family not in (Family.RTMDET, Family.YOLOX):
+        return []
+    return [
+        {
+            "type": "EMAHook",
+            "ema_type": "MomentumAnnealingEMA",
+            "momentum": 0.0002,
+            "gamma": 10,
+            "update_buffers": True,
+            "priority": 49,
+        }
+    ]

@@ -1,0 +1,84 @@
+"""Transforms of the augmentation presets, and of validation."""
+
+from typing import Any, TypeAlias
+
+from raven_scan.architectures.parameters import Augmentation
+
+Transforms: TypeAlias = list[dict[str, Any]]
+
+# The grey that YOLOX and RTMDet were trained with, and near the mean colour that the others subtract.
+_PAD_VALUE = 114
+_MIN_BOX_SIDE_PX = 2
+_MOSAIC_PROBABILITY = 0.5
+# Mosaics look unlike any real image: the last part of a run goes without.
+_MOSAIC_SHARE_OF_EPOCHS = 0.7
+
+_META_KEYS = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor"]
+
+
+def build_training_pipeline(augmentation: Augmentation, image_size: int) -> Transforms:
+    """Transforms of a training sample, after loading and mosaic, up to the packed input of image_size squared."""
+    if augmentation is Augmentation.OFF:
+        return [*_fit(image_size), *_pack()]
+    if augmentation is Augmentation.LIGHT:
+        return [
+            {"type": "YOLOXHSVRandomAug", "hue_delta": 5, "saturation_delta": 20, "value_delta": 20},
+            {"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"},
+            *_jitter_scale(image_size, 0.8, 1.25),
+            *_pack(),
+        ]
+    return [
+        {"type": "YOLOXHSVRandomAug"},
+        {"type": "RandomQuarterTurn"},
+        {"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"},
+        *_jitter_scale(image_size, 0.6, 1.6),
+        *_pack(),
+    ]
+
+
+def build_mosaic_pipeline(augmentation: Augmentation, image_size: int, epochs: int) -> tuple[Transforms, int]:
+    """Transforms that join four images, and the number of epochs, from the first, in which they are used.
+
+    The mosaic of twice the side is scaled down again, so that objects come at half their size and smaller and the
+    scale jitter brings some back.
+    """
+    if augmentation is not Augmentation.FULL:
+        return [], 0
+    mosaic = {
+        "type": "Mosaic",
+        "img_scale": [image_size, image_size],
+        "pad_val": float(_PAD_VALUE),
+        "prob": _MOSAIC_PROBABILITY,
+    }
+    return [mosaic], int(epochs * _MOSAIC_SHARE_OF_EPOCHS)
+
+
+def build_validation_pipeline(image_size: int) -> Transforms:
+    """Transforms of a sample that is predicted on: the whole image, fit into image_size squared."""
+    return [*_fit(image_size), {"type": "PackDetInputs", "meta_keys": _META_KEYS}]
+
+
+def _fit(image_size: int) -> Transforms:
+    size = [image_size, image_size]
+    return [{"type": "Resize", "scale": size, "keep_ratio": True}, _pad(image_size)]
+
+
+def _jitter_scale(image_size: int, smallest: float, largest: float) -> Transforms:
+    size = [image_size, image_size]
+    return [
+        {"type": "RandomResize", "scale": size, "ratio_range": [smallest, largest], "keep_ratio": True},
+        {"type": "RandomCrop", "crop_size": size, "allow_negative_crop": True},
+        _pad(image_size),
+    ]
+
+
+def _pad(image_size: int) -> dict[str, Any]:
+    return {"type": "Pad", "size": [image_size, image_size], "pad_val": {"img": [_PAD_VALUE] * 3}}
+
+
+def _pack() -> Transforms:
+    # Crops leave slivers of objects at the border. An image whose boxes are all gone is background, and stays.
+    return [
+        {"type": "FilterAnnotations", "min_gt_bbox_wh": [_MIN_BOX_SIDE_PX] * 2, "keep_empty": False},
+        {"type": "PackDetInputs", "meta_keys": [*_META_KEYS, "flip", "flip_direction"]},
+    ]

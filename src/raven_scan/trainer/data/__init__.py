@@ -1,0 +1,11 @@
+"""Training and validation data: COCO parts as MMDetection data sets, in an order and with augmentation that repeat.
+
+Importing this package registers its classes with MMDetection.
+"""
+
+from raven_scan.trainer.data.coco_dataset import RavenCocoDataset
+from raven_scan.trainer.data.epoch_sampler import RavenEpochSampler
+from raven_scan.trainer.data.image_loading import LoadRavenImage
+from raven_scan.trainer.data.quarter_turn import RandomQuarterTurn
+
+__all__ = ["LoadRavenImage", "RandomQuarterTurn", "RavenCocoDataset", "RavenEpochSampler"]

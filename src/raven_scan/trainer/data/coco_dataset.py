@@ -1,0 +1,110 @@
+"""A part of a split as an MMDetection data set."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.registry import DATASETS, TRANSFORMS
+from mmdet.structures.bbox import HorizontalBoxes
+from torch.utils.data import Dataset
+
+from raven_scan.trainer.data.coco_columns import read_coco_columns
+from raven_scan.trainer.data.sample_randomness import seeded_for_sample
+
+_MOSAIC_PARTNERS = 3
+
+
+@DATASETS.register_module()
+class RavenCocoDataset(Dataset[dict[str, Any]]):
+    """Images and boxes of a part, through MMDetection's transforms.
+
+    A key is an index, or (epoch, index) as `RavenEpochSampler` gives it. Everything random in a sample comes from
+    (seed, epoch, index): neither the process that makes it nor the samples before it matter. Images without boxes
+    are samples like any other.
+
+    Attributes:
+        metainfo: `classes` in the order of the labels; MMDetection's evaluators read it.
+        pipeline: transforms of every sample, after loading.
+        mosaic: transforms that come first while `epoch < mosaic_epochs`; they find three more loaded images, drawn
+            for this sample, under `mix_results`.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        metainfo: dict[str, Any],
+        pipeline: list[dict[str, Any]],
+        *,
+        seed: int = 0,
+        mosaic: list[dict[str, Any]] | None = None,
+        mosaic_epochs: int = 0,
+        test_mode: bool = False,
+    ) -> None:
+        self.metainfo = {"classes": tuple(metainfo["classes"])}
+        self.test_mode = test_mode
+        self._folder = Path(folder)
+        self._columns = read_coco_columns(self._folder, list(metainfo["classes"]))
+        self._load = TRANSFORMS.build({"type": "LoadRavenImage"})
+        self.pipeline = _build_transforms(pipeline)
+        self.mosaic = _build_transforms(mosaic or [])
+        self._mosaic_epochs = mosaic_epochs
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._columns.file_names)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        with seeded_for_sample(self._seed, epoch, index):
+            results = self._load_sample(index)
+            if self.mosaic and epoch < self._mosaic_epochs:
+                partners = [random.randrange(len(self)) for _ in range(_MOSAIC_PARTNERS)]
+                results["mix_results"] = [self._load_sample(partner) for partner in partners]
+                results = _apply(self.mosaic, results)
+                results.pop("mix_results", None)
+            return _apply(self.pipeline, results)
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        """What is known of an image before it is decoded, under MMDetection's names."""
+        columns = self._columns
+        boxes = slice(int(columns.offsets[index]), int(columns.offsets[index + 1]))
+        height, width = (int(side) for side in columns.sizes[index])
+        return {
+            "img_id": int(columns.image_ids[index]),
+            "img_path": str(self._folder / columns.file_names[index]),
+            "height": height,
+            "width": width,
+            "exif_orientation": int(columns.exif_orientations[index]),
+            "gt_bboxes": HorizontalBoxes(torch.from_numpy(columns.boxes[boxes].copy())),
+            "gt_bboxes_labels": columns.labels[boxes].copy(),
+            "gt_ignore_flags": columns.crowds[boxes].copy(),
+            "sample_idx": index,
+        }
+
+    def _load_sample(self, index: int) -> dict[str, Any]:
+        return self._load(self.get_data_info(index))
+
+
+def _build_transforms(configurations: list[dict[str, Any]]) -> list[Any]:
+    return [TRANSFORMS.build(_restore_tuples(dict(configuration))) for configuration in configurations]
+
+
+def _restore_tuples(value: Any) -> Any:
+    """Turn lists of numbers into tuples: JSON has none, and MMDetection's transforms insist on them."""
+    if isinstance(value, dict):
+        return {key: _restore_tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        if all(isinstance(item, int | float) for item in value):
+            return tuple(value)
+        return [_restore_tuples(item) for item in value]
+    return value
+
+
+def _apply(transforms: list[Any], results: dict[str, Any]) -> dict[str, Any]:
+    for transform in transforms:
+        transformed = transform(results)
+        if transformed is None:
+            raise RuntimeError(f"{transform!r} dropped the sample {results['img_path']}.")
+        results = transformed
+    return results
