@@ -1,5 +1,6 @@
 """The use cases of trained models."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -7,19 +8,26 @@ from uuid import UUID
 import msgspec
 
 from raven_scan.access.types import Actor, Claim
-from raven_scan.architectures.catalogue import list_architectures
+from raven_scan.architectures.catalogue import StartingWeights, list_architectures
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.ids import make_id, parse_id
 from raven_scan.kernel.names import check_name
 from raven_scan.kernel.paging import Page, PageRequest, cut_page
+from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.trained_models import repository
+from raven_scan.trained_models.checkpoint_download import RETRY_PAUSES_S, download_file
+from raven_scan.trained_models.checkpoint_reading import read_checkpoint
+from raven_scan.trained_models.coco_classes import COCO_CLASSES
 from raven_scan.trained_models.errors import make_name_taken, make_not_found, make_unknown_architecture
+from raven_scan.trained_models.import_folders import make_import_folder
+from raven_scan.trained_models.model_index import IndexedCheckpoint, get_checkpoint
 from raven_scan.trained_models.types import (
     NewTrainedModel,
     Origin,
+    ReportedFigures,
     Stage,
     TrainedModelView,
     WeightsProblem,
@@ -32,11 +40,20 @@ _PLATFORM = "raven-scan"
 class TrainedModelService:
     """Trained models: what there is, where it came from, what it scores."""
 
-    def __init__(self, database: Database, blobs: LocalBlobStore, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: LocalBlobStore,
+        settings: Settings,
+        clock: Clock,
+        *,
+        retry_pauses_s: Sequence[float] = RETRY_PAUSES_S,
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._settings = settings
         self._clock = clock
+        self._retry_pauses_s = retry_pauses_s
 
     def ensure_builtins(self) -> None:
         """Adds a builtin model for each architecture that has none. Several processes may do so at once."""
@@ -182,6 +199,131 @@ class TrainedModelService:
             self._blobs.get_path(model.weights_digest),
             size_bytes=model.weights_size_bytes,
             digest=model.weights_digest if check_digest else None,
+        )
+
+    def check_import(self, actor: Actor, *, architecture: str, name: str) -> None:
+        """Raises what an import of this name and architecture would raise before it looks at the file."""
+        actor.require(Claim.TRAINED_MODEL_IMPORT)
+        _check_architecture(architecture)
+        check_name("trained_model", name)
+        with self._database.transaction() as session:
+            if repository.has_name(session, name):
+                raise make_name_taken(name)
+
+    def import_checkpoint(
+        self,
+        actor: Actor,
+        path: Path,
+        *,
+        architecture: str,
+        name: str,
+        file_name: str | None = None,
+        progress: Progress = ignore_progress,
+    ) -> TrainedModelView:
+        """Adds a model from a checkpoint file, MMDetection's `.pth` or `.safetensors`.
+
+        Args:
+            actor: who imports.
+            path: the file; it is read in a child process, tensors only, and kept as safetensors.
+            architecture: what it is of.
+            name: of the model.
+            file_name: what the user calls the file, where that is not its name.
+            progress: told of stages.
+
+        Raises:
+            Invalid: name, architecture or file will not do; a refusal of the file begins with
+                `trained_model.refused`.
+            Conflict: `trained_model.name_taken`.
+            Unavailable: the child process failed, or the disk is full.
+        """
+        return self._import(
+            actor,
+            path,
+            architecture=architecture,
+            name=name,
+            file_name=file_name or path.name,
+            source=None,
+            progress=progress,
+        )
+
+    def pull_model(
+        self, actor: Actor, index_name: str, *, name: str | None = None, progress: Progress = ignore_progress
+    ) -> TrainedModelView:
+        """Downloads a checkpoint that MMDetection's model index names, and imports it.
+
+        Args:
+            actor: who imports.
+            index_name: a name in the index, or one of our architectures.
+            name: of the model; without it the name in the index.
+            progress: told of bytes, then of stages.
+
+        Raises:
+            NotFound, Invalid, Busy, Unavailable: as `get_checkpoint` and `download_file`.
+            Conflict: `trained_model.name_taken`, before anything is downloaded.
+        """
+        actor.require(Claim.TRAINED_MODEL_IMPORT)
+        source = get_checkpoint(index_name, self._settings.model_index)
+        name = name or source.name
+        self.check_import(actor, architecture=source.architecture, name=name)
+        with download_file(
+            source.url,
+            self._settings.home / "downloads",
+            file_name=source.file_name,
+            digest_prefix=source.digest_prefix,
+            progress=progress,
+            pauses_s=self._retry_pauses_s,
+        ) as path:
+            return self._import(
+                actor,
+                path,
+                architecture=source.architecture,
+                name=name,
+                file_name=source.file_name,
+                source=source,
+                progress=progress,
+            )
+
+    def _import(
+        self,
+        actor: Actor,
+        path: Path,
+        *,
+        architecture: str,
+        name: str,
+        file_name: str,
+        source: IndexedCheckpoint | None,
+        progress: Progress,
+    ) -> TrainedModelView:
+        self.check_import(actor, architecture=architecture, name=name)
+        with make_import_folder(self._settings.work_folder / "imports") as folder:
+            read = read_checkpoint(
+                path,
+                architecture,
+                folder=folder,
+                file_name=file_name,
+                url=source.url if source else None,
+                progress=progress,
+            )
+            progress("storing", 0, 0)
+            weights_digest = self._blobs.put_file(read.weights)
+        is_coco = source is not None or read.classes == list(COCO_CLASSES)
+        reported = None
+        if source is not None and source.map is not None:
+            reported = ReportedFigures(map=source.map, source=f"MMDetection's model index, {source.dataset}")
+        return self._insert_model(
+            self._make_row(
+                name=name,
+                origin=Origin.IMPORTED,
+                architecture=architecture,
+                classes=read.classes,
+                starting_weights=StartingWeights.COCO if is_coco else None,
+                weights_digest=weights_digest,
+                parameter_count=read.parameter_count,
+                reported=msgspec.to_builtins(reported),
+                checkpoint=msgspec.to_builtins(read.report),
+                environment=read.environment,
+                created_by=actor.name,
+            )
         )
 
     def _insert_model(self, row: dict[str, Any]) -> TrainedModelView:
