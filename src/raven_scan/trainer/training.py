@@ -14,7 +14,7 @@ from mmengine.utils import import_modules_from_strings
 from pydantic import ValidationError
 
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.trainer.configuration import build_configuration
+from raven_scan.trainer.configuration import build_configuration, encode_configuration
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError, describe_failure
 from raven_scan.trainer.run_checkpoints import (
@@ -79,7 +79,7 @@ def read_parameters(spec: TrainSpec) -> TrainingParameters:
 def write_configuration(spec: TrainSpec) -> dict[str, Any]:
     """Build the configuration, write it to the work folder, and return what was written."""
     spec.work_folder.mkdir(parents=True, exist_ok=True)
-    encoded = msgspec.json.format(msgspec.json.encode(build_configuration(spec)), indent=2)
+    encoded = encode_configuration(build_configuration(spec))
     write_bytes(spec.work_folder / CONFIGURATION_FILE, encoded)
     return msgspec.json.decode(encoded)
 
@@ -89,7 +89,6 @@ def build_runner(configuration: dict[str, Any], spec: TrainSpec) -> RunRunner:
     configuration = copy.deepcopy(configuration)
     import_modules_from_strings(**configuration.get("custom_imports", {"imports": []}))
     configuration["default_hooks"] = {**configuration.get("default_hooks", {}), "checkpoint": None}
-    configuration["visualizer"] = {"type": "mmengine.Visualizer", "vis_backends": []}
     configuration["work_dir"] = str(spec.work_folder)
     configuration["resume"] = False
     # Typed as a Runner, whatever the class is that it is called on.
