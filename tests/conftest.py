@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Column, Table, Uuid, create_engine
 
+from raven_scan.jobs.queue import QUEUE_SCHEMA_SQL
 from raven_scan.kernel.database import Base, Database
 from raven_scan.kernel.settings import Settings
 
@@ -47,11 +48,15 @@ def template_database(postgres_socket: Path) -> str:
     """A database with every table; each test gets a copy."""
     from raven_scan.app import tables  # noqa: F401, PLC0415 - registers every slice's tables
 
+    if "dataset_versions" not in Base.metadata.tables:  # until the datasets' tables are there
+        Table("dataset_versions", Base.metadata, Column("id", Uuid, primary_key=True))
     with psycopg.connect(host=str(postgres_socket), user="postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE template_raven")
     engine = create_engine(f"postgresql+psycopg://postgres@/template_raven?host={postgres_socket}")
     Base.metadata.create_all(engine)
     engine.dispose()
+    with psycopg.connect(host=str(postgres_socket), user="postgres", dbname="template_raven") as connection:
+        connection.execute(QUEUE_SCHEMA_SQL.encode())
     return "template_raven"
 
 
