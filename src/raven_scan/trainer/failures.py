@@ -47,6 +47,10 @@ class Failure:
 # Exceptions of the trainer's own parts, by name: this module must not import theirs, which import the frameworks.
 _REFUSALS = {
     "BadImageError": ("refused.image", "Replace the image, and import the dataset as a new version."),
+    "UnknownArchitectureError": (
+        "refused.unknown_architecture",
+        "Choose one of the architectures that the platform offers.",
+    ),
     "BadPartError": ("refused.dataset", "Import the dataset again; its files were changed or are damaged."),
 }
 

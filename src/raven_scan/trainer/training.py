@@ -26,7 +26,13 @@ from raven_scan.trainer.run_checkpoints import (
 from raven_scan.trainer.run_hooks import StepEventsHook, ValidationHook, check_weights_finite
 from raven_scan.trainer.run_state import BestSoFar, RunState, copy_weights
 from raven_scan.trainer.runner import RunRunner
-from raven_scan.trainer.weights_file import write_bytes, write_weights
+from raven_scan.trainer.weights_file import (
+    compare_with_model,
+    name_some,
+    read_weights,
+    write_bytes,
+    write_weights,
+)
 from raven_scan.wire.events import TrainingDone
 from raven_scan.wire.spec import TrainSpec
 
@@ -45,9 +51,16 @@ def train(spec: TrainSpec, log: EventLog) -> None:
     if spec.resume_from is not None:
         checkpoint = read_checkpoint(spec.resume_from, identify_run(spec))
     log.tell_phase("build")
+    if spec.weights is not None and spec.weights_classes != spec.classes:
+        log.tell(
+            "The base model knows other classes, or in another order: its class head is fitted to this run's.",
+            code="class_head_fitted",
+        )
     configuration = write_configuration(spec)
     state = RunState()
     runner = build_runner(configuration, spec)
+    if checkpoint is None and spec.weights is not None:
+        check_base_weights(runner.model, spec.weights, log)
     runner.register_hook(ValidationHook(log, state))
     runner.register_hook(StepEventsHook(log, CONFIGURATION_FILE))
     runner.register_hook(RunCheckpointHook(spec, log, state, interval=parameters.checkpoint_interval))
@@ -93,6 +106,30 @@ def build_runner(configuration: dict[str, Any], spec: TrainSpec) -> RunRunner:
     configuration["resume"] = False
     # Typed as a Runner, whatever the class is that it is called on.
     return cast("RunRunner", RunRunner.from_cfg(Config(configuration)))
+
+
+def check_base_weights(model: torch.nn.Module, weights: Path, log: EventLog) -> None:
+    """Tell which tensors the base model does not provide; refuse weights of another architecture.
+
+    MMEngine loads what fits and goes on with the rest as it was initialised, with no more than a line in the log.
+
+    Raises:
+        TrainerError: `refused.weights_unreadable`, `refused.weights_do_not_fit`.
+    """
+    fit = compare_with_model(model, read_weights(weights))
+    if not fit.is_plausible:
+        raise TrainerError(
+            "refused.weights_do_not_fit",
+            f"The base model's weights fit {fit.matched} of the {fit.expected} tensors of this architecture only; "
+            f"missing: {name_some(fit.missing + fit.mismatched)}.",
+            hint="Choose a base model of the same architecture.",
+        )
+    if fit.missing or fit.mismatched:
+        log.tell(
+            f"{len(fit.missing) + len(fit.mismatched)} tensors are not taken from the base model and start afresh: "
+            f"{name_some(fit.missing + fit.mismatched)}.",
+            code="base_weights_partial",
+        )
 
 
 def _restore(runner: Any, *, content: dict[str, Any], state: RunState, log: EventLog) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,43 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How tensors fit a model, by name and shape.
+
+    Attributes:
+        matched: how many fit.
+        expected: how many the model has.
+        missing: the model's, which the tensors lack.
+        unexpected: tensors that the model has no place for.
+        mismatched: names that both have, of another shape.
+    """
+
+    matched: int
+    expected: int
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: list[str]
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether the tensors can be of this architecture: a class head of other classes is a small part."""
+        return self.matched * 2 >= self.expected
+
+
+def compare_with_model(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> Fit:
+    expected = model.state_dict()
+    common = expected.keys() & tensors.keys()
+    mismatched = sorted(name for name in common if tensors[name].shape != expected[name].shape)
+    return Fit(
+        matched=len(common) - len(mismatched),
+        expected=len(expected),
+        missing=sorted(expected.keys() - tensors.keys()),
+        unexpected=sorted(tensors.keys() - expected.keys()),
+        mismatched=mismatched,
+    )
+
+
 def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], *, what: str) -> None:
     """Put weights into a model that must take every one of them and need no other.
 
@@ -50,20 +88,13 @@ def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], *, w
         TrainerError: `refused.weights_not_finite`, `refused.weights_do_not_fit`.
     """
     check_finite(tensors, code="refused.weights_not_finite", what=what)
-    expected = model.state_dict()
-    missing = sorted(expected.keys() - tensors.keys())
-    unexpected = sorted(tensors.keys() - expected.keys())
-    mismatched = sorted(
-        f"{name} {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected.keys() & tensors.keys()
-        if tensors[name].shape != expected[name].shape
-    )
+    fit = compare_with_model(model, tensors)
     problems = [
         f"{title}: {name_some(names)}"
         for title, names in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", mismatched),
+            ("missing", fit.missing),
+            ("unexpected", fit.unexpected),
+            ("of another shape", fit.mismatched),
         )
         if names
     ]
