@@ -10,6 +10,7 @@ from pathlib import Path
 from raven_scan.kernel.ids import make_id
 
 _LOCK_SUFFIX = ".lock"
+_LONGEST_FILE_NAME = 200
 
 
 @contextmanager
@@ -47,3 +48,11 @@ def remove_abandoned_folders(parent: Path) -> None:
             lock.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
+
+
+def make_file_name(given: str) -> str:
+    """A name that a file can have here, as near as can be to the one that it had elsewhere."""
+    last = given.replace("\\", "/").rsplit("/", 1)[-1]
+    kept = "".join(character for character in last if character.isprintable()).encode()[-_LONGEST_FILE_NAME:]
+    name = kept.decode(errors="ignore").strip()
+    return name if name.strip(".") else "checkpoint"

@@ -1,6 +1,7 @@
 """The use cases of trained models."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.catalogue import StartingWeights, list_architectures
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
+from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.kernel.ids import make_id, parse_id
 from raven_scan.kernel.names import check_name
 from raven_scan.kernel.paging import Page, PageRequest, cut_page
@@ -22,7 +24,7 @@ from raven_scan.trained_models.checkpoint_download import RETRY_PAUSES_S, downlo
 from raven_scan.trained_models.checkpoint_reading import read_checkpoint
 from raven_scan.trained_models.coco_classes import COCO_CLASSES
 from raven_scan.trained_models.errors import make_name_taken, make_not_found, make_unknown_architecture
-from raven_scan.trained_models.import_folders import make_import_folder
+from raven_scan.trained_models.import_folders import make_file_name, make_import_folder
 from raven_scan.trained_models.model_index import IndexedCheckpoint, get_checkpoint
 from raven_scan.trained_models.types import (
     NewTrainedModel,
@@ -30,7 +32,6 @@ from raven_scan.trained_models.types import (
     ReportedFigures,
     Stage,
     TrainedModelView,
-    WeightsProblem,
 )
 from raven_scan.trained_models.weights_file import find_file_problems
 
@@ -176,7 +177,7 @@ class TrainedModelService:
 
     def find_weights_problems(
         self, actor: Actor, model: TrainedModelView, *, check_digest: bool = False
-    ) -> list[WeightsProblem]:
+    ) -> list[Finding]:
         """Why the weights cannot be used; [] where they can.
 
         Args:
@@ -189,8 +190,9 @@ class TrainedModelService:
             return []
         if not self._blobs.has(model.weights_digest):
             return [
-                WeightsProblem(
+                Finding(
                     "trained_model.weights_missing",
+                    Severity.ERROR,
                     f"The weights of {model.name!r} are not in the blob store.",
                     "Restore them from a backup, or choose another base model.",
                 )
@@ -209,6 +211,13 @@ class TrainedModelService:
         with self._database.transaction() as session:
             if repository.has_name(session, name):
                 raise make_name_taken(name)
+
+    @contextmanager
+    def open_upload(self, actor: Actor, *, architecture: str, name: str, file_name: str) -> Generator[Path]:
+        """Where a checkpoint that is uploaded may be written; gone with the context. Raises as `check_import`."""
+        self.check_import(actor, architecture=architecture, name=name)
+        with make_import_folder(self._settings.work_folder / "imports") as folder:
+            yield folder / make_file_name(file_name)
 
     def import_checkpoint(
         self,

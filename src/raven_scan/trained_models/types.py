@@ -211,12 +211,3 @@ class NewTrainedModel:
     training_run_id: UUID
     parameters: dict[str, Any]
     environment: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class WeightsProblem:
-    """Why a model's weights cannot be used."""
-
-    code: str
-    message: str
-    hint: str

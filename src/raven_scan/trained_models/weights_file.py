@@ -5,15 +5,13 @@ from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 
+from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.storage.blobs import digest_file
-from raven_scan.trained_models.types import WeightsProblem
 
 _HINT = "Restore the file from a backup, or choose another base model."
 
 
-def find_file_problems(
-    path: Path, *, size_bytes: int | None, digest: str | None = None
-) -> list[WeightsProblem]:
+def find_file_problems(path: Path, *, size_bytes: int | None, digest: str | None = None) -> list[Finding]:
     """Why a safetensors file cannot be used; [] where it can.
 
     Args:
@@ -24,26 +22,16 @@ def find_file_problems(
     try:
         actual_bytes = path.stat().st_size
         if size_bytes is not None and actual_bytes != size_bytes:
-            return [
-                WeightsProblem(
-                    "trained_model.weights_damaged",
-                    f"The weights have {actual_bytes} bytes instead of {size_bytes}.",
-                    _HINT,
-                )
-            ]
+            return [_find("damaged", f"The weights have {actual_bytes} bytes instead of {size_bytes}.")]
         # Checks the header, and that the tensors fill the file exactly.
         with cast("Any", safe_open(path, framework="numpy")) as file:
             tensor_count = len(file.keys())
         if digest is not None and digest_file(path) != digest:
-            return [
-                WeightsProblem(
-                    "trained_model.weights_damaged", "The weights are not those that were stored.", _HINT
-                )
-            ]
+            return [_find("damaged", "The weights are not those that were stored.")]
     except (OSError, SafetensorError) as error:
-        return [
-            WeightsProblem("trained_model.weights_unreadable", f"The weights cannot be read: {error}.", _HINT)
-        ]
-    if tensor_count == 0:
-        return [WeightsProblem("trained_model.weights_empty", "The weights hold no tensor.", _HINT)]
-    return []
+        return [_find("unreadable", f"The weights cannot be read: {error}.")]
+    return [] if tensor_count else [_find("empty", "The weights hold no tensor.")]
+
+
+def _find(what: str, message: str) -> Finding:
+    return Finding(f"trained_model.weights_{what}", Severity.ERROR, message, _HINT)

@@ -1,0 +1,116 @@
+"""Trained models over REST."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from raven_scan.architectures.catalogue import StartingWeights
+from raven_scan.trained_models.types import Origin, Stage
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class ModelReferenceOut(_Schema):
+    id: UUID
+    name: str
+
+
+class LineageOut(_Schema):
+    """What a model came from; null where it came from nothing here."""
+
+    base_model: ModelReferenceOut | None
+    dataset_version: UUID | None
+    training_run: UUID | None
+
+
+class FiguresOut(_Schema):
+    """Figures in 0-1; null where one cannot be had. Precision, recall and f1 are at `confidence`."""
+
+    map: float | None
+    map50: float | None
+    map75: float | None
+    map_small: float | None
+    map_medium: float | None
+    map_large: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    confidence: float | None
+    by_class: dict[str, dict[str, float | None]]
+    image_count: int | None
+    box_count: int | None
+
+
+class ReportedFiguresOut(_Schema):
+    """What others say that a model scores; not measured here."""
+
+    map: float | None
+    source: str
+
+
+class CheckpointReportOut(_Schema):
+    """How an imported checkpoint fitted its architecture; `left_out` counts keys that are not listed."""
+
+    file_name: str
+    sha256: str
+    url: str | None
+    matched: int
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: list[str]
+    left_out: int
+    meta: dict[str, Any]
+
+
+class TrainedModelOut(_Schema):
+    """A trained model. `leak_allowed`: its dataset has identical images in two parts, so figures flatter it."""
+
+    id: UUID
+    name: str
+    origin: Origin
+    stage: Stage
+    architecture: str
+    classes: list[str]
+    starting_weights: StartingWeights | None
+    weights_digest: str | None
+    weights_size_bytes: int | None
+    configuration_digest: str | None
+    parameter_count: int | None
+    valid: FiguresOut | None
+    test: FiguresOut | None
+    reported: ReportedFiguresOut | None
+    leak_allowed: bool
+    lineage: LineageOut
+    parameters: dict[str, Any] | None
+    checkpoint: CheckpointReportOut | None
+    environment: dict[str, str]
+    created_by: str
+    created_at: datetime
+
+
+class TrainedModelPage(_Schema):
+    items: list[TrainedModelOut]
+    next: str | None
+
+
+class TrainedModelImport(BaseModel):
+    """A checkpoint file on the server's machine."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+    architecture: str
+    name: str
+
+
+class TrainedModelPull(BaseModel):
+    """A checkpoint of MMDetection's model index: a name there, or an architecture's. Without `name`, its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    name: str | None = None
