@@ -42,6 +42,7 @@ class Architecture:
         config: MMDetection's own configuration, a path in its config folder.
         starting_weights: what it starts from without a checkpoint.
         image_size: default side of the square input, pixels.
+        image_size_min: the smallest side that it can be trained at.
         size_divisor: the input's side must be a multiple of it.
         frozen_stages: default count of frozen backbone stages when fine-tuning.
         stages: how many backbone stages can be frozen; the stem is frozen with the first one.
@@ -59,6 +60,7 @@ class Architecture:
     config: str
     starting_weights: StartingWeights
     image_size: int
+    image_size_min: int
     size_divisor: int
     frozen_stages: int
     stages: int
@@ -85,6 +87,7 @@ def _rtmdet(
         config=f"rtmdet/rtmdet_{size}_8xb32-300e_coco.py",
         starting_weights=StartingWeights.RANDOM,
         image_size=640,
+        image_size_min=64,
         size_divisor=32,
         frozen_stages=0,
         stages=4,
@@ -112,6 +115,7 @@ def _yolox(
         config=f"yolox/yolox_{size}_8xb8-300e_coco.py",
         starting_weights=StartingWeights.RANDOM,
         image_size=image_size,
+        image_size_min=64,
         size_divisor=32,
         frozen_stages=0,
         stages=4,
@@ -141,6 +145,8 @@ def _resnet(
         config=config,
         starting_weights=StartingWeights.RANDOM,
         image_size=800,
+        # DINO picks 900 queries from the cells of its feature maps, and needs that many.
+        image_size_min=224 if family is Family.DINO else 64,
         size_divisor=32,
         frozen_stages=1,
         stages=4,
@@ -161,13 +167,14 @@ _ARCHITECTURES = (
         config="rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
         starting_weights=StartingWeights.IMAGENET,
         image_size=416,
+        image_size_min=64,
         size_divisor=32,
         frozen_stages=1,
         stages=5,
         learning_rate=1e-3,
         learning_rate_from_random=1e-3,
         weight_decay=0.05,
-        parameters_millions=4.0,
+        parameters_millions=4.5,
         memory_mb=(600, 500),
         pretrained=None,
     ),
@@ -204,7 +211,7 @@ _ARCHITECTURES = (
         "Faster R-CNN, ResNet-101",
         Family.FASTER_RCNN,
         "faster_rcnn/faster-rcnn_r101_fpn_1x_coco.py",
-        parameters_millions=60.7,
+        parameters_millions=60.8,
         memory_mb=(2200, 2400),
         pretrained="faster-rcnn_r101_fpn_ms-3x_coco",
     ),
@@ -222,7 +229,7 @@ _ARCHITECTURES = (
         "DINO, ResNet-50",
         Family.DINO,
         "dino/dino-4scale_r50_8xb2-12e_coco.py",
-        parameters_millions=47.7,
+        parameters_millions=47.8,
         memory_mb=(2000, 4000),
         pretrained="dino-4scale_r50_8xb2-12e_coco",
     ),

@@ -31,10 +31,8 @@ def decide_parameters(
 
     `loader_processes` stays open: it depends on the machine that trains.
 
-    Args:
-        starting_weights: what the weights of the base model have learned from: COCO also stands for any model
-            that was trained as a detector, such as one of an earlier run.
-        train_image_count: images in the train part; a batch is not larger than it.
+    `starting_weights` is what the weights of the base model have learned from: COCO also stands for any model that
+    was trained as a detector, such as one of an earlier run. `train_image_count` counts the train part.
     """
     batch_size = parameters.batch_size
     is_random = starting_weights is StartingWeights.RANDOM
@@ -61,8 +59,7 @@ def check_parameters(
 ) -> list[ParameterProblem]:
     """All reasons why decided parameters do not go together; [] where they do.
 
-    Args:
-        device: `cpu`, `cuda:N`, or None where it is not known yet.
+    `starting_weights` is as in `decide_parameters`; `device` is `cpu`, `cuda:N`, or None where it is not known yet.
     """
     return [
         *_check_image_size(architecture, parameters),
@@ -74,17 +71,28 @@ def check_parameters(
 
 
 def _check_image_size(architecture: Architecture, parameters: TrainingParameters) -> list[ParameterProblem]:
-    size, divisor = parameters.image_size, architecture.size_divisor
-    if size is None or size % divisor == 0:
+    size, divisor, smallest = parameters.image_size, architecture.size_divisor, architecture.image_size_min
+    if size is None:
         return []
-    below = max(divisor, size // divisor * divisor)
-    return [
-        ParameterProblem(
-            "parameters.image_size_not_multiple",
-            f"{architecture.title} needs an image size that is a multiple of {divisor}, not {size}.",
-            f"Set the image size to {below} or {below + divisor}.",
+    problems: list[ParameterProblem] = []
+    if size % divisor:
+        below = max(divisor, size // divisor * divisor)
+        problems.append(
+            ParameterProblem(
+                "parameters.image_size_not_multiple",
+                f"{architecture.title} needs an image size that is a multiple of {divisor}, not {size}.",
+                f"Set the image size to {below} or {below + divisor}.",
+            )
         )
-    ]
+    if size < smallest:
+        problems.append(
+            ParameterProblem(
+                "parameters.image_size_too_small",
+                f"{architecture.title} cannot be trained on images of {size} pixels a side.",
+                f"Set the image size to {smallest} or more.",
+            )
+        )
+    return problems
 
 
 def _check_frozen_stages(

@@ -15,7 +15,7 @@ _CLASSIFIER_PREFIXES = ("_conv_head.", "_bn1.", "_fc.")
 _STAGE_LAST_BLOCKS = (0, 1, 2, 4, 6)
 
 
-@MODELS.register_module()
+@MODELS.register_module()  # pyright: ignore[reportUntypedClassDecorator]
 class EfficientNetLite0(BaseModule):
     """timm's `tf_efficientnet_lite0` as a backbone.
 
@@ -68,12 +68,13 @@ class EfficientNetLite0(BaseModule):
                     module.eval()
         return self
 
-    def _frozen_parts(self) -> list[nn.Module]:
+    def _frozen_parts(self) -> list[Any]:
         if self._frozen_stages == 0:
             return []
         last_block = _STAGE_LAST_BLOCKS[self._frozen_stages - 1]
-        blocks = list(self.features.blocks.children())[: last_block + 1]
-        return [self.features.conv_stem, self.features.bn1, *blocks]
+        features: Any = self.features
+        blocks = list(features.blocks.children())[: last_block + 1]
+        return [features.conv_stem, features.bn1, *blocks]
 
     def _fit_imagenet_weights(self) -> dict[str, Tensor]:
         """The package's tensors under timm's names.

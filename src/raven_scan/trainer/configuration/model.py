@@ -29,6 +29,8 @@ def build_model_section(
 
     Args:
         configuration: MMDetection's own, from `read_mmdetection_configuration`.
+        architecture: what it is the configuration of.
+        class_count: classes of the run.
         frozen_stages: 0 trains all of the backbone, 1 freezes the stem and the first stage, and so on.
     """
     model = make_plain(configuration["model"])

@@ -3,6 +3,10 @@
 Importing this package registers its classes with MMDetection.
 """
 
+# Before MMDetection is imported: it keeps stubs in place of operators that it does not find.
+import raven_scan.trainer.operators.install_on_import  # noqa: F401 - for its effect
+
+# isort: split
 from raven_scan.trainer.data.coco_dataset import RavenCocoDataset
 from raven_scan.trainer.data.epoch_sampler import RavenEpochSampler
 from raven_scan.trainer.data.image_loading import LoadRavenImage

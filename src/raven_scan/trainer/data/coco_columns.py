@@ -7,6 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from raven_scan.pixels import PixelRules
+
 ANNOTATIONS_FILE = "annotations_coco.json"
 
 
@@ -34,11 +36,15 @@ class _Category(msgspec.Struct, gc=False):
     name: str
 
 
+class _Raven(msgspec.Struct):
+    pixel_rules: PixelRules = PixelRules()
+
+
 class _Coco(msgspec.Struct):
     images: list[_Image]
     annotations: list[_Annotation]
     categories: list[_Category]
-    raven: msgspec.Raw = msgspec.Raw(b"{}")
+    raven: _Raven = msgspec.field(default_factory=_Raven)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class CocoColumns:
         labels: int64 (B,): index in the class list.
         crowds: bool (B,).
         offsets: int64 (I + 1,): image i has the boxes offsets[i]:offsets[i + 1].
-        pixel_rules: what the part's JSON says under `raven` of how bands and values become 3 x uint8.
+        pixel_rules: how the files' bands and values become 3 x uint8; in the JSON under `raven`.
     """
 
     image_ids: NDArray[np.int64]
@@ -65,7 +71,7 @@ class CocoColumns:
     labels: NDArray[np.int64]
     crowds: NDArray[np.bool_]
     offsets: NDArray[np.int64]
-    pixel_rules: bytes
+    pixel_rules: PixelRules
 
 
 def read_coco_columns(folder: Path, classes: list[str]) -> CocoColumns:
@@ -117,7 +123,7 @@ def read_coco_columns(folder: Path, classes: list[str]) -> CocoColumns:
         labels=labels[order],
         crowds=crowds[order],
         offsets=offsets,
-        pixel_rules=bytes(coco.raven),
+        pixel_rules=coco.raven.pixel_rules,
     )
 
 

@@ -10,12 +10,13 @@ from mmdet.structures.bbox import HorizontalBoxes
 from torch.utils.data import Dataset
 
 from raven_scan.trainer.data.coco_columns import read_coco_columns
+from raven_scan.trainer.data.image_loading import LoadRavenImage
 from raven_scan.trainer.data.sample_randomness import seeded_for_sample
 
 _MOSAIC_PARTNERS = 3
 
 
-@DATASETS.register_module()
+@DATASETS.register_module()  # pyright: ignore[reportUntypedClassDecorator]
 class RavenCocoDataset(Dataset[dict[str, Any]]):
     """Images and boxes of a part, through MMDetection's transforms.
 
@@ -45,7 +46,7 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
         self.test_mode = test_mode
         self._folder = Path(folder)
         self._columns = read_coco_columns(self._folder, list(metainfo["classes"]))
-        self._load = TRANSFORMS.build({"type": "LoadRavenImage"})
+        self._load = LoadRavenImage(self._columns.pixel_rules)
         self.pipeline = _build_transforms(pipeline)
         self.mosaic = _build_transforms(mosaic or [])
         self._mosaic_epochs = mosaic_epochs
@@ -59,7 +60,10 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
         with seeded_for_sample(self._seed, epoch, index):
             results = self._load_sample(index)
             if self.mosaic and epoch < self._mosaic_epochs:
-                partners = [random.randrange(len(self)) for _ in range(_MOSAIC_PARTNERS)]
+                partners = [
+                    random.randrange(len(self))  # noqa: S311 - augmentation
+                    for _ in range(_MOSAIC_PARTNERS)
+                ]
                 results["mix_results"] = [self._load_sample(partner) for partner in partners]
                 results = _apply(self.mosaic, results)
                 results.pop("mix_results", None)
@@ -83,7 +87,7 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
         }
 
     def _load_sample(self, index: int) -> dict[str, Any]:
-        return self._load(self.get_data_info(index))
+        return self._load.transform(self.get_data_info(index))
 
 
 def _build_transforms(configurations: list[dict[str, Any]]) -> list[Any]:

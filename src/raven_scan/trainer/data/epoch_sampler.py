@@ -9,7 +9,7 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
 
-@DATA_SAMPLERS.register_module()
+@DATA_SAMPLERS.register_module()  # pyright: ignore[reportUntypedClassDecorator]
 class RavenEpochSampler(Sampler[tuple[int, int]]):
     """Yields keys (epoch, index), which a `RavenCocoDataset` turns into samples.
 

@@ -1,19 +1,18 @@
 """From an image file to the pixels that a network sees."""
 
-from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from mmcv.transforms.base import BaseTransform
 from mmdet.registry import TRANSFORMS
+
+from raven_scan.pixels import PixelRules, UnreadableImage, read_image
 
 
 class BadImageError(Exception):
     """An image cannot be decoded, or is not of the size that its record says."""
 
 
-@TRANSFORMS.register_module()
+@TRANSFORMS.register_module()  # pyright: ignore[reportUntypedClassDecorator]
 class LoadRavenImage(BaseTransform):
     """Decode `img_path` to uint8 (H, W, 3) BGR, in the frame that the boxes are in.
 
@@ -21,11 +20,15 @@ class LoadRavenImage(BaseTransform):
         BadImageError: the file cannot be decoded or has another size than its record.
     """
 
+    def __init__(self, rules: PixelRules) -> None:
+        self._rules = rules
+
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        path = Path(results["img_path"])
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if pixels is None:
-            raise BadImageError(f"{path} cannot be decoded.")
+        path = results["img_path"]
+        try:
+            pixels = read_image(path, self._rules, exif_orientation=results["exif_orientation"])
+        except (UnreadableImage, OSError) as error:
+            raise BadImageError(f"{path} cannot be read: {error}.") from error
         height, width = pixels.shape[:2]
         if (height, width) != (results["height"], results["width"]):
             raise BadImageError(

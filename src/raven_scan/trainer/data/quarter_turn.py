@@ -9,7 +9,7 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
 
 
-@TRANSFORMS.register_module()
+@TRANSFORMS.register_module()  # pyright: ignore[reportUntypedClassDecorator]
 class RandomQuarterTurn(BaseTransform):
     """Turn image and boxes by 0, 90, 180 or 270 degrees anticlockwise, each as likely.
 
@@ -17,7 +17,7 @@ class RandomQuarterTurn(BaseTransform):
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        for _ in range(random.randrange(4)):
+        for _ in range(random.randrange(4)):  # noqa: S311 - augmentation
             _turn_anticlockwise(results)
         return results
 

@@ -1,14 +1,14 @@
 """Randomness of one sample, from nothing but (seed, epoch, index)."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import numpy as np
 
 
 @contextmanager
-def seeded_for_sample(seed: int, epoch: int, index: int) -> Iterator[None]:
+def seeded_for_sample(seed: int, epoch: int, index: int) -> Generator[None]:
     """Seed Python's and NumPy's global generators for one sample, and put them back afterwards.
 
     MMDetection's transforms draw from both. No state goes from one sample to the next, so that a sample is the same

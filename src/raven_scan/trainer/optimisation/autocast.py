@@ -1,6 +1,6 @@
 """bfloat16 in forward and backward, on the CPU as on CUDA."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
 
-@OPTIM_WRAPPERS.register_module()
+@OPTIM_WRAPPERS.register_module()  # pyright: ignore[reportUntypedClassDecorator]
 class RavenAutocastOptimWrapper(OptimWrapper):
     """Runs the forward pass under autocast to bfloat16, whose range needs no scaling of the loss.
 
@@ -18,7 +18,7 @@ class RavenAutocastOptimWrapper(OptimWrapper):
     """
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
+    def optim_context(self, model: nn.Module) -> Generator[None]:
         device_type = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device_type, dtype=torch.bfloat16):
             yield

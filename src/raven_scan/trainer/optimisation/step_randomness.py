@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 
-@HOOKS.register_module()
+@HOOKS.register_module()  # pyright: ignore[reportUntypedClassDecorator]
 class RavenStepRandomnessHook(Hook):
     """Seed PyTorch's, NumPy's and Python's generators before every step from (seed, step).
 

@@ -24,14 +24,14 @@ def make_base_weights_address(weights: Path) -> str:
     return f"{_SCHEME}{weights}"
 
 
-@CheckpointLoader.register_scheme(prefixes=_SCHEME, force=True)
+@CheckpointLoader.register_scheme(prefixes=_SCHEME, force=True)  # pyright: ignore[reportOptionalCall]
 def load_from_safetensors(address: str, map_location: Any = None) -> dict[str, Any]:
     """Read a base model's weights as MMEngine's checkpoint form. `map_location`: its runner asks for the CPU."""
     del map_location
     return {"state_dict": load_file(address.removeprefix(_SCHEME)), "meta": {_META_KEY: True}}
 
 
-@HOOKS.register_module()
+@HOOKS.register_module()  # pyright: ignore[reportUntypedClassDecorator]
 class RavenBaseWeightsHook(Hook):
     """Fit a base model's class head to the classes of this run, between reading and loading.
 

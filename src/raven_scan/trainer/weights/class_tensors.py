@@ -65,6 +65,7 @@ def fit_class_tensors(
         state: a state dict in MMDetection's names.
         base_classes: the class list that it was trained on, or None where that is not known; then its tensors stay
             only if their number of classes is right.
+        classes: the class list that they are to fit.
 
     Returns:
         Keys that were taken out.
