@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import make_url
 
+from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.kernel.clock import Clock, SystemClock
@@ -56,7 +57,10 @@ def build_platform(settings: Settings) -> Generator[Platform]:
                 "The database has not the schema of this release.",
                 hint="Make a backup, then run `raven db upgrade`.",
             )
-        yield _build_services(settings, database, holding)
+        platform = build_services(settings, database, holding)
+        # Where no worker runs, nobody else would notice that one was killed.
+        platform.execution.recover_lost_runs(WORKER)
+        yield platform
 
 
 @contextmanager
@@ -79,7 +83,7 @@ def hold_database(settings: Settings) -> Generator[tuple[Database, Holding | Non
             database.close()
 
 
-def _build_services(settings: Settings, database: Database, holding: Holding | None) -> Platform:
+def build_services(settings: Settings, database: Database, holding: Holding | None) -> Platform:
     clock = SystemClock()
     queue = JobQueue()
     blobs = LocalBlobStore(settings.blobs_folder)

@@ -16,17 +16,16 @@ from raven_scan.wire.events import (
     CheckpointWritten,
     Configured,
     EpochEnded,
-    Evaluated,
-    EvaluationProgress,
     Message,
     Phase,
+    Started,
     Step,
     TrainingDone,
     Validated,
 )
 
 CHECKPOINTS_KEPT = 2
-"""The last so many, and the best one."""
+"""The last so many; each holds the best weights so far, so that one is enough to go on from."""
 
 _WRITE_INTERVAL_S = 0.5
 
@@ -63,7 +62,6 @@ class EventRecorder:
         self.configuration: Path | None = None
         self.parameter_count: int | None = None
         self.versions: dict[str, str] = {}
-        self.images_told = 0
 
     def add(self, event: AnyEvent) -> None:  # noqa: C901 - one case an event
         """Takes an event in; nothing is written yet."""
@@ -88,14 +86,12 @@ class EventRecorder:
             case Message():
                 if event.level == "warning":
                     self._warnings.append(event.text)
-            case EvaluationProgress():
-                self.progress = replace(self.progress, phase="evaluation")
             case TrainingDone():
                 self.progress = replace(self.progress, epoch=event.epochs, step=event.steps, time_left_s=None)
-            case Evaluated():
-                pass
+            case Started():
+                self.versions = event.versions
             case _:
-                self.versions = getattr(event, "versions", self.versions)
+                pass
 
     def flush(self, *, force: bool = False) -> None:
         """Writes what has come in, where it is time to; keeps it where the database is away.
@@ -160,12 +156,10 @@ class EventRecorder:
     def _keep_checkpoint(self, event: CheckpointWritten) -> None:
         """Links the checkpoint into the run's folder, where it outlives the attempt."""
         self._checkpoints_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        kept = self._checkpoints_folder / f"step_{event.step:08d}.pth"
+        kept = self._checkpoints_folder / f"step_{event.step:08d}.pt"
         _link(self._work_folder / event.path, kept)
-        if event.best:
-            _link(kept, self._checkpoints_folder / "best.pth")
         self._checkpoint = Checkpoint(path=kept, epoch=event.epoch, step=event.step)
-        for old in sorted(self._checkpoints_folder.glob("step_*.pth"))[:-CHECKPOINTS_KEPT]:
+        for old in sorted(self._checkpoints_folder.glob("step_*.pt"))[:-CHECKPOINTS_KEPT]:
             old.unlink(missing_ok=True)
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
-from raven_scan.jobs.child_process import run_child
+from raven_scan.jobs.child_process import TRAINER_MODULE, run_child
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.errors import RavenError
 from raven_scan.kernel.settings import Settings
@@ -46,6 +46,7 @@ class TrainingRunJob:
     Args:
         worker: the worker's name, shown with the attempt.
         device: `cpu` or `cuda:N`.
+        trainer_module: what is run as the trainer.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class TrainingRunJob:
         *,
         worker: str,
         device: str,
+        trainer_module: str = TRAINER_MODULE,
     ) -> None:
         self._execution = execution
         self._datasets = datasets
@@ -68,6 +70,7 @@ class TrainingRunJob:
         self._clock = clock
         self._worker = worker
         self._device = device
+        self._trainer_module = trainer_module
 
     def __call__(self, stop: threading.Event, run_id: str) -> None:
         """Executes the run, unless it does not wait any more. Ends soon after `stop` is set."""
@@ -145,6 +148,7 @@ class TrainingRunJob:
             on_event=recorder.add,
             is_cancelled=is_cancelled,
             grace_s=_TERMINATION_GRACE_S,
+            module=self._trainer_module,
         )
         layout = self._datasets.lay_out(WORKER, attempt.dataset_version_id, work / "data")
         base_model = self._models.get_model(WORKER, str(attempt.base_model_id))

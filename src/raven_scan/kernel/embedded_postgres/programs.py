@@ -64,7 +64,8 @@ def make_reachable(programs: Path, user: ServerUser) -> Path:
 def _try(programs: Path, user: ServerUser) -> str | None:
     """What goes wrong when `user` runs them; None where nothing does."""
     try:
-        process = user.start([programs / "bin" / "postgres", "--version"], folder="/")
+        # It also needs the libraries beside the package, which the server itself does not.
+        process = user.start([programs / "bin" / "initdb", "--version"], folder="/")
     except PermissionError as error:
         return f"{error.strerror}."
     complaint = process.communicate()[0].decode(errors="replace").strip()
@@ -76,17 +77,26 @@ def _copy(programs: Path) -> Path:
     found = (programs / "bin" / "postgres").stat()
     mark = hashlib.sha256(f"{programs} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:16]
     copy = COPIES / f"postgresql-{mark}"
+    copied_programs = copy / programs.parent.name / programs.name
     if copy.exists():
-        return copy
+        return copied_programs
     COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)
     unfinished = COPIES / f".{copy.name}.{os.getpid()}"
     try:
         for name in ("bin", "lib", "share"):
-            shutil.copytree(programs / name, unfinished / name, symlinks=True)
+            shutil.copytree(
+                programs / name,
+                unfinished / programs.parent.name / programs.name / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("*.a"),
+            )
+        # A wheel keeps libraries there, and the programs find them by the way from one to the other.
+        libraries = programs.parent.with_name(f"{programs.parent.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name)
         for folder, _, _ in os.walk(unfinished):
             Path(folder).chmod(0o755)
-        if not copy.exists():
-            unfinished.rename(copy)
+        unfinished.rename(copy)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return copy
+    return copied_programs

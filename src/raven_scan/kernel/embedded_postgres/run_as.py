@@ -153,8 +153,10 @@ def _get_system_account() -> pwd.struct_passwd:
         return pwd.getpwnam(SYSTEM_USER)
     except KeyError:
         pass
+    # Root's path in a cron job or a service often lacks these folders.
+    search_path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     command = [
-        "useradd",
+        shutil.which("useradd", path=search_path) or "useradd",
         "--system",
         "--user-group",
         "--no-create-home",

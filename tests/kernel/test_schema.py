@@ -1,0 +1,71 @@
+"""Migrations: one head, idempotent, and equal to the tables that the code speaks of."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, text
+
+from raven_scan.app.tables import metadata
+from raven_scan.kernel.errors import Conflict
+from raven_scan.kernel.migrations.filters import is_ours
+from raven_scan.kernel.schema import is_schema_current, make_alembic_config, upgrade_schema
+
+
+@pytest.fixture
+def empty_engine(postgres_socket: Path) -> Iterator[Engine]:
+    name = f"empty_{uuid4().hex}"
+    with psycopg.connect(host=str(postgres_socket), user="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        engine = create_engine(f"postgresql+psycopg://postgres@/{name}?host={postgres_socket}")
+        yield engine
+        engine.dispose()
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def test_there_is_one_head(empty_engine: Engine):
+    with empty_engine.connect() as connection:
+        assert len(ScriptDirectory.from_config(make_alembic_config(connection)).get_heads()) == 1
+
+
+def test_the_upgrade_equals_the_models(empty_engine: Engine):
+    upgrade_schema(empty_engine)
+    with empty_engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"include_object": is_ours, "compare_server_default": True}
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_an_upgrade_twice_changes_nothing(empty_engine: Engine):
+    assert not is_schema_current(empty_engine)
+    assert upgrade_schema(empty_engine)
+    assert is_schema_current(empty_engine)
+    assert not upgrade_schema(empty_engine)
+
+
+def test_upgrades_at_once_take_turns(empty_engine: Engine):
+    changed: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: changed.append(upgrade_schema(empty_engine))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(changed) == [False, False, True]
+
+
+def test_a_database_of_a_later_release_is_refused(empty_engine: Engine):
+    upgrade_schema(empty_engine)
+    with empty_engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'later'"))
+    with pytest.raises(Conflict) as refusal:
+        upgrade_schema(empty_engine)
+    assert refusal.value.code == "database.later_release"

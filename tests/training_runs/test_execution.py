@@ -1,0 +1,193 @@
+"""What a worker writes, and that only the one who holds the run can."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
+from raven_scan.app.wiring import Platform
+from raven_scan.jobs.worker import make_worker_name
+from raven_scan.kernel.errors import Forbidden
+from raven_scan.training_runs.errors import LeaseLost
+from raven_scan.training_runs.execution import MOST_LOST_ATTEMPTS, Attempt, Checkpoint
+from raven_scan.training_runs.types import (
+    AttemptEnd,
+    MetricPoint,
+    RunError,
+    RunProgress,
+    RunStatus,
+    TrainingRunView,
+)
+
+ADMIN = LOCAL_ADMINISTRATOR
+ScheduleRun = Callable[..., TrainingRunView]
+ERROR = RunError(code="crashed", message="It crashed.", hint="Look at the log.", log_tail=["boom"])
+
+
+def begin(platform: Platform, run: TrainingRunView, worker: str = "elsewhere:1:0.00") -> Attempt | None:
+    return platform.execution.begin_attempt(WORKER, run.id, worker=worker, device="cpu")
+
+
+def hold(platform: Platform, run: TrainingRunView, **options: Any) -> Attempt:
+    attempt = begin(platform, run, **options)
+    assert attempt is not None
+    return attempt
+
+
+def record(platform: Platform, attempt: Attempt, **values: Any):
+    told: dict[str, Any] = {
+        "progress": RunProgress(),
+        "points": [],
+        "warnings": [],
+        "best": None,
+        "checkpoint": None,
+        **values,
+    }
+    platform.execution.record(WORKER, attempt, **told)
+
+
+def age_heartbeats(platform: Platform, seconds: float):
+    """Time passes without a heartbeat."""
+    with platform.database.transaction() as session:
+        session.execute(
+            text("UPDATE training_run_attempts SET heartbeat_at = heartbeat_at - make_interval(secs => :s)"),
+            {"s": seconds},
+        )
+
+
+def read(platform: Platform, run: TrainingRunView) -> TrainingRunView:
+    return platform.training_runs.get_run(ADMIN, str(run.id))
+
+
+def test_one_worker_alone_begins_a_run(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    assert begin(platform, run) is None
+    assert attempt.fence == 1
+    view = read(platform, run)
+    assert view.status is RunStatus.PROCESSING
+    assert [each.number for each in view.attempts] == [1]
+
+
+def test_progress_metrics_and_warnings_are_kept(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    before = read(platform, run).warnings
+    record(
+        platform,
+        attempt,
+        progress=RunProgress(phase="training", epoch=1, epochs=2, step=3, steps=6, loss=1.5),
+        points=[MetricPoint("loss", 3, 1, 1.5), MetricPoint("valid/map", 3, 1, None)],
+        warnings=["Careful 'now' %s."],
+        best={"map": 0.25},
+    )
+    view = read(platform, run)
+    assert view.progress.loss == 1.5
+    assert view.warnings == [*before, "Careful 'now' %s."]
+    assert view.best == {"map": 0.25}
+    assert platform.training_runs.list_metrics(ADMIN, "first", ["loss"]) == [MetricPoint("loss", 3, 1, 1.5)]
+    assert len(platform.training_runs.list_metrics(ADMIN, "first", [])) == 2
+
+
+def test_a_failed_run_says_why(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    platform.execution.fail(WORKER, attempt, ERROR)
+    view = read(platform, run)
+    assert view.status is RunStatus.ERROR
+    assert view.error == ERROR
+    assert view.attempts[0].end is AttemptEnd.ERROR
+    with pytest.raises(LeaseLost):
+        record(platform, attempt)
+
+
+def test_a_worker_that_wakes_up_late_changes_nothing(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    late = hold(platform, run)
+    age_heartbeats(platform, 100)
+    assert platform.execution.recover_lost_runs(WORKER) == 1
+    assert read(platform, run).status is RunStatus.WAITING
+    now = hold(platform, run)
+    assert now.fence == 2
+    for write in (
+        lambda: platform.execution.beat(WORKER, late),
+        lambda: record(platform, late, points=[MetricPoint("loss", 1, 0, 9.0)]),
+        lambda: platform.execution.fail(WORKER, late, ERROR),
+        lambda: platform.execution.hand_back(WORKER, late, "stopped"),
+    ):
+        with pytest.raises(LeaseLost):
+            write()
+    assert platform.training_runs.list_metrics(ADMIN, "first", []) == []
+    assert read(platform, run).status is RunStatus.PROCESSING
+    platform.execution.beat(WORKER, now)
+
+
+def test_a_heartbeat_keeps_the_lease(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    age_heartbeats(platform, 100)
+    platform.execution.beat(WORKER, attempt)
+    assert platform.execution.recover_lost_runs(WORKER) == 0
+
+
+def test_a_silent_worker_of_this_machine_keeps_its_run_while_it_lives(
+    platform: Platform, schedule_run: ScheduleRun
+):
+    run = schedule_run()
+    hold(platform, run, worker=make_worker_name())
+    age_heartbeats(platform, 5)
+    assert platform.execution.recover_lost_runs(WORKER) == 0
+
+
+def test_a_dead_worker_of_this_machine_is_lost_at_once(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    host = make_worker_name().rsplit(":", 2)[0]
+    hold(platform, run, worker=f"{host}:1:0.00")
+    age_heartbeats(platform, 5)
+    assert platform.execution.recover_lost_runs(WORKER) == 1
+
+
+def test_a_run_that_takes_its_workers_down_ends_in_error(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    for _ in range(MOST_LOST_ATTEMPTS):
+        hold(platform, run)
+        age_heartbeats(platform, 100)
+        platform.execution.recover_lost_runs(WORKER)
+    view = read(platform, run)
+    assert view.status is RunStatus.ERROR
+    assert view.error
+    assert view.error.code == "lost"
+    assert [each.end for each in view.attempts] == [AttemptEnd.LOST] * MOST_LOST_ATTEMPTS
+
+
+def test_a_resumed_run_leaves_no_double_metrics(platform: Platform, schedule_run: ScheduleRun, tmp_path: Path):
+    run = schedule_run()
+    file = tmp_path / "step.pt"
+    file.touch()
+    attempt = hold(platform, run)
+    points = [MetricPoint("loss", step, 0, float(step)) for step in range(1, 6)]
+    record(platform, attempt, points=points, checkpoint=Checkpoint(path=file, epoch=1, step=3))
+    platform.execution.hand_back(WORKER, attempt, "stopped")
+    resumed = hold(platform, run)
+    assert resumed.checkpoint == Checkpoint(path=file, epoch=1, step=3)
+    steps = [point.step for point in platform.training_runs.list_metrics(ADMIN, "first", [])]
+    assert steps == [1, 2, 3]
+    record(platform, resumed, points=[MetricPoint("loss", 3, 0, 3.5), MetricPoint("loss", 4, 0, 4.5)])
+    values = [point.value for point in platform.training_runs.list_metrics(ADMIN, "first", [])]
+    assert values == [1.0, 2.0, 3.5, 4.5]
+
+
+def test_users_may_not_act_as_workers(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    with pytest.raises(Forbidden):
+        platform.execution.begin_attempt(ADMIN, run.id, worker="me", device="cpu")
+    attempt = hold(platform, run)
+    with pytest.raises(Forbidden):
+        platform.execution.beat(ADMIN, attempt)
+    with pytest.raises(Forbidden):
+        platform.execution.fail(ADMIN, attempt, ERROR)
+    with pytest.raises(Forbidden):
+        platform.execution.recover_lost_runs(ADMIN)

@@ -1,0 +1,153 @@
+"""The job, with real child processes: trainers that misbehave, and MMDetection itself."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from raven_scan.access.types import LOCAL_ADMINISTRATOR
+from raven_scan.app.wiring import Platform
+from raven_scan.training_runs.run_folder import RunFolder
+from raven_scan.training_runs.tasks import TrainingRunJob
+from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunView
+
+ADMIN = LOCAL_ADMINISTRATOR
+ScheduleRun = Callable[..., TrainingRunView]
+DEADLINE_S = 60.0
+
+
+def make_job(platform: Platform, trainer_module: str = "raven_scan.trainer") -> TrainingRunJob:
+    return TrainingRunJob(
+        platform.execution,
+        platform.datasets,
+        platform.trained_models,
+        platform.blobs,
+        platform.settings,
+        platform.clock,
+        worker="elsewhere:1:0.00",
+        device="cpu",
+        trainer_module=trainer_module,
+    )
+
+
+def execute(platform: Platform, run: TrainingRunView, trainer_module: str) -> TrainingRunView:
+    make_job(platform, trainer_module)(threading.Event(), run_id=str(run.id))
+    return platform.training_runs.get_run(ADMIN, str(run.id))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code", "words"),
+    [
+        ("crash", "crashed", "SIGABRT"),
+        ("killed", "crashed.killed", "SIGKILL"),
+        ("silent_exit", "crashed", "exit code 0"),
+        ("garbage", "unreadable_events", "cannot be read"),
+        ("refuse", "out_of_memory", "No memory is left."),
+    ],
+)
+def test_every_failure_says_which_it_was(
+    platform: Platform,
+    schedule_run: ScheduleRun,
+    misbehaving_trainer: Callable[[str], str],
+    behaviour: str,
+    code: str,
+    words: str,
+):
+    run = execute(platform, schedule_run(), misbehaving_trainer(behaviour))
+    assert run.status is RunStatus.ERROR
+    assert run.error
+    assert run.error.code == code
+    assert words in run.error.message
+    assert run.error.hint
+    assert run.error.log_tail
+    assert [point.value for point in platform.training_runs.list_metrics(ADMIN, "first", ["loss"])] == [2.5]
+    folder = RunFolder(platform.settings, run.id)
+    assert not list(folder.work.glob("*"))
+    assert platform.trained_models.find_model(ADMIN, "first") is None
+
+
+def test_the_log_has_what_the_trainer_printed(
+    platform: Platform, schedule_run: ScheduleRun, misbehaving_trainer: Callable[[str], str]
+):
+    execute(platform, schedule_run(), misbehaving_trainer("crash"))
+    assert "about to crash" in platform.training_runs.read_log(ADMIN, "first", 0, 100_000).text
+
+
+@pytest.fixture
+def hanging_job(
+    platform: Platform, schedule_run: ScheduleRun, misbehaving_trainer: Callable[[str], str]
+) -> Iterator[tuple[TrainingRunView, threading.Event, threading.Thread]]:
+    """A job whose trainer hangs, with a child of its own, after its first step."""
+    run = schedule_run()
+    stop = threading.Event()
+    job = make_job(platform, misbehaving_trainer("hang"))
+    thread = threading.Thread(target=job, args=(stop, str(run.id)))
+    thread.start()
+    pause = threading.Event()
+    for _ in range(int(DEADLINE_S / 0.05)):
+        if platform.training_runs.get_run(ADMIN, "first").progress.step == 1:
+            break
+        pause.wait(0.05)
+    yield run, stop, thread
+    stop.set()
+    thread.join(DEADLINE_S)
+
+
+def test_a_stopped_worker_hands_its_run_back_and_leaves_no_process(
+    platform: Platform, hanging_job: tuple[TrainingRunView, threading.Event, threading.Thread]
+):
+    run, stop, thread = hanging_job
+    children = psutil.Process().children(recursive=True)
+    assert len(children) >= 2
+    stop.set()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    view = platform.training_runs.get_run(ADMIN, str(run.id))
+    assert view.status is RunStatus.WAITING
+    assert view.attempts[0].end is AttemptEnd.WORKER_STOPPED
+
+
+def test_a_worker_that_lost_its_run_ends_its_trainer_and_changes_nothing(
+    platform: Platform, hanging_job: tuple[TrainingRunView, threading.Event, threading.Thread]
+):
+    run, _, thread = hanging_job
+    children = psutil.Process().children(recursive=True)
+    with platform.database.transaction() as session:
+        from sqlalchemy import text  # noqa: PLC0415
+
+        session.execute(text("UPDATE training_runs SET status = 'Waiting', fence = fence + 1"))
+        session.execute(text("UPDATE training_run_attempts SET ended_at = now(), \"end\" = 'lost'"))
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    view = platform.training_runs.get_run(ADMIN, str(run.id))
+    assert view.status is RunStatus.WAITING
+    assert view.error is None
+
+
+def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform, schedule_run: ScheduleRun):
+    run = execute(platform, schedule_run(), "raven_scan.trainer")
+    log = platform.training_runs.read_log(ADMIN, "first", 0, 1_000_000).text
+    assert run.status is RunStatus.SUCCESS, log
+    assert run.progress.epoch == 2
+    assert run.model
+    model = platform.trained_models.get_model(ADMIN, "first")
+    assert model.id == run.model.id
+    assert model.test
+    assert model.test.map is not None
+    assert model.test.box_count == 8
+    assert model.classes == ["waste"]
+    assert model.lineage.training_run == run.id
+    assert model.lineage.dataset_version == run.dataset_version.id
+    assert model.lineage.base_model
+    assert model.lineage.base_model.id == run.base_model.id
+    assert platform.trained_models.open_weights(ADMIN, model.id).stat().st_size > 100_000
+    names = {point.name for point in platform.training_runs.list_metrics(ADMIN, "first", [])}
+    assert {"loss", "learning_rate", "valid/map", "valid/map50"} <= names
+    folder = RunFolder(platform.settings, run.id)
+    assert not list(folder.work.glob("*"))
+    assert not folder.checkpoints.exists()

@@ -1,0 +1,7 @@
+import os
+import signal
+
+from trainer_that_misbehaves import read_spec, start
+
+start(read_spec())
+os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,3 @@
+from trainer_that_misbehaves import read_spec, start
+
+start(read_spec())
