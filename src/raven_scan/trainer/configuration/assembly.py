@@ -207,7 +207,8 @@ def _build_custom_hooks(
                 "type": "EarlyStoppingHook",
                 "monitor": BEST_METRIC,
                 "rule": "greater",
-                "min_delta": 0.0,
+                # More than nothing: with 0, MMEngine counts an equal figure as a better one.
+                "min_delta": 1e-9,
                 "patience": parameters.early_stopping_patience,
             }
         )
