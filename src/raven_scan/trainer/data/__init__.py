@@ -4,7 +4,7 @@ Importing this package registers its classes with MMDetection.
 """
 
 # Before MMDetection is imported: it keeps stubs in place of operators that it does not find.
-import raven_scan.trainer.operators.install_on_import  # noqa: F401 - for its effect
+import raven_scan.trainer.operators.install_on_import  # noqa: F401  # pyright: ignore[reportUnusedImport]  # for its effect
 
 # isort: split
 from raven_scan.trainer.data.coco_dataset import RavenCocoDataset
