@@ -23,6 +23,7 @@ from types import FrameType
 from raven_scan.kernel.embedded_postgres.holders import Holders
 from raven_scan.kernel.embedded_postgres.locks import hold_lock
 from raven_scan.kernel.embedded_postgres.postmaster import (
+    KilledWhileStartingError,
     Postmaster,
     find_postmaster,
     initialise,
@@ -122,6 +123,17 @@ class Guardian:
                     os.close(descriptor)
 
     def _start_server(self) -> Postmaster:
+        while True:
+            self._count_start()
+            self._state.check_version()
+            user = choose_server_user(self._state.data, self._run_as)
+            programs = make_reachable(self._programs, user)
+            if not self._state.data.exists():
+                initialise(self._state, user, programs)
+            with suppress(KilledWhileStartingError):
+                return start(self._state, user, programs)
+
+    def _count_start(self) -> None:
         now = time.monotonic()
         if len(self._starts) == _MOST_STARTS and now - self._starts[0] < _STARTS_WINDOW_S:
             raise Unavailable(
@@ -131,12 +143,6 @@ class Guardian:
                 parameters={"log_file": str(self._state.log_file), "log": self._state.read_log_tail()},
             )
         self._starts.append(now)
-        self._state.check_version()
-        user = choose_server_user(self._state.data, self._run_as)
-        programs = make_reachable(self._programs, user)
-        if not self._state.data.exists():
-            initialise(self._state, user, programs)
-        return start(self._state, user, programs)
 
     def _limit_log(self) -> None:
         """Keeps the end of a log that has grown; the server writes at its end, wherever that is."""

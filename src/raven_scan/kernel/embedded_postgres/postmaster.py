@@ -56,6 +56,10 @@ _KILLED_TIMEOUT_S = 30.0
 _READY_INTERVAL_S = 0.005
 
 
+class KilledWhileStartingError(Exception):
+    """Somebody killed the server before it took connections; the next start may do better."""
+
+
 @dataclass(frozen=True)
 class Postmaster:
     """A running server.
@@ -168,6 +172,7 @@ def start(state: StateFolder, user: ServerUser, programs: Path) -> Postmaster:
     """Starts the server on data that no server runs on, and waits until it takes connections.
 
     Raises:
+        KilledWhileStartingError: it was killed from outside.
         Unavailable: it ended instead.
     """
     server_lock = _take_server_lock(state)
@@ -191,6 +196,8 @@ def start(state: StateFolder, user: ServerUser, programs: Path) -> Postmaster:
     while find_ready_pid(state) != child.pid:
         if postmaster.wait(_READY_INTERVAL_S):
             postmaster.close()
+            if child.returncode == -signal.SIGKILL:
+                raise KilledWhileStartingError
             last = state.read_log_tail(from_byte=log_start)
             raise Unavailable(
                 "database.start_failed",
