@@ -21,7 +21,6 @@ RETRY_PAUSES_S = (1.0, 2.0, 5.0, 10.0)
 
 _STAGE = "download"
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-_CHUNK_BYTES = 256 * 1024
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
 _GONE = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 
@@ -198,7 +197,7 @@ def _receive(response: httpx.Response, part: _Part, total_bytes: int, progress: 
     with part.path.open("ab") as file:
         try:
             progress(_STAGE, done_bytes, total_bytes)
-            for chunk in response.iter_raw(_CHUNK_BYTES):
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 done_bytes += len(chunk)
                 progress(_STAGE, done_bytes, total_bytes)
