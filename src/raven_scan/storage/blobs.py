@@ -61,8 +61,7 @@ class LocalBlobStore:
             temporary.chmod(0o400)
             final = self._path(digest.hexdigest())
             if not final.exists():
-                final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                temporary.rename(final)
+                temporary.rename(self.make_path(digest.hexdigest()))
                 _sync_folder(final.parent)
         except OSError as error:
             raise Unavailable(
@@ -76,6 +75,12 @@ class LocalBlobStore:
 
     def has(self, digest: str) -> bool:
         return self._path(digest).exists()
+
+    def make_path(self, digest: str) -> Path:
+        """Where a blob goes, whose whole content is on the disk already; its folder is made."""
+        path = self._path(digest)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return path
 
     def get_path(self, digest: str) -> Path:
         """The file that holds the blob; it must not be changed. Raises NotFound."""

@@ -1,0 +1,116 @@
+"""Lays a version out on the disk as COCO: links to blobs, and one JSON a part."""
+
+import os
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import polars as pl
+
+from raven_scan.datasets.content import VersionContent
+from raven_scan.datasets.types import Layout, Part
+from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.wire.spec import PartSpec
+
+ANNOTATIONS_FILE = "annotations_coco.json"
+_DONE_FILE = "layout.json"
+
+
+class _Image(msgspec.Struct):
+    id: int
+    file_name: str
+    width: int
+    height: int
+    exif_orientation: int
+
+
+class _Annotation(msgspec.Struct):
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float
+    iscrowd: int
+
+
+def lay_out_version(
+    version_id: UUID, digest: str, content: VersionContent, blobs: LocalBlobStore, folder: Path
+) -> Layout:
+    """Write `train`, `valid` and `test` into `folder`, each with links to its images and `annotations_coco.json`.
+
+    Category ids count from 1 in the order of the classes; image ids count from 1 in each part. Each image has
+    `exif_orientation`, the turn to apply to its stored pixels. The top-level `raven` holds `pixel_rules`,
+    `dataset_version` and `digest`. What is there already of the same version is left as it is.
+
+    Raises:
+        NotFound: a blob is missing.
+    """
+    done = folder / _DONE_FILE
+    about = {
+        "dataset_version": str(version_id),
+        "digest": digest,
+        "pixel_rules": content.pixel_rules.to_json(),
+    }
+    counts = {part: content.images.filter(pl.col("part") == part.value).height for part in Part}
+    if not (done.is_file() and done.read_bytes() == msgspec.json.encode(about)):
+        first_row = 0
+        for part in Part:
+            images = content.images[first_row : first_row + counts[part]]
+            _lay_out_part(folder / part.value, images, first_row, content, blobs, about)
+            first_row += counts[part]
+        _write_whole(done, msgspec.json.encode(about))
+    train, valid, test = (PartSpec(folder=folder / part.value, image_count=counts[part]) for part in Part)
+    return Layout(train=train, valid=valid, test=test)
+
+
+def _lay_out_part(
+    folder: Path,
+    images: pl.DataFrame,
+    first_row: int,
+    content: VersionContent,
+    blobs: LocalBlobStore,
+    about: dict[str, Any],
+) -> None:
+    made = {folder}
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, digest in images.select("file_name", "digest").iter_rows():
+        link = folder / name
+        if link.parent not in made:
+            link.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            made.add(link.parent)
+        _link(blobs.get_path(digest).absolute(), link)
+    boxes = content.boxes.filter(
+        (pl.col("image") >= first_row) & (pl.col("image") < first_row + images.height)
+    )
+    columns = images.select("file_name", "width", "height", "exif_orientation")
+    coco = {
+        "info": {"description": f"Laid out by Raven Scan, {about['dataset_version']}"},
+        "raven": about,
+        "categories": [{"id": position, "name": name} for position, name in enumerate(content.classes, 1)],
+        "images": [_Image(position, *row) for position, row in enumerate(columns.iter_rows(), 1)],
+        "annotations": [
+            _Annotation(position, image - first_row + 1, label + 1, (x, y, width, height), area, int(crowd))
+            for position, (image, label, x, y, width, height, area, crowd) in enumerate(boxes.iter_rows(), 1)
+        ],
+    }
+    _write_whole(folder / ANNOTATIONS_FILE, msgspec.json.encode(coco))
+
+
+def _link(target: Path, link: Path) -> None:
+    """A symbolic link works over file systems, and lets no write through a name of its own reach a blob's mode."""
+    try:
+        link.symlink_to(target)
+    except FileExistsError:
+        if not link.is_symlink() or link.readlink() != target:
+            link.unlink()
+            link.symlink_to(target)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

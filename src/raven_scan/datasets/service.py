@@ -1,0 +1,229 @@
+"""Use cases of datasets."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from raven_scan.access.types import Actor, Claim
+from raven_scan.datasets import readiness, repository
+from raven_scan.datasets.archive import unpack_archive
+from raven_scan.datasets.class_lists import check_class_options
+from raven_scan.datasets.content import VersionContent, decode_table, encode_table
+from raven_scan.datasets.errors import make_dataset_missing, make_version_missing
+from raven_scan.datasets.importing import ReadDataset, read_dataset
+from raven_scan.datasets.layout import lay_out_version
+from raven_scan.datasets.types import DatasetVersionView, DatasetView, ImportOptions, Layout, Notice
+from raven_scan.datasets.upload import Upload
+from raven_scan.kernel.clock import Clock
+from raven_scan.kernel.database import Database
+from raven_scan.kernel.errors import Invalid
+from raven_scan.kernel.findings import Finding
+from raven_scan.kernel.ids import make_id, parse_id
+from raven_scan.kernel.names import check_name
+from raven_scan.kernel.paging import Page, PageRequest, cut_page
+from raven_scan.kernel.progress import Progress, ignore_progress
+from raven_scan.kernel.settings import Settings
+from raven_scan.storage.batches import BlobBatch, open_batch
+from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.scratch import hold_scratch_folder
+
+_LONGEST_NUMBER = 9
+
+
+class DatasetService:
+    """Imports datasets, and hands out their versions."""
+
+    def __init__(self, database: Database, blobs: LocalBlobStore, settings: Settings, clock: Clock) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._settings = settings
+        self._clock = clock
+
+    def import_version(
+        self,
+        actor: Actor,
+        source: Path,
+        options: ImportOptions,
+        progress: Progress = ignore_progress,
+    ) -> DatasetVersionView:
+        """Import a folder or a zip in COCO form as the next version of the dataset `options.name`.
+
+        Where the newest version has the same content, that one is answered, and its warnings begin with
+        `dataset.unchanged`. Nothing is stored unless everything is.
+
+        Raises:
+            Forbidden: the claim is missing.
+            Invalid: `dataset.refused` with all problems of the source, or the options or the archive are bad.
+            Unavailable: the disk is full.
+        """
+        actor.require(Claim.DATASET_IMPORT)
+        check_name("dataset", options.name)
+        check_class_options(options)
+        with open_batch(self._blobs) as batch, self._open_source(source, progress) as root:
+            read = read_dataset(
+                root,
+                options,
+                batch,
+                largest_pixels=self._settings.largest_image_pixels,
+                progress=progress,
+            )
+            return self._store(actor, options, read, batch, progress)
+
+    @contextmanager
+    def open_upload(self, actor: Actor) -> Generator[Upload]:
+        """A file to receive an archive into; gone at the end."""
+        actor.require(Claim.DATASET_IMPORT)
+        with (
+            hold_scratch_folder(self._settings.work_folder, "upload") as folder,
+            Upload(folder / "dataset.zip", self._settings.largest_archive_bytes) as upload,
+        ):
+            yield upload
+
+    def list_datasets(self, actor: Actor, page: PageRequest) -> Page[DatasetView]:
+        """Newest first; each with its newest version alone."""
+        actor.require(Claim.DATASET_VIEW)
+        with self._database.transaction() as session:
+            rows = repository.list_datasets(session, page)
+            return cut_page(rows, page, [row.id for row in rows])
+
+    def get_dataset(self, actor: Actor, ref: str) -> DatasetView:
+        """The dataset of that name or id, with all its versions; of `name@number` or a version's id with that one.
+
+        Raises:
+            NotFound: there is none.
+        """
+        actor.require(Claim.DATASET_VIEW)
+        with self._database.transaction() as session:
+            dataset = repository.find_dataset(session, parse_id(ref) or ref)
+            if dataset is not None:
+                return repository.make_dataset_view(dataset, repository.list_versions(session, dataset.id))
+            version = _get_version(session, ref)
+            dataset = repository.find_dataset(session, version.dataset_id)
+            if dataset is None:
+                raise make_dataset_missing(ref)
+            return repository.make_dataset_view(dataset, [version])
+
+    def get_version(self, actor: Actor, ref: str) -> DatasetVersionView:
+        """A version by `name@number` or its id; the newest by the dataset's name or id. Raises NotFound."""
+        actor.require(Claim.DATASET_VIEW)
+        with self._database.transaction() as session:
+            return _get_version(session, ref)
+
+    def lay_out(self, actor: Actor, version_id: UUID, folder: Path) -> Layout:
+        """Write the version into `folder` as COCO, with links to its images; see `layout.py`.
+
+        Raises:
+            NotFound: there is no such version, or one of its images is gone.
+        """
+        version, content = self._load(actor, version_id)
+        return lay_out_version(version.id, version.digest, content, self._blobs, folder)
+
+    def find_readiness_problems(self, actor: Actor, version_id: UUID) -> list[Finding]:
+        """What keeps the version from being trained on, and what should be known before. Raises NotFound."""
+        version = self.get_version(actor, str(version_id))
+        with self._database.transaction() as session:
+            tables = repository.get_tables(session, version.id)
+        missing = [digest for digest in tables if not self._blobs.has(digest)]
+        if not missing:
+            digests = decode_table(self._blobs.get_bytes(tables[0]))["digest"].unique()
+            missing = [digest for digest in digests if not self._blobs.has(digest)]
+        return readiness.find_problems(version, missing_blob_count=len(missing))
+
+    def _load(self, actor: Actor, version_id: UUID) -> tuple[DatasetVersionView, VersionContent]:
+        version = self.get_version(actor, str(version_id))
+        with self._database.transaction() as session:
+            images, boxes = repository.get_tables(session, version.id)
+        return version, VersionContent(
+            classes=version.classes,
+            pixel_rules=version.pixel_rules,
+            images=decode_table(self._blobs.get_bytes(images)),
+            boxes=decode_table(self._blobs.get_bytes(boxes)),
+        )
+
+    @contextmanager
+    def _open_source(self, source: Path, progress: Progress) -> Generator[Path]:
+        if source.is_dir():
+            yield source
+        elif source.is_file():
+            with hold_scratch_folder(self._settings.work_folder, "import") as folder:
+                unpack_archive(
+                    source,
+                    folder,
+                    largest_bytes=self._settings.largest_archive_bytes,
+                    largest_files=self._settings.largest_archive_files,
+                    progress=progress,
+                )
+                yield folder
+        else:
+            raise Invalid(
+                "dataset.source_missing",
+                f"{source} is neither a folder nor a file.",
+                hint="Give the path of a folder or a zip in COCO form.",
+                parameters={"path": str(source)},
+            )
+
+    def _store(
+        self, actor: Actor, options: ImportOptions, read: ReadDataset, batch: BlobBatch, progress: Progress
+    ) -> DatasetVersionView:
+        content = read.content
+        digest = content.make_digest()
+        progress("storing", 0, 1)
+        images_digest = batch.add(encode_table(content.images))
+        boxes_digest = batch.add(encode_table(content.boxes))
+        batch.commit()
+        now = self._clock.now()
+        with self._database.transaction() as session:
+            dataset_id = repository.lock_dataset(session, make_id(), options.name, actor.name, now)
+            newest = repository.find_newest_version(session, dataset_id)
+            if newest is not None and newest.digest == digest:
+                version = replace(newest, warnings=[_make_unchanged(newest), *read.notices])
+            else:
+                version = DatasetVersionView(
+                    id=make_id(),
+                    dataset_id=dataset_id,
+                    dataset_name=options.name,
+                    number=newest.number + 1 if newest else 1,
+                    digest=digest,
+                    classes=content.classes,
+                    parts=content.count_parts(),
+                    pixel_rules=content.pixel_rules,
+                    leak_allowed=options.allow_leak,
+                    leaked_image_count=read.leaked_image_count,
+                    image_bytes=int(content.images["size_bytes"].sum()),
+                    options=options.to_json(),
+                    warnings=read.notices,
+                    created_at=now,
+                    created_by=actor.name,
+                )
+                repository.insert_version(session, version, images_digest, boxes_digest)
+        progress("storing", 1, 1)
+        return version
+
+
+def _get_version(session: Session, ref: str) -> DatasetVersionView:
+    identifier = parse_id(ref)
+    version = repository.find_version_by_id(session, identifier) if identifier else None
+    if version is not None:
+        return version
+    name, _, number = ref.partition("@")
+    dataset = repository.find_dataset(session, identifier or name)
+    newest = repository.find_newest_version(session, dataset.id) if dataset else None
+    if newest is None:
+        raise make_dataset_missing(ref)
+    if "@" not in ref:
+        return newest
+    counted = number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER
+    version = repository.find_version_by_number(session, newest.dataset_id, int(number)) if counted else None
+    if version is None:
+        raise make_version_missing(ref, newest.number)
+    return version
+
+
+def _make_unchanged(version: DatasetVersionView) -> Notice:
+    return Notice(
+        "dataset.unchanged", f"{version.full_name} has this very content already; nothing was changed."
+    )
