@@ -1,0 +1,185 @@
+"""`raven datasets`: import, list and show datasets."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raven_scan.app.cli.output import JsonFlag, Output
+from raven_scan.app.cli.session import open_raven
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from raven_scan.datasets.schemas import DatasetOut, DatasetVersionOut
+
+app = typer.Typer(no_args_is_help=True, help="Datasets: import, list and show them.")
+
+
+@app.command("import")
+def import_dataset(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder or zip in COCO form: train, valid and test with a JSON each, or one folder.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[
+        str, typer.Option("--name", help="Of the dataset; one that is there gets a new version.")
+    ],
+    class_map: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="OLD=NEW", help="Rename or merge a class; several times if need be."),
+    ] = None,
+    single_class: Annotated[
+        str | None, typer.Option("--single-class", metavar="NAME", help="Make all classes this one.")
+    ] = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            "--bands", metavar="R,G,B", help="Which bands are red, green and blue, counted from 1, as 3,2,1."
+        ),
+    ] = None,
+    allow_leak: Annotated[
+        bool,
+        typer.Option(
+            "--allow-leak", help="Admit identical images in two parts; it is told beside the figures."
+        ),
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Of the split, where the source has none.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Import a dataset. All that is wrong with it is told at once, and then nothing is stored."""
+    from raven_scan.app.cli.work_progress import display_work  # noqa: PLC0415
+
+    options: dict[str, Any] = {
+        "class_map": _parse_class_map(class_map or []),
+        "single_class": single_class,
+        "bands": None if bands is None else _parse_bands(bands),
+        "allow_leak": allow_leak,
+        "seed": seed,
+    }
+    output = Output(as_json)
+    with open_raven() as raven, display_work(output.message_console) as on_progress:
+        version = raven.datasets.import_path(
+            path,
+            name=name,
+            on_progress=on_progress,
+            **{option: value for option, value in options.items() if value is not None},
+        )
+    _show_version(output, version)
+
+
+@app.command("list")
+def list_datasets(
+    limit: Annotated[int | None, typer.Option("--limit", help="At most so many.")] = None,
+    cursor: Annotated[str | None, typer.Option("--cursor", help="Go on from the 'next' of a list.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List datasets, newest first."""
+    with open_raven() as raven:
+        page = raven.datasets.list(limit=limit, cursor=cursor)
+
+    def render(console: "Console") -> None:
+        from raven_scan.app.cli.tables import format_size, print_next, print_table  # noqa: PLC0415
+
+        print_table(
+            console,
+            ("Name", "Version", "Images", "Boxes", "Classes", "Size", "Created"),
+            [
+                (
+                    dataset.name,
+                    dataset.versions[0].number,
+                    _count(dataset.versions[0], "image_count"),
+                    _count(dataset.versions[0], "box_count"),
+                    len(dataset.versions[0].classes),
+                    format_size(dataset.versions[0].image_bytes),
+                    dataset.created_at,
+                )
+                for dataset in page.items
+            ],
+            empty="There are no datasets yet: raven datasets import --help",
+        )
+        print_next(console, page.next)
+
+    Output(as_json).show(page.model_dump(mode="json"), render)
+
+
+@app.command()
+def show(
+    dataset: Annotated[str, typer.Argument(help="Name, name@version or id.", show_default=False)],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show a dataset with its versions, or one version."""
+    with open_raven() as raven:
+        found = raven.datasets.get(dataset)
+    _show_dataset(Output(as_json), found)
+
+
+def _parse_class_map(pairs: list[str]) -> dict[str, str]:
+    class_map: dict[str, str] = {}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not equals or not old or not new:
+            raise typer.BadParameter(f"{pair!r} is not OLD=NEW.", param_hint="--map")
+        if class_map.get(old, new) != new:
+            raise typer.BadParameter(f"{old!r} is mapped twice.", param_hint="--map")
+        class_map[old] = new
+    return class_map
+
+
+def _parse_bands(text: str) -> list[int]:
+    """Band numbers as people count them, from 1, become indices."""
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) >= 1 for part in parts):
+        raise typer.BadParameter(f"{text!r} is not three numbers from 1, as 3,2,1.", param_hint="--bands")
+    return [int(part) - 1 for part in parts]
+
+
+def _count(version: "DatasetVersionOut", what: str) -> int:
+    return sum(getattr(part, what) for part in version.parts.values())
+
+
+def _show_dataset(output: Output, dataset: "DatasetOut") -> None:
+    output.show(
+        dataset.model_dump(mode="json"),
+        lambda console: [_print_version(console, output, version) for version in dataset.versions],
+    )
+
+
+def _show_version(output: Output, version: "DatasetVersionOut") -> None:
+    output.show(version.model_dump(mode="json"), lambda console: _print_version(console, output, version))
+
+
+def _print_version(console: "Console", output: Output, version: "DatasetVersionOut") -> None:
+    from raven_scan.app.cli.tables import format_size, print_facts, print_table  # noqa: PLC0415
+
+    print_facts(
+        console,
+        {
+            "Dataset": f"{version.dataset_name}@{version.number}",
+            "Digest": version.digest,
+            "Classes": ", ".join(version.classes),
+            "Size": format_size(version.image_bytes),
+            "Created": version.created_at,
+            **(
+                {"Note": f"{version.leaked_image_count} images are in two parts (--allow-leak)."}
+                if version.leaked_image_count
+                else {}
+            ),
+        },
+    )
+    print_table(
+        console,
+        ("Part", "Images", "Boxes", "Without boxes", "Crowds"),
+        [
+            (name, part.image_count, part.box_count, part.background_count, part.crowd_count)
+            for name, part in version.parts.items()
+        ],
+        empty="",
+    )
+    for notice in version.warnings:
+        output.say(f"{notice.message} ({notice.count})", style="yellow")

@@ -1,0 +1,28 @@
+"""What a command's exit code says."""
+
+from raven_scan.kernel.errors import ErrorKind
+
+RUN_FAILED = 1
+"""A run that was waited for ended in Error or Cancelled; also an error that nobody foresaw."""
+INTERRUPTED = 130
+
+EXIT_CODE_OF_KIND: dict[ErrorKind, int] = {
+    ErrorKind.INVALID: 2,
+    ErrorKind.NOT_FOUND: 3,
+    ErrorKind.UNAUTHENTICATED: 4,
+    ErrorKind.FORBIDDEN: 4,
+    ErrorKind.CONFLICT: 5,
+    ErrorKind.BUSY: 6,
+    ErrorKind.UNAVAILABLE: 6,
+}
+
+MEANINGS = {
+    0: "done",
+    1: "a run that was waited for did not end in Success; or an error that nobody foresaw",
+    2: "the arguments, or what they name, are not valid",
+    3: "not found",
+    4: "not signed in, or not allowed",
+    5: "conflict: a name is taken, a run cannot be scheduled, …",
+    6: "busy or not available: no server, no database, …",
+    130: "interrupted",
+}

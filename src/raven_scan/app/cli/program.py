@@ -1,0 +1,103 @@
+"""The program `raven`: its commands, and how every error of theirs is told."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+import raven_scan
+from raven_scan.app.cli import databases, datasets, demonstration, models, runs, service
+from raven_scan.app.cli.exit_codes import EXIT_CODE_OF_KIND, INTERRUPTED, RUN_FAILED
+from raven_scan.app.cli.output import Output, wants_json
+from raven_scan.kernel.errors import RavenError
+
+app = typer.Typer(
+    name="raven",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Train detectors of waste in images, and look after what comes out.",
+)
+app.add_typer(datasets.app, name="datasets")
+app.add_typer(models.app, name="models")
+app.add_typer(runs.app, name="runs")
+app.add_typer(databases.app, name="db")
+app.command("serve")(service.serve)
+app.command("worker")(service.work)
+app.command("demo")(demonstration.demonstrate)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(raven_scan.__version__)  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _describe_program(  # pyright: ignore[reportUnusedFunction]
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command and ends the process with its exit code."""
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # `raven runs list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if code == INTERRUPTED:
+        # A request that was given up may still be at work in a thread, which an ordinary end would wait for.
+        os._exit(code)
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs a command, tells its error if there is one, and returns the exit code."""
+    output = Output(wants_json(arguments))
+    try:
+        code: Any = app(list(arguments), prog_name="raven", standalone_mode=False)
+    except RavenError as error:
+        output.show_error(error.describe())
+        return EXIT_CODE_OF_KIND[error.kind]
+    except typer.TyperException as error:
+        output.show_error(_describe_usage_error(error))
+        return error.exit_code
+    except typer.Abort:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        return RUN_FAILED
+    except Exception as error:  # noqa: BLE001 - the last place that can tell it
+        _show_unexpected(output, error)
+        return RUN_FAILED
+    if code == INTERRUPTED:
+        output.show_error({"code": "interrupted", "message": "Interrupted.", "hint": "", "parameters": {}})
+    return code if isinstance(code, int) else 0
+
+
+def _describe_usage_error(error: typer.TyperException) -> dict[str, Any]:
+    context = getattr(error, "ctx", None)
+    command = "raven" if context is None else context.command_path
+    return {
+        "code": "usage",
+        "message": error.format_message(),
+        "hint": f"See `{command} --help`.",
+        "parameters": {},
+    }
+
+
+def _show_unexpected(output: Output, error: Exception) -> None:
+    import traceback  # noqa: PLC0415
+
+    from raven_scan.kernel.long_work import describe_unexpected  # noqa: PLC0415
+
+    traceback.print_exception(error)
+    output.show_error(
+        {**describe_unexpected(error), "hint": "This is a mistake in Raven Scan; please report it."}
+    )

@@ -1,0 +1,100 @@
+"""The API that a command talks to: a server, or the same application in this process."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from raven_scan.kernel.errors import Invalid
+
+if TYPE_CHECKING:  # all of this is imported when a command runs, so that help and mistakes are quick
+    from raven_scan.app.wiring import Platform
+    from raven_scan.client import RavenClient
+    from raven_scan.kernel.settings import Settings
+
+
+def read_settings() -> "Settings":
+    """From the environment. Raises Invalid, naming the variable."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from raven_scan.kernel.settings import Settings  # noqa: PLC0415
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        # Values stay unsaid: one of them may be a password.
+        problems = [
+            {"field": f"RAVEN_{str(each['loc'][0]).upper()}", "message": f"{each['msg']}."}
+            for each in error.errors(include_input=False, include_url=False)
+        ]
+        raise Invalid(
+            "settings.invalid",
+            " ".join(f"{problem['field']}: {problem['message']}" for problem in problems),
+            hint="Correct or unset the variable; docs/settings.md describes each.",
+            parameters={"problems": problems},
+        ) from None
+
+
+@contextmanager
+def open_raven(*, with_worker: bool = False) -> Generator["RavenClient"]:
+    """The client; with no server set, the platform runs in this process for as long.
+
+    Args:
+        with_worker: the caller will wait for a run: without a server, run a worker here too.
+    """
+    from raven_scan.client import RavenClient  # noqa: PLC0415
+
+    settings = read_settings()
+    if settings.server is None:
+        with open_platform(with_worker=with_worker) as (_, raven):
+            yield raven
+        return
+    with RavenClient(settings.server, _find_token_for(settings)) as raven:
+        yield raven
+
+
+@contextmanager
+def open_platform(*, with_worker: bool = False) -> Generator[tuple["Platform", "RavenClient"]]:
+    """The platform in this process, and a client of it."""
+    from raven_scan.app.log_output import set_up_logging  # noqa: PLC0415
+    from raven_scan.app.server import build_app  # noqa: PLC0415
+    from raven_scan.app.wiring import build_platform  # noqa: PLC0415
+    from raven_scan.client import RavenClient  # noqa: PLC0415
+
+    settings = read_settings()
+    # Errors are told by the command itself; of the log, people asked for nothing unless they said so.
+    set_up_logging(settings.log_level if "RAVEN_LOG_LEVEL" in os.environ else "ERROR")
+    with build_platform(settings) as platform:
+        application = build_app(platform, token=None, allow_server_paths=True)
+        with RavenClient.in_process(application) as raven:
+            if not with_worker:
+                yield platform, raven
+                return
+            from raven_scan.app.worker import BackgroundWorker  # noqa: PLC0415
+
+            worker = BackgroundWorker(platform)
+            worker.start()
+            try:
+                yield platform, raven
+            finally:
+                worker.stop()
+
+
+def _find_token_for(settings: "Settings") -> str | None:
+    if settings.token is not None:
+        return settings.token.get_secret_value()
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
+    from raven_scan.app.access_token import find_token  # noqa: PLC0415
+    from raven_scan.app.sign_in import is_loopback  # noqa: PLC0415
+
+    # The data folder's token is for servers on this machine; a foreign one must not get it.
+    if not is_loopback(urlsplit(settings.server or "").hostname or ""):
+        return None
+    token = find_token(settings.home)
+    return None if token is None else token.get_secret_value()
+
+
+def is_local() -> bool:
+    """Whether commands run the platform in this process."""
+    return read_settings().server is None

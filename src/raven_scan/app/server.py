@@ -1,0 +1,58 @@
+"""The REST API as an ASGI application."""
+
+from collections.abc import Callable, Sequence
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+import raven_scan
+from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
+from raven_scan.app.request_log import RequestLog
+from raven_scan.app.sign_in import HostCheck, SignIn, get_actor
+from raven_scan.app.system import build_system_router
+from raven_scan.app.wiring import Platform
+from raven_scan.datasets.api import build_router as build_datasets_router
+from raven_scan.trained_models.api import build_router as build_trained_models_router
+from raven_scan.training_runs.api import build_router as build_training_runs_router
+
+
+def build_app(
+    platform: Platform,
+    *,
+    token: SecretStr | None,
+    allow_server_paths: bool,
+    host_names: Sequence[str] | None = None,
+    has_worker: Callable[[], bool] = lambda: False,
+) -> FastAPI:
+    """Puts the slices' routers under one roof.
+
+    Args:
+        platform: the services.
+        token: whoever shows it is the local administrator; None inside the caller's own process.
+        allow_server_paths: whether a request may name files of this machine; only for its owner's own process.
+        host_names: names that this server goes by; None: any.
+        has_worker: tells whether a worker runs beside the application.
+    """
+    app = FastAPI(
+        title="Raven Scan",
+        version=raven_scan.__version__,
+        openapi_url="/api/v1/openapi.json",
+        # Their pages load scripts from a CDN: no use offline, and foreign code beside a token.
+        docs_url=None,
+        redoc_url=None,
+    )
+    install_problem_answers(app)
+    app.include_router(build_system_router(platform.database, has_worker, get_actor))
+    app.include_router(
+        build_datasets_router(platform.datasets, get_actor, allow_server_paths=allow_server_paths)
+    )
+    app.include_router(
+        build_trained_models_router(platform.trained_models, get_actor, allow_server_paths=allow_server_paths)
+    )
+    app.include_router(build_training_runs_router(platform.training_runs, get_actor))
+    # The last one added is the outermost.
+    app.add_middleware(SignIn, token=token)
+    app.add_middleware(HostCheck, names=host_names)
+    app.add_middleware(UnexpectedErrors)
+    app.add_middleware(RequestLog)
+    return app

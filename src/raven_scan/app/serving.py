@@ -1,0 +1,154 @@
+"""`raven serve`: the API on a socket, with a worker inside, until it is asked to stop."""
+
+import errno
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from raven_scan.app.access_token import get_token_file, read_or_make_token
+from raven_scan.app.server import build_app
+from raven_scan.app.sign_in import LOOPBACK_NAMES, is_loopback
+from raven_scan.app.stop_signal import StopSignal, end_within
+from raven_scan.app.wiring import build_platform
+from raven_scan.app.worker import BackgroundWorker
+from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, RavenError
+from raven_scan.kernel.settings import Settings
+
+_GRACE_FOR_REQUESTS_S = 3
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where a server listens.
+
+    Attributes:
+        url: for clients on this machine.
+        token_file: where the token is kept; None where RAVEN_TOKEN gave it.
+        is_private: whether only this machine reaches it.
+    """
+
+    url: str
+    token_file: Path | None
+    is_private: bool
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    has_worker: bool,
+    announce: Callable[[ServerAddress], None],
+) -> None:
+    """Serves until SIGTERM or Ctrl-C.
+
+    Args:
+        settings: of the platform.
+        host: address to listen on.
+        port: 0 chooses a free one.
+        has_worker: run jobs in this process too.
+        announce: told once, when requests are answered.
+
+    Raises:
+        Conflict: `serve.port_in_use`.
+        Forbidden: the port is not for this user, or the token file is not private.
+        Invalid: the host is not this machine's.
+    """
+    with StopSignal() as stop, _listen(host, port) as listener:
+        token = settings.token or read_or_make_token(settings.home)
+        address = ServerAddress(
+            url=_make_url(host, listener),
+            token_file=None if settings.token else get_token_file(settings.home),
+            is_private=is_loopback(host),
+        )
+        with build_platform(settings) as platform:
+            worker = BackgroundWorker(platform) if has_worker else None
+            app = build_app(
+                platform,
+                token=token,
+                allow_server_paths=False,
+                host_names=[*LOOPBACK_NAMES, host] if address.is_private else None,
+                has_worker=lambda: worker is not None,
+            )
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    app,
+                    log_config=None,
+                    access_log=False,
+                    lifespan="off",
+                    proxy_headers=False,
+                    server_header=False,
+                    timeout_graceful_shutdown=_GRACE_FOR_REQUESTS_S,
+                )
+            )
+
+            def answer_requests() -> None:
+                try:
+                    server.run(sockets=[listener])
+                finally:
+                    stop.ask()
+
+            # The socket listens already; what connects before the thread is up waits in its backlog.
+            # A daemon: a request that does not end must not hold the process.
+            requests = threading.Thread(target=answer_requests, name="requests", daemon=True)
+            requests.start()
+            if worker is not None:
+                worker.start()
+            _log.info("server.started", url=address.url, worker=has_worker)
+            announce(address)
+            stop.wait()
+            end_within()
+            _log.info("server.stopping")
+            server.should_exit = True
+            if worker is not None:
+                worker.stop()
+            requests.join()
+    _log.info("server.stopped")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise _describe_listen_error(host, port, error) from None
+    except (OverflowError, UnicodeError) as error:
+        raise Invalid("serve.bad_address", f"{host}:{port} is no address: {error}.") from None
+
+
+def _describe_listen_error(host: str, port: int, error: OSError) -> RavenError:
+    parameters = {"host": host, "port": port}
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return Invalid(
+            "serve.foreign_address",
+            f"{host} is not an address of this machine.",
+            hint="Use 127.0.0.1 for this machine alone, 0.0.0.0 for all its networks.",
+            parameters=parameters,
+        )
+    if error.errno == errno.EADDRINUSE:
+        return Conflict(
+            "serve.port_in_use",
+            f"Something listens on {host} port {port} already.",
+            hint="Choose another with --port, or --port 0 for a free one.",
+            parameters=parameters,
+        )
+    return Forbidden(
+        "serve.port_refused",
+        f"This user may not listen on {host} port {port}: {error.strerror}.",
+        hint="Choose a port above 1023 with --port.",
+        parameters=parameters,
+    )
+
+
+def _make_url(host: str, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    # Where it listens on every address, it is this machine's own that works from here.
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
+    return f"http://[{own}]:{port}" if ":" in own else f"http://{own}:{port}"
