@@ -1,0 +1,137 @@
+"""Datasets over REST. Bands are counted from 1 here, as mapping tools count them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from raven_scan.datasets.types import DatasetVersionView, DatasetView, ImportOptions
+
+_Band = Annotated[int, Field(ge=1, le=65_536)]
+Bands = tuple[_Band, _Band, _Band]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class DatasetImport(BaseModel):
+    """A dataset to import from a path on the server's own machine.
+
+    `bands` are those that become red, green and blue, counted from 1.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+    name: str
+    class_map: dict[str, str] = Field(default_factory=dict, description="Old class name to new class name.")
+    single_class: str | None = Field(default=None, description="Makes every class this one.")
+    allow_leak: bool = Field(default=False, description="Admits identical images in several parts.")
+    bands: Bands | None = None
+    seed: int = Field(default=0, description="Of the split, where the source has none.")
+
+    def make_options(self) -> ImportOptions:
+        bands = None if self.bands is None else (self.bands[0] - 1, self.bands[1] - 1, self.bands[2] - 1)
+        return ImportOptions(
+            name=self.name,
+            class_map=self.class_map,
+            single_class=self.single_class,
+            allow_leak=self.allow_leak,
+            bands=bands,
+            seed=self.seed,
+        )
+
+
+class PartOut(_Schema):
+    """A part of the split; crowds are not counted as boxes."""
+
+    image_count: int
+    box_count: int
+    crowd_count: int
+    background_count: int
+    boxes_by_class: dict[str, int]
+
+
+class NoticeOut(_Schema):
+    code: str
+    message: str
+    count: int
+    examples: list[str]
+
+
+class PixelRulesOut(BaseModel):
+    bands: list[int] | None
+    percentiles: list[list[float]] | None
+
+
+class DatasetVersionOut(BaseModel):
+    """An immutable version; `full_name` is name@number."""
+
+    id: UUID
+    dataset_id: UUID
+    dataset_name: str
+    full_name: str
+    number: int
+    digest: str
+    classes: list[str]
+    parts: dict[str, PartOut]
+    pixel_rules: PixelRulesOut
+    leak_allowed: bool
+    leaked_image_count: int
+    image_bytes: int
+    options: dict[str, Any]
+    warnings: list[NoticeOut]
+    created_at: datetime
+    created_by: str
+
+
+class DatasetOut(BaseModel):
+    """A dataset with its versions, newest first; a list shows the newest alone."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+    created_by: str
+    versions: list[DatasetVersionOut]
+
+
+class DatasetPage(BaseModel):
+    items: list[DatasetOut]
+    next: str | None
+
+
+def describe_version(version: DatasetVersionView) -> DatasetVersionOut:
+    rules = version.pixel_rules
+    return DatasetVersionOut(
+        id=version.id,
+        dataset_id=version.dataset_id,
+        dataset_name=version.dataset_name,
+        full_name=version.full_name,
+        number=version.number,
+        digest=version.digest,
+        classes=version.classes,
+        parts={name: PartOut.model_validate(part) for name, part in version.parts.items()},
+        pixel_rules=PixelRulesOut(
+            bands=None if rules.bands is None else [band + 1 for band in rules.bands],
+            percentiles=None if rules.percentiles is None else [list(ends) for ends in rules.percentiles],
+        ),
+        leak_allowed=version.leak_allowed,
+        leaked_image_count=version.leaked_image_count,
+        image_bytes=version.image_bytes,
+        options=version.options,
+        warnings=[NoticeOut.model_validate(notice) for notice in version.warnings],
+        created_at=version.created_at,
+        created_by=version.created_by,
+    )
+
+
+def describe_dataset(dataset: DatasetView) -> DatasetOut:
+    return DatasetOut(
+        id=dataset.id,
+        name=dataset.name,
+        created_at=dataset.created_at,
+        created_by=dataset.created_by,
+        versions=[describe_version(version) for version in dataset.versions],
+    )
