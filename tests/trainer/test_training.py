@@ -31,7 +31,7 @@ FinishedRun = tuple[TrainSpec, Any]
 
 
 def test_run_tells_its_whole_course(finished_run: FinishedRun):
-    spec, result = finished_run
+    _, result = finished_run
     assert result.exit_code == 0, result.output[-3000:]
     assert isinstance(result.events[0], Started)
     assert result.events[0].versions["torch"]

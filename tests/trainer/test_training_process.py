@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def is_gone(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def training(long_run: LongRun) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def training(long_run: LongRun) -> Generator[tuple[subprocess.Popen[bytes], Path]]:
     command, events = long_run
     with events.with_name("log").open("wb") as log:
         trainer = subprocess.Popen(

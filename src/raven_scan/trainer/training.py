@@ -17,6 +17,7 @@ from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.trainer.configuration import build_configuration, encode_configuration
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError, describe_failure
+from raven_scan.trainer.foreign_checkpoint import fit_to_model
 from raven_scan.trainer.run_checkpoints import (
     RunCheckpointHook,
     identify_run,
@@ -26,18 +27,14 @@ from raven_scan.trainer.run_checkpoints import (
 from raven_scan.trainer.run_hooks import StepEventsHook, ValidationHook, check_weights_finite
 from raven_scan.trainer.run_state import BestSoFar, RunState, copy_weights
 from raven_scan.trainer.runner import RunRunner
-from raven_scan.trainer.weights_file import (
-    compare_with_model,
-    name_some,
-    read_weights,
-    write_bytes,
-    write_weights,
-)
+from raven_scan.trainer.weights_file import name_some, read_shapes, write_bytes, write_weights
 from raven_scan.wire.events import TrainingDone
 from raven_scan.wire.spec import TrainSpec
 
 CONFIGURATION_FILE = "configuration.json"
 WEIGHTS_FILE = "weights.safetensors"
+# Of a model's numbers: with less, the weights are of something else.
+LEAST_MATCHED_SHARE = 0.5
 
 
 def train(spec: TrainSpec, log: EventLog) -> None:
@@ -116,18 +113,19 @@ def check_base_weights(model: torch.nn.Module, weights: Path, log: EventLog) -> 
     Raises:
         TrainerError: `refused.weights_unreadable`, `refused.weights_do_not_fit`.
     """
-    fit = compare_with_model(model, read_weights(weights))
-    if not fit.is_plausible:
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    fit = fit_to_model(shapes, read_shapes(weights))
+    afresh = [*fit.missing, *(tensor.name for tensor in fit.mismatched)]
+    if fit.matched_share < LEAST_MATCHED_SHARE:
         raise TrainerError(
             "refused.weights_do_not_fit",
-            f"The base model's weights fit {fit.matched} of the {fit.expected} tensors of this architecture only; "
-            f"missing: {name_some(fit.missing + fit.mismatched)}.",
+            f"The base model's weights are {fit.matched_share:.0%} of what this architecture needs; "
+            f"not among them: {name_some(afresh)}.",
             hint="Choose a base model of the same architecture.",
         )
-    if fit.missing or fit.mismatched:
+    if afresh:
         log.tell(
-            f"{len(fit.missing) + len(fit.mismatched)} tensors are not taken from the base model and start afresh: "
-            f"{name_some(fit.missing + fit.mismatched)}.",
+            f"{len(afresh)} tensors are not taken from the base model and start afresh: {name_some(afresh)}.",
             code="base_weights_partial",
         )
 

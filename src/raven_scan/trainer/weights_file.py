@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from raven_scan.trainer.failures import TrainerError
@@ -21,7 +20,12 @@ def write_weights(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     Raises:
         TrainerError: `diverged`, where a value is not finite.
     """
-    check_finite(tensors, code="diverged", what="The trained model")
+    check_finite(
+        tensors,
+        code="diverged",
+        what="The trained model",
+        hint="Lower the learning rate or warm up longer, and train again.",
+    )
     own = {name: _as_stored(tensor) for name, tensor in tensors.items()}
     temporary = path.with_name(f".{path.name}.part")
     save_file(own, temporary, metadata={"format": "pt"})
@@ -37,48 +41,20 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise TrainerError(
-            "refused.weights_unreadable",
-            f"The weights in {path.name} cannot be read: {error}",
-            hint="The file is damaged or was removed: import or train the model again.",
-        ) from error
+        raise _unreadable(path, error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """How tensors fit a model, by name and shape.
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors, without reading their values.
 
-    Attributes:
-        matched: how many fit.
-        expected: how many the model has.
-        missing: the model's, which the tensors lack.
-        unexpected: tensors that the model has no place for.
-        mismatched: names that both have, of another shape.
+    Raises:
+        TrainerError: `refused.weights_unreadable`.
     """
-
-    matched: int
-    expected: int
-    missing: list[str]
-    unexpected: list[str]
-    mismatched: list[str]
-
-    @property
-    def is_plausible(self) -> bool:
-        """Whether the tensors can be of this architecture: a class head of other classes is a small part."""
-        return self.matched * 2 >= self.expected
-
-
-def compare_with_model(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> Fit:
-    expected = model.state_dict()
-    common = expected.keys() & tensors.keys()
-    mismatched = sorted(name for name in common if tensors[name].shape != expected[name].shape)
-    return Fit(
-        matched=len(common) - len(mismatched),
-        expected=len(expected),
-        missing=sorted(expected.keys() - tensors.keys()),
-        unexpected=sorted(tensors.keys() - expected.keys()),
-        mismatched=mismatched,
-    )
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no dict
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error) from error
 
 
 def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], *, what: str) -> None:
@@ -88,13 +64,18 @@ def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], *, w
         TrainerError: `refused.weights_not_finite`, `refused.weights_do_not_fit`.
     """
     check_finite(tensors, code="refused.weights_not_finite", what=what)
-    fit = compare_with_model(model, tensors)
+    expected = model.state_dict()
+    missing = sorted(expected.keys() - tensors.keys())
+    unexpected = sorted(tensors.keys() - expected.keys())
+    mismatched = sorted(
+        name for name in expected.keys() & tensors.keys() if tensors[name].shape != expected[name].shape
+    )
     problems = [
         f"{title}: {name_some(names)}"
         for title, names in (
-            ("missing", fit.missing),
-            ("unexpected", fit.unexpected),
-            ("of another shape", fit.mismatched),
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", mismatched),
         )
         if names
     ]
@@ -107,7 +88,13 @@ def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], *, w
     model.load_state_dict(tensors, strict=True)
 
 
-def check_finite(tensors: Mapping[str, torch.Tensor], *, code: str, what: str) -> None:
+def check_finite(
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    code: str,
+    what: str,
+    hint: str = "The file is of a training that diverged: take an earlier checkpoint.",
+) -> None:
     """Raises TrainerError with `code`, where a tensor holds an infinity or no number."""
     bad = [
         name
@@ -118,7 +105,7 @@ def check_finite(tensors: Mapping[str, torch.Tensor], *, code: str, what: str) -
         raise TrainerError(
             code,
             f"{what} has values that are not finite: {name_some(bad)}.",
-            hint="Lower the learning rate or warm up longer, and train again.",
+            hint=hint,
         )
 
 
@@ -150,3 +137,11 @@ def _as_stored(tensor: torch.Tensor) -> torch.Tensor:
     dtype: Any = torch.float32 if tensor.is_floating_point() else tensor.dtype
     # A clone: heads that share layers have tensors on the same memory, which safetensors refuses.
     return tensor.detach().to(device="cpu", dtype=dtype, copy=True).contiguous()
+
+
+def _unreadable(path: Path, error: Exception) -> TrainerError:
+    return TrainerError(
+        "refused.weights_unreadable",
+        f"The weights in {path.name} cannot be read: {error}",
+        hint="The file is damaged or was removed: import or train the model again.",
+    )
