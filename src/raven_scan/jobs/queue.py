@@ -8,12 +8,8 @@ from datetime import datetime
 from typing import Any, cast
 
 import procrastinate
-from procrastinate.schema import SchemaManager
 from sqlalchemy import text
 from sqlalchemy.orm import Session
-
-QUEUE_SCHEMA_SQL: str = SchemaManager.get_schema()
-"""Procrastinate's own tables and functions, for the migration that makes them."""
 
 
 class JobQueue:

@@ -35,7 +35,7 @@ class TrainingRun(Base):
     status: Mapped[str] = mapped_column(Text)
     dataset_version_id: Mapped[UUID] = mapped_column(ForeignKey("dataset_versions.id"))
     dataset_version_name: Mapped[str] = mapped_column(Text)
-    base_model_id: Mapped[UUID]
+    base_model_id: Mapped[UUID] = mapped_column(ForeignKey("trained_models.id"))
     base_model_name: Mapped[str] = mapped_column(Text)
     architecture: Mapped[str] = mapped_column(Text)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSONB)

@@ -1,6 +1,4 @@
-"""${message}"""
-
-from collections.abc import Sequence
+"""${message.capitalize()}."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,13 +6,9 @@ ${imports if imports else ""}
 
 revision: str = ${repr(up_revision)}
 down_revision: str | None = ${repr(down_revision)}
-branch_labels: str | Sequence[str] | None = ${repr(branch_labels)}
-depends_on: str | Sequence[str] | None = ${repr(depends_on)}
+
+# There is no way down: a release is undone by restoring the backup that was made before it.
 
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
-
-
-def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}
