@@ -156,13 +156,12 @@ def initialise(state: StateFolder, user: ServerUser, programs: Path) -> None:
         os.close(secret)
     if process.returncode != 0:
         shutil.rmtree(unfinished)
-        last = told.splitlines()[-6:]
+        lines = told.splitlines()[-12:]
         raise Unavailable(
             "database.initialisation_failed",
-            f"The embedded database could not be made (initdb's exit code {process.returncode}): "
-            + " ".join(last),
+            f"The embedded database could not be made: {_find_reason(lines)}",
             hint="Most often the disk is full. Nothing was left behind; try again after mending it.",
-            parameters={"folder": str(state.data), "exit_code": process.returncode, "log": last},
+            parameters={"folder": str(state.data), "exit_code": process.returncode, "log": lines},
         )
     unfinished.rename(state.data)
     _flush_folder(state.root)
@@ -198,12 +197,12 @@ def start(state: StateFolder, user: ServerUser, programs: Path) -> Postmaster:
             postmaster.close()
             if child.returncode == -signal.SIGKILL:
                 raise KilledWhileStartingError
-            last = state.read_log_tail(from_byte=log_start)
+            lines = state.read_log_tail(from_byte=log_start)
             raise Unavailable(
                 "database.start_failed",
-                f"The embedded database did not start (exit code {child.returncode}): {' '.join(last[-3:])}",
+                f"The embedded database did not start: {_find_reason(lines)}",
                 hint=f"The log is {state.log_file}.",
-                parameters={"log_file": str(state.log_file), "exit_code": child.returncode, "log": last},
+                parameters={"log_file": str(state.log_file), "exit_code": child.returncode, "log": lines},
             )
     return postmaster
 
@@ -250,6 +249,15 @@ def _read_postmaster_file(state: StateFolder) -> list[str]:
         return (state.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
+
+
+def _find_reason(lines: list[str]) -> str:
+    """The line of a failed program's output that tells why."""
+    for mark in ("FATAL:", "PANIC:", "error:"):
+        for line in lines:
+            if mark in line:
+                return line.partition(mark)[2].strip()
+    return lines[-1] if lines else "it said nothing."
 
 
 def _flush_folder(folder: Path) -> None:
