@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from raven_scan.kernel.embedded_postgres.locks import is_locked, open_locked
+from raven_scan.kernel.embedded_postgres.locks import open_locked
 from raven_scan.kernel.embedded_postgres.processes import (
     find_start_mark,
     kill_processes_in,
@@ -221,11 +221,6 @@ def remove_short_socket_folder(state: StateFolder) -> None:
         # Not empty, or not ours: then it is not ours to remove.
         with suppress(OSError):
             folder.rmdir()
-
-
-def is_running(state: StateFolder) -> bool:
-    """Whether any process of a server lives, be it only a child that outlived its postmaster."""
-    return is_locked(state.server_lock)
 
 
 def _take_server_lock(state: StateFolder) -> int:
