@@ -6,10 +6,10 @@ from uuid import UUID
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from sqlalchemy import text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.architectures.catalogue import StartingWeights
+from raven_scan.datasets.models import Dataset, DatasetVersion
 from raven_scan.kernel.clock import SystemClock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.ids import make_id
@@ -35,10 +35,32 @@ def service(database: Database, blobs: LocalBlobStore, settings: Settings) -> Tr
 
 @pytest.fixture
 def dataset_version_id(database: Database) -> UUID:
-    id_ = make_id()
+    """A row for lineages to point at; nothing here looks into it."""
+    now = SystemClock().now()
+    dataset = Dataset(id=make_id(), name="aquatrash", created_by="me", created_at=now)
+    version = DatasetVersion(
+        id=make_id(),
+        dataset_id=dataset.id,
+        number=1,
+        digest="0" * 64,
+        classes=["waste"],
+        parts={},
+        pixel_rules={},
+        leak_allowed=True,
+        leaked_image_count=0,
+        image_bytes=0,
+        images_digest="0" * 64,
+        boxes_digest="0" * 64,
+        options={},
+        warnings=[],
+        created_by="me",
+        created_at=now,
+    )
     with database.transaction() as session:
-        session.execute(text("INSERT INTO dataset_versions (id) VALUES (:id)"), {"id": id_})
-    return id_
+        session.add(dataset)
+        session.flush()
+        session.add(version)
+    return version.id
 
 
 @pytest.fixture

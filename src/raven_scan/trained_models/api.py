@@ -8,9 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from raven_scan.access.types import Actor
@@ -37,8 +35,10 @@ _WORK: dict[int | str, dict[str, Any]] = {
     }
 }
 
-
-ModelWork = Callable[[Progress], TrainedModelView]
+_FILE: dict[str, Any] = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
 
 
 def build_router(
@@ -79,42 +79,38 @@ def build_router(
         """Read a trained model, by name or id."""
         return _describe(service.get_model(actor, ref))
 
-    @router.post(
-        "/import", responses=_WORK, response_class=StreamingResponse, openapi_extra=_describe_import_body()
-    )
-    async def import_checkpoint(
-        request: Request,
-        actor: Annotated[Actor, Depends(get_actor)],
-        architecture: Annotated[str, Query(description="Of an upload: what it is of.")] = "",
-        name: Annotated[str, Query(description="Of an upload: the model's name.")] = "",
-        file_name: Annotated[str, Query(description="Of an upload: what the file is called.")] = "checkpoint",
+    @router.post("/import", responses=_WORK, response_class=StreamingResponse)
+    def import_file(
+        actor: Annotated[Actor, Depends(get_actor)], body: TrainedModelImport
     ) -> StreamingResponse:
-        """Import a checkpoint: one that the server can read (JSON), or one that is the request's body."""
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type == "application/json":
-            work = await run_in_threadpool(_plan_import, actor, _parse_import(await request.body()))
-        else:
-            work = await _take_upload(request, actor, architecture, name, file_name)
-        return _answer_work(work)
-
-    def _plan_import(actor: Actor, body: TrainedModelImport) -> ModelWork:
+        """Import a checkpoint file that the server can read."""
         if not allow_server_paths:
             raise Forbidden(
                 "trained_model.path_not_allowed",
                 "This server does not read files of its own machine for others.",
-                hint="Send the file itself, as application/octet-stream.",
+                hint="Send the file itself: POST /api/v1/trained-models/upload.",
             )
         service.check_import(actor, architecture=body.architecture, name=body.name)
-        return lambda progress: service.import_checkpoint(
-            actor, Path(body.path), architecture=body.architecture, name=body.name, progress=progress
+        return _answer_work(
+            lambda progress: service.import_checkpoint(
+                actor, Path(body.path), architecture=body.architecture, name=body.name, progress=progress
+            )
         )
 
-    async def _take_upload(
-        request: Request, actor: Actor, architecture: str, name: str, file_name: str
-    ) -> ModelWork:
+    @router.post(
+        "/upload", responses=_WORK, response_class=StreamingResponse, openapi_extra={"requestBody": _FILE}
+    )
+    async def upload(
+        request: Request,
+        actor: Annotated[Actor, Depends(get_actor)],
+        architecture: str,
+        name: str,
+        file_name: Annotated[str, Query(description="What the file is called; messages name it.")],
+    ) -> StreamingResponse:
+        """Import a checkpoint that is the request's body."""
         with ExitStack() as stack:
-            upload = service.open_upload(actor, architecture=architecture, name=name, file_name=file_name)
-            path = await run_in_threadpool(stack.enter_context, upload)
+            taken = service.open_upload(actor, architecture=architecture, name=name, file_name=file_name)
+            path = await run_in_threadpool(stack.enter_context, taken)
             await _receive(request, path)
             # The file belongs to the work from here on, whether or not anybody listens to its end.
             upload_ended = stack.pop_all()
@@ -122,10 +118,10 @@ def build_router(
         def work(progress: Progress) -> TrainedModelView:
             with upload_ended:
                 return service.import_checkpoint(
-                    actor, path, architecture=architecture, name=name, file_name=file_name, progress=progress
+                    actor, path, architecture=architecture, name=name, progress=progress
                 )
 
-        return work
+        return _answer_work(work)
 
     @router.post("/pull", responses=_WORK, response_class=StreamingResponse)
     def pull(actor: Annotated[Actor, Depends(get_actor)], body: TrainedModelPull) -> StreamingResponse:
@@ -135,23 +131,6 @@ def build_router(
         )
 
     return router
-
-
-def _parse_import(body: bytes) -> TrainedModelImport:
-    try:
-        return TrainedModelImport.model_validate_json(body)
-    except ValidationError as error:
-        raise RequestValidationError(
-            [{**problem, "loc": ("body", *problem["loc"])} for problem in error.errors()]
-        ) from error
-
-
-def _describe_import_body() -> dict[str, Any]:
-    content = {
-        "application/json": {"schema": TrainedModelImport.model_json_schema()},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    }
-    return {"requestBody": {"required": True, "content": content}}
 
 
 async def _receive(request: Request, path: Path) -> None:
@@ -180,7 +159,7 @@ async def _receive(request: Request, path: Path) -> None:
         ) from error
 
 
-def _answer_work(work: ModelWork) -> StreamingResponse:
+def _answer_work(work: Callable[[Progress], TrainedModelView]) -> StreamingResponse:
     def write_lines() -> Iterator[str]:
         for event in stream_work(work, lambda model: _describe(model).model_dump(mode="json")):
             yield json.dumps(event) + "\n"
