@@ -12,6 +12,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 MASK = "***"
 
+_TALKATIVE = ("alembic", "procrastinate", "uvicorn", "httpx")
+
 _SECRET_KEY = re.compile(r"token|password|passwd|secret|authorization|cookie|api_?key", re.IGNORECASE)
 _PASSWORD_IN_URL = re.compile(r"(?P<before>://[^/\s:@]*:)[^@\s]+(?P<after>@)")
 _BEARER = re.compile(r"(?P<before>\bBearer\s+)[^\s'\"]+", re.IGNORECASE)
@@ -85,6 +87,11 @@ def set_up_logging(level: str, *, secrets: Iterable[SecretStr] = ()) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    for name in _TALKATIVE:
+        # What they call information is of use to those alone who look for their faults.
+        logging.getLogger(name).setLevel(
+            logging.NOTSET if level == "DEBUG" else max(root.level, logging.WARNING)
+        )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -53,6 +53,7 @@ class Connection:
         *,
         content: Any = None,
         body: Iterator[bytes] | None = None,
+        body_type: str = "application/octet-stream",
         parameters: Parameters | None = None,
     ) -> Any:
         """Posts, hands on the progress that the server tells, returns the result.
@@ -62,12 +63,15 @@ class Connection:
             on_progress: called for each line of progress.
             content: sent as JSON.
             body: sent as it is, instead.
+            body_type: media type of the body.
             parameters: of the query.
 
         Raises:
             RavenError: what the work failed with.
         """
-        sent: dict[str, Any] = {"json": content} if body is None else {"content": body}
+        sent: dict[str, Any] = (
+            {"json": content} if body is None else {"content": body, "headers": {"Content-Type": body_type}}
+        )
         with (
             self._translate_failures(),
             self._http.stream(

@@ -1,7 +1,7 @@
 """`raven datasets`: import, list and show datasets."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -47,28 +47,25 @@ def import_dataset(
             "--allow-leak", help="Admit identical images in two parts; it is told beside the figures."
         ),
     ] = False,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Of the split, where the source has none.")
-    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the split, where the source has none.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Import a dataset. All that is wrong with it is told at once, and then nothing is stored."""
     from raven_scan.app.cli.work_progress import display_work  # noqa: PLC0415
 
-    options: dict[str, Any] = {
-        "class_map": _parse_class_map(class_map or []),
-        "single_class": single_class,
-        "bands": None if bands is None else _parse_bands(bands),
-        "allow_leak": allow_leak,
-        "seed": seed,
-    }
+    classes = _parse_class_map(class_map or [])
+    band_numbers = None if bands is None else _parse_bands(bands)
     output = Output(as_json)
     with open_raven() as raven, display_work(output.message_console) as on_progress:
         version = raven.datasets.import_path(
             path,
             name=name,
+            class_map=classes,
+            single_class=single_class,
+            bands=band_numbers,
+            allow_leak=allow_leak,
+            seed=seed,
             on_progress=on_progress,
-            **{option: value for option, value in options.items() if value is not None},
         )
     _show_version(output, version)
 
@@ -131,12 +128,12 @@ def _parse_class_map(pairs: list[str]) -> dict[str, str]:
     return class_map
 
 
-def _parse_bands(text: str) -> list[int]:
-    """Band numbers as people count them, from 1, become indices."""
-    parts = text.split(",")
-    if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) >= 1 for part in parts):
-        raise typer.BadParameter(f"{text!r} is not three numbers from 1, as 3,2,1.", param_hint="--bands")
-    return [int(part) - 1 for part in parts]
+def _parse_bands(text: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue = (int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not three numbers, as 3,2,1.", param_hint="--bands") from None
+    return red, green, blue
 
 
 def _count(version: "DatasetVersionOut", what: str) -> int:
@@ -144,10 +141,11 @@ def _count(version: "DatasetVersionOut", what: str) -> int:
 
 
 def _show_dataset(output: Output, dataset: "DatasetOut") -> None:
-    output.show(
-        dataset.model_dump(mode="json"),
-        lambda console: [_print_version(console, output, version) for version in dataset.versions],
-    )
+    def render(console: "Console") -> None:
+        for version in dataset.versions:
+            _print_version(console, output, version)
+
+    output.show(dataset.model_dump(mode="json"), render)
 
 
 def _show_version(output: Output, version: "DatasetVersionOut") -> None:

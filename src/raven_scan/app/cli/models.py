@@ -79,15 +79,13 @@ def list_models(
 
         print_table(
             console,
-            ("Name", "Origin", "Architecture", "Weights", "Classes", "Test mAP", "Test mAP50", "Created"),
+            ("Name", "Origin", "Architecture", "Weights", "Test mAP50", "Created"),
             [
                 (
                     model.name,
                     model.origin,
                     model.architecture,
                     model.starting_weights,
-                    len(model.classes) or None,
-                    format_figure(model.test.map if model.test else None),
                     format_figure(model.test.map50 if model.test else None),
                     model.created_at,
                 )

@@ -21,6 +21,7 @@ JsonFlag = Annotated[
 """The last parameter of every command."""
 
 SHOWN_PROBLEMS = 20
+_WIDTH = 160
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -36,7 +37,8 @@ class Output:
     def result_console(self) -> "Console":
         from rich.console import Console  # noqa: PLC0415
 
-        return Console(highlight=False, soft_wrap=False)
+        # Where nobody looks at it at once, nothing has to be folded to the width of a terminal.
+        return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 
     @cached_property
     def message_console(self) -> "Console":

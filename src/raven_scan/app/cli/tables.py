@@ -53,7 +53,7 @@ def make_cell(value: Any) -> Text:
     if isinstance(value, float):
         return Text(f"{value:.4g}")
     if isinstance(value, datetime):
-        return Text(value.astimezone().strftime("%Y-%m-%d %H:%M"))
+        return Text(value.astimezone().strftime("%Y-%m-%d"))
     return Text(str(value))
 
 

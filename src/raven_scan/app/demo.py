@@ -1,0 +1,137 @@
+"""The demo: the platform's whole main job on a sample dataset that is drawn here."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from raven_scan.access.types import LOCAL_ADMINISTRATOR
+from raven_scan.app.pictures import save_predictions_picture
+from raven_scan.app.wiring import Platform
+from raven_scan.client import RavenClient
+from raven_scan.datasets.sample_scenes import make_sample_dataset
+from raven_scan.kernel.errors import Conflict, Unavailable
+from raven_scan.kernel.progress import Progress
+from raven_scan.storage.scratch import hold_scratch_folder
+from raven_scan.trained_models.evaluation import ModelEvaluation
+from raven_scan.trained_models.types import Figures
+from raven_scan.training_runs.schemas import TrainingRunOut
+
+NAME = "raven-demo"
+BASE_MODEL = "rtmdet-lite0"
+PARAMETERS: Mapping[str, Any] = {"epochs": 12, "image_size": 320, "batch_size": 8}
+
+# Where no confidence is the best one: nothing was found.
+_CONFIDENCE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What came out.
+
+    Attributes:
+        model: the trained model's name, which is its run's.
+        picture: test images with true and predicted boxes.
+    """
+
+    dataset: str
+    model: str
+    trained: Figures
+    untrained: Figures
+    picture: Path
+    duration_s: float
+
+
+class DemoDisplay(Protocol):
+    """How the demo tells how far it is."""
+
+    def say(self, text: str) -> None: ...
+
+    def show_work(self) -> AbstractContextManager[Progress]:
+        """For work that is counted."""
+        ...
+
+    def show_run(self) -> AbstractContextManager[Callable[[TrainingRunOut], None]]:
+        """For a run, told after each change."""
+        ...
+
+
+def run_demo(platform: Platform, raven: RavenClient, folder: Path, display: DemoDisplay) -> DemoResult:
+    """Draws a dataset, imports it, trains on it, and compares what came out with what it started from.
+
+    It can be repeated: the dataset in the folder is used again, the run gets a new name.
+
+    Args:
+        platform: with a worker at work.
+        raven: the client of the same platform.
+        folder: gets the sample dataset and the picture.
+        display: told of every step.
+
+    Raises:
+        Unavailable: the run did not end in Success.
+    """
+    started = time.monotonic()
+    source = folder / "dataset"
+    if source.is_dir():
+        display.say(f"The sample dataset is in {source} already.")
+    else:
+        display.say(f"Drawing a sample dataset into {source}: drone-like scenes, some with waste.")
+        with display.show_work() as progress:
+            make_sample_dataset(source, progress=progress)
+    display.say("Importing it: every image is read, every box is checked.")
+    with display.show_work() as progress:
+        version = raven.datasets.import_path(source, name=NAME, on_progress=progress)
+    created = _create_run(raven, f"{version.dataset_name}@{version.number}")
+    display.say(
+        f"Training {created.name}: {BASE_MODEL}, {created.epochs} epochs. A few minutes on two cores."
+    )
+    run = raven.runs.schedule(created.name).run
+    with display.show_run() as show:
+        for run in raven.runs.watch(created.name):
+            show(run)
+    if run.model is None:
+        reason = run.error.message if run.error else f"it is {run.status}."
+        raise Unavailable(
+            "demo.run_failed",
+            f"The demo's run {run.name} did not end in Success: {reason}",
+            hint=f"See `raven runs logs {run.name}`.",
+            parameters={"run": run.name},
+        )
+    display.say("Evaluating it once more, and an untrained detector beside it.")
+    picture = folder / f"{run.name}.png"
+    evaluation = ModelEvaluation(platform.trained_models, threads=psutil.cpu_count(logical=False) or 1)
+    with hold_scratch_folder(platform.settings.work_folder, "demo") as work:
+        layout = platform.datasets.lay_out(LOCAL_ADMINISTRATOR, version.id, work / "data")
+        trained = evaluation.evaluate(LOCAL_ADMINISTRATOR, run.model.name, layout.test, work)
+        untrained = evaluation.evaluate_untrained(LOCAL_ADMINISTRATOR, run.model.name, layout.test, work)
+        save_predictions_picture(
+            layout.test.folder,
+            trained.predictions,
+            picture,
+            confidence=trained.figures.confidence or _CONFIDENCE,
+        )
+    return DemoResult(
+        dataset=f"{version.dataset_name}@{version.number}",
+        model=run.model.name,
+        trained=trained.figures,
+        untrained=untrained.figures,
+        picture=picture,
+        duration_s=time.monotonic() - started,
+    )
+
+
+def _create_run(raven: RavenClient, dataset: str) -> TrainingRunOut:
+    """A run under the first name that is free."""
+    for number in count(1):
+        name = NAME if number == 1 else f"{NAME}-{number}"
+        try:
+            return raven.runs.create(name=name, dataset=dataset, base_model=BASE_MODEL, parameters=PARAMETERS)
+        except Conflict as error:
+            if not error.code.endswith(".name_taken"):
+                raise
+    raise AssertionError
