@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -278,9 +278,10 @@ def _get_events_path(spec: msgspec.Struct) -> Path:
     return Path(getattr(spec, "events"))  # noqa: B009 - each specification has it, their base class does not
 
 
-def _read_events(reader: EventReader, child: ChildProcess, noun: str, command: str) -> list[AnyEvent]:
+def _read_events(reader: EventReader, child: ChildProcess, noun: str, command: str) -> Iterator[AnyEvent]:
     try:
-        return reader.read_new()
+        while events := reader.read_new():
+            yield from events
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unavailable(
             f"{noun}.unreadable_events",

@@ -119,7 +119,10 @@ def _check_memory(architecture: Architecture, parameters: TrainingParameters) ->
     image_size = parameters.image_size or architecture.image_size
     needed = architecture.estimate_memory_bytes(parameters.batch_size, image_size)
     memory = psutil.virtual_memory()
-    sentence = f"A step of {parameters.batch_size} images of {image_size} px takes about {_format_bytes(needed)} of memory; "
+    sentence = (
+        f"A step of {parameters.batch_size} images of {image_size} px takes about {_format_bytes(needed)} "
+        "of memory; "
+    )
     hint = "Lower the batch size or the image size."
     if needed > memory.total:
         return [

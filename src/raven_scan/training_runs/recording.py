@@ -93,27 +93,37 @@ class EventRecorder:
             case _:
                 pass
 
-    def flush(self, *, force: bool = False) -> None:
-        """Writes what has come in, where it is time to; keeps it where the database is away.
+    def flush_if_due(self) -> None:
+        """Writes what has come in, a few times a second; keeps it where the database is away.
 
         Raises:
             LeaseLost: the run is no longer this attempt's.
         """
         now = time.monotonic()
-        if not self._changed or (now - self._written_at < _WRITE_INTERVAL_S and not force):
+        if now - self._written_at < _WRITE_INTERVAL_S:
             return
         self._written_at = now
         try:
-            self._write(
-                progress=self.progress,
-                points=self._points,
-                warnings=self._warnings,
-                best=self._best,
-                checkpoint=self._checkpoint,
-            )
+            self.flush()
         except DATABASE_IS_AWAY as error:
             _log.warning("training_run.database_away", error=str(error.orig))
+
+    def flush(self) -> None:
+        """Writes what has come in.
+
+        Raises:
+            LeaseLost: the run is no longer this attempt's.
+            OperationalError, InterfaceError: the database is away; nothing is forgotten.
+        """
+        if not self._changed:
             return
+        self._write(
+            progress=self.progress,
+            points=self._points,
+            warnings=self._warnings,
+            best=self._best,
+            checkpoint=self._checkpoint,
+        )
         self._points, self._warnings, self._best, self._checkpoint = [], [], None, None
         self._changed = False
 

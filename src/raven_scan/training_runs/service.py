@@ -234,4 +234,5 @@ def _make_view(run: TrainingRun, attempts: Sequence[TrainingRunAttempt]) -> Trai
 
 
 def _make_progress(stored: dict[str, Any], parameters: TrainingParameters) -> RunProgress:
-    return RunProgress(**{"epochs": parameters.epochs, **stored})
+    fields: dict[str, Any] = {"epochs": parameters.epochs, **stored}
+    return RunProgress(**fields)

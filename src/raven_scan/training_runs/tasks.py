@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
+import msgspec
 import psutil
 import structlog
 
@@ -36,6 +37,7 @@ _TERMINATION_GRACE_S = 3.0
 _LONGEST_S = 100 * 24 * 3600.0
 
 T = TypeVar("T")
+EventType = TypeVar("EventType", TrainingDone, Evaluated)
 
 _log = structlog.get_logger(__name__)
 
@@ -135,21 +137,29 @@ class TrainingRunJob:
         )
 
         def is_cancelled() -> bool:
-            recorder.flush()
+            recorder.flush_if_due()
             return stop.is_set() or lease_lost.is_set()
 
-        run = partial(
-            run_child,
-            noun="training_run",
-            folder=work,
-            log_path=folder.log_path,
-            timeout_s=_LONGEST_S,
-            threads=_count_threads(),
-            on_event=recorder.add,
-            is_cancelled=is_cancelled,
-            grace_s=_TERMINATION_GRACE_S,
-            module=self._trainer_module,
-        )
+        def run(command: str, spec: msgspec.Struct, expected: type[EventType]) -> EventType:
+            try:
+                return run_child(
+                    command,
+                    spec,
+                    expected=expected,
+                    noun="training_run",
+                    folder=work,
+                    log_path=folder.log_path,
+                    timeout_s=_LONGEST_S,
+                    threads=_count_threads(),
+                    on_event=recorder.add,
+                    is_cancelled=is_cancelled,
+                    grace_s=_TERMINATION_GRACE_S,
+                    module=self._trainer_module,
+                )
+            finally:
+                # However it ended, nothing that it told is lost.
+                self._persist(recorder.flush, lease_lost)
+
         layout = self._datasets.lay_out(WORKER, attempt.dataset_version_id, work / "data")
         base_model = self._models.get_model(WORKER, str(attempt.base_model_id))
         if attempt.checkpoint is not None:
@@ -176,7 +186,7 @@ class TrainingRunJob:
                 device=self._device,
                 threads=_count_threads(),
             ),
-            expected=TrainingDone,
+            TrainingDone,
         )
         if recorder.configuration is None:
             raise RuntimeError("the trainer ended without telling its configuration")
@@ -195,9 +205,8 @@ class TrainingRunJob:
                 threads=_count_threads(),
                 batch_size=min(8, attempt.parameters.batch_size),
             ),
-            expected=Evaluated,
+            Evaluated,
         )
-        recorder.flush(force=True)
         model = NewTrainedModel(
             name=attempt.run_name,
             architecture=attempt.architecture,

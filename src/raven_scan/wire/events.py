@@ -216,13 +216,26 @@ class EventReader:
         self.offset = offset
 
     def read_new(self) -> list[AnyEvent]:
-        """Events since the last call; [] where there is no file yet. Raises as `decode_event`."""
+        """Events since the last call; [] where there is no file yet.
+
+        Raises:
+            msgspec.DecodeError, UnicodeDecodeError: the next line is no event. What came before it has been
+                returned by an earlier call.
+        """
         try:
             with self._path.open("rb") as file:
                 file.seek(self.offset)
                 content = file.read()
         except FileNotFoundError:
             return []
-        whole = content.rfind(b"\n") + 1
-        self.offset += whole
-        return [decode_event(line) for line in content[:whole].splitlines() if line.strip()]
+        events: list[AnyEvent] = []
+        for line in content[: content.rfind(b"\n") + 1].splitlines(keepends=True):
+            if line.strip():
+                try:
+                    events.append(decode_event(line))
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    if events:
+                        break
+                    raise
+            self.offset += len(line)
+        return events
