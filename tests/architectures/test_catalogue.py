@@ -36,7 +36,7 @@ def test_holds_the_architectures_that_the_platform_promises():
 
 
 def test_an_unknown_architecture_is_refused_with_the_names_that_there_are():
-    with pytest.raises(UnknownArchitectureError, match="'resnet'.*yolox-nano"):
+    with pytest.raises(UnknownArchitectureError, match=r"'resnet'.*yolox-nano"):
         get_architecture("resnet")
 
 

@@ -2,7 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raven_scan.architectures.catalogue import StartingWeights, get_architecture, list_architectures
+from raven_scan.architectures.catalogue import (
+    Architecture,
+    StartingWeights,
+    get_architecture,
+    list_architectures,
+)
 from raven_scan.architectures.decisions import check_parameters, decide_parameters
 from raven_scan.architectures.parameters import Augmentation, Precision, TrainingParameters
 
@@ -29,7 +34,9 @@ def find_codes(
 
 
 @given(ARCHITECTURES, st.sampled_from(StartingWeights), st.integers(1, 64), st.integers(64, 10_000))
-def test_decided_defaults_go_together(architecture, starting_weights, batch_size, image_count):
+def test_decided_defaults_go_together(
+    architecture: Architecture, starting_weights: StartingWeights, batch_size: int, image_count: int
+):
     decided = decide_parameters(
         architecture,
         TrainingParameters(batch_size=batch_size),
@@ -104,8 +111,8 @@ def test_frozen_stages_on_random_weights_are_refused():
         ("dino-r50", {"precision": "float16", "image_size": 640}, "parameters.float16_on_cpu"),
     ],
 )
-def test_parameters_that_do_not_go_together_are_named(name, parameters, code):
-    assert find_codes(name, **parameters) == [code]
+def test_parameters_that_do_not_go_together_are_named(name: str, parameters: dict[str, object], code: str):
+    assert find_codes(name, **parameters) == [code]  # pyright: ignore[reportArgumentType]
 
 
 def test_all_problems_are_told_at_once():

@@ -8,11 +8,20 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmengine.registry import init_default_scope
 
 from raven_scan.wire.spec import PartSpec, TrainSpec
 
 MakePart = Callable[..., PartSpec]
 MakeTrainSpec = Callable[..., TrainSpec]
+
+
+@pytest.fixture(autouse=True)
+def _mmdetections_registry() -> None:
+    """What MMEngine's runner does from a configuration's `default_scope`."""
+    init_default_scope("mmdet")
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -35,7 +44,7 @@ def make_part(tmp_path: Path) -> MakePart:
             )
             for label in range(len(classes) if number % 5 != 4 else 0):
                 x, y, w, h = (int(v) for v in generator.integers((4, 4, 20, 20), (40, 40, 40, 36)))
-                pixels[y : y + h, x : x + w] = 255 - 60 * label
+                pixels[y : y + h, x : x + w] = 255 - 100 * label // len(classes)
                 annotations.append(
                     {
                         "id": len(annotations) + 1,
