@@ -104,9 +104,9 @@ def test_drawing_leaves_the_global_random_state_alone():
 def test_a_known_scene_stays_as_it_is():
     """The demo's figures were measured on these pixels: who changes them measures again."""
     scene = draw_scene((0, 0, 0), 256)
-    assert scene.boxes.tolist() == [[226, 24, 18, 17], [137, 29, 39, 55], [47, 39, 33, 36]]
+    assert scene.boxes.tolist() == [[222, 47, 20, 15], [116, 49, 65, 51], [46, 37, 34, 40]]
     # Bounds, not a digest: a library may round a pixel otherwise.
-    assert scene.image.mean(axis=(0, 1)) == pytest.approx((122.58, 123.54, 116.84), abs=0.05)
+    assert scene.image.mean(axis=(0, 1)) == pytest.approx((121.55, 122.32, 115.69), abs=0.05)
 
 
 @settings(max_examples=12, deadline=None)

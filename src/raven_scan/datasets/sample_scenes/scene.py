@@ -221,7 +221,7 @@ def _draw_things(rng: np.random.Generator, site: _Site) -> tuple[list[Placed], l
 
 def _place_piles(rng: np.random.Generator, site: _Site, count: int) -> list[tuple[Pile, int, int]]:
     # Sizes go evenly over their logarithm: small tips are the many.
-    smallest, largest = math.log(0.036), math.log(0.14)
+    smallest, largest = math.log(0.045), math.log(0.15)
     radii = [site.size * math.exp(rng.uniform(smallest, largest)) for _ in range(count)]
     piles: list[tuple[Pile, int, int]] = []
     for radius in radii:
@@ -231,7 +231,7 @@ def _place_piles(rng: np.random.Generator, site: _Site, count: int) -> list[tupl
     # A crowded place: a small pile fits where no large one did.
     tries = 0
     while radii and not piles and tries < 20:
-        radius = site.size * 0.036 * 0.95**tries
+        radius = site.size * 0.045 * 0.95**tries
         spot = site.find_place(rng, radius, margin=radius)
         if spot is not None:
             piles.append((draw_pile(rng, radius, site.sun), *spot))
