@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,16 +11,8 @@ import pytest
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.types import ImportOptions
-from raven_scan.kernel.clock import SystemClock
-from raven_scan.kernel.database import Database
 from raven_scan.kernel.settings import Settings
 from raven_scan.pixels import PixelRules, read_image
-from raven_scan.storage.blobs import LocalBlobStore
-
-
-@pytest.fixture
-def service(database: Database, settings: Settings) -> DatasetService:
-    return DatasetService(database, LocalBlobStore(settings.blobs_folder), settings, SystemClock())
 
 
 @pytest.fixture
@@ -32,7 +25,12 @@ def test_import_and_layout(
 ) -> None:
     stages: list[tuple[str, int, int]] = []
     options = ImportOptions(name="aquatrash", single_class="waste")
-    version = service.import_version(LOCAL_ADMINISTRATOR, aquatrash, options, lambda *a: stages.append(a))
+    version = service.import_version(
+        LOCAL_ADMINISTRATOR,
+        aquatrash,
+        options,
+        lambda stage, done, total: stages.append((stage, done, total)),
+    )
     assert version.full_name == "aquatrash@1"
     assert version.classes == ["waste"]
     assert {name: part.image_count for name, part in version.parts.items()} == {
@@ -73,10 +71,10 @@ def test_import_and_layout(
     assert before == {path: path.lstat().st_mtime_ns for path in (tmp_path / "data").rglob("*")}
 
 
-def _list_boxes(coco: dict[str, list[dict[str, object]]]) -> list[object]:
-    names = {image["id"]: str(image["file_name"]) for image in coco["images"]}
+def _list_boxes(coco: dict[str, Any]) -> list[Any]:
+    names = {image["id"]: image["file_name"] for image in coco["images"]}
     return sorted(
-        (names[a["image_id"]], np.round(a["bbox"], 6).tolist(), round(float(str(a["area"])), 6), a["iscrowd"])
+        (names[a["image_id"]], np.round(a["bbox"], 6).tolist(), round(a["area"], 6), a["iscrowd"])
         for a in coco["annotations"]
     )
 
@@ -90,9 +88,6 @@ def test_a_zip_of_it_is_the_same_version(
     again = service.import_version(LOCAL_ADMINISTRATOR, tmp_path / "packed.zip", ImportOptions(name="a"))
     assert again.id == first.id
     assert [notice.code for notice in again.warnings] == ["dataset.unchanged"]
-    other = service.import_version(LOCAL_ADMINISTRATOR, tmp_path / "packed.zip", ImportOptions(name="b"))
-    assert other.digest == first.digest
-    assert other.id != first.id
     merged = ImportOptions(name="a", class_map={"glass": "hard", "metal": "hard"})
     second = service.import_version(LOCAL_ADMINISTRATOR, aquatrash, merged)
     assert second.full_name == "a@2"

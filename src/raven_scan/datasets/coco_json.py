@@ -90,7 +90,7 @@ def read_coco(path: Path, label: str, report: ProblemReport) -> CocoFile | None:
 def _read_loosely(content: bytes, label: str, report: ProblemReport, first: Exception) -> CocoFile | None:
     """Reads what does not pass by types. Reports at least one problem."""
     try:
-        data: Any = json.loads(content)
+        data: Any = json.loads(content.decode())
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         report.add("dataset.not_json", label, where, f"it is not JSON: {error.msg}")
