@@ -11,33 +11,20 @@ from typing import Any
 _CODE_MODULES = re.compile(
     r"""(
     _?io | _?pickle | _?posixsubprocess | _?socket | _?ctypes | _?operator | _?thread | aiohttp | asyncio | atexit
-    | bdb | cloudpickle | code | codeop | commands | concurrent | cProfile | dill | distutils | doctest | ensurepip
+    | bdb | cloudpickle | code | codeop | concurrent | cProfile | dill | distutils | doctest | ensurepip
     | fileinput | ftplib | glob | http | httplib | imp | importlib | inspect | joblib | linecache | marshal
-    | multiprocessing | nt | ntpath | os | pdb | pip | pkg_resources | pkgutil | platform | popen2 | posix | profile
+    | multiprocessing | nt | ntpath | os | pdb | pip | pkg_resources | pkgutil | platform | posix | profile
     | pty | pydoc | requests | runpy | setuptools | shelve | shutil | signal | site | smtplib | socketserver | sqlite3
     | ssl | subprocess | sys | tempfile | test | threading | timeit | trace | types | unittest | urllib2? | venv
     | webbrowser | xmlrpc | zipimport
     )(\..*)?""",
     re.VERBOSE,
 )
-_BUILTINS = re.compile(r"builtins|__builtin__|__builtins__")
 # Types, and getattr, by which MMEngine's logs refer to their own methods; what it may take is checked on its call.
 _PLAIN_BUILTINS = frozenset(
     {
-        *(
-            "bool",
-            "bytearray",
-            "bytes",
-            "complex",
-            "dict",
-            "float",
-            "frozenset",
-            "int",
-            "list",
-            "long",
-            "object",
-        ),
-        *("range", "set", "slice", "str", "tuple", "unicode", "xrange", "getattr"),
+        *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "getattr", "int", "list"),
+        *("object", "range", "set", "slice", "str", "tuple"),
     }
 )
 _PLAIN_TORCH = re.compile(
@@ -62,7 +49,7 @@ _NAMES_METHOD = re.compile(r"mmengine\.[\w.]+")
 def is_code(module: str, name: str) -> bool:
     """Whether a name is of something that runs code when it is called."""
     path = f"{module}.{name}"
-    if _BUILTINS.fullmatch(module):
+    if module == "builtins":
         return name not in _PLAIN_BUILTINS
     if module.split(".", 1)[0] == "torch":
         return not _PLAIN_TORCH.fullmatch(path)
@@ -79,7 +66,7 @@ def is_code_call(maker: str, arguments: tuple[Any, ...], argument_names: list[st
         arguments: of the call.
         argument_names: full names of those arguments that are names.
     """
-    if maker.endswith(".getattr"):
+    if maker == "builtins.getattr":
         return (
             len(arguments) != 2
             or len(argument_names) != 1

@@ -5,15 +5,19 @@ the program would call something from a module it only notes down that it would:
 arguments. What is in a checkpoint can then be told by looking at it.
 """
 
+import mmap
 import pickletools
+import warnings
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from dataclasses import dataclass, field
-from typing import IO, Any
+from io import BytesIO
+from typing import IO, Any, cast
 
 from raven_scan.trainer.foreign_checkpoint.code_in_pickles import is_code, is_code_call
 from raven_scan.trainer.foreign_checkpoint.errors import BadCheckpointContentError, CodeInCheckpointError
 
 # A checkpoint of the largest architecture with its optimiser takes a twentieth.
-_LARGEST_OPERATION_COUNT = 5_000_000
+_LARGEST_OPERATION_COUNT = 3_000_000
 _LONGEST_NAME = 100
 
 # A tuple, a list, a number …; Made, Name and StoredElsewhere; None.
@@ -60,8 +64,13 @@ class Pickle:
     references: list[StoredElsewhere]
 
 
-def parse_pickle(stream: IO[bytes]) -> Pickle:
-    """Read one pickle, of any protocol, and leave `stream` right behind it.
+def make_printable(name: str) -> str:
+    """A name from the file as it may stand in a sentence, a log and a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:_LONGEST_NAME])
+
+
+def parse_pickle(stream: BytesIO | mmap.mmap) -> Pickle:
+    """Read one pickle, of any protocol, and leave `stream` (memory: reading reserves none) right behind it.
 
     Raises:
         CodeInCheckpointError: it would run code.
@@ -69,8 +78,11 @@ def parse_pickle(stream: IO[bytes]) -> Pickle:
     """
     machine = _Machine()
     try:
-        for number, (operation, argument, _) in enumerate(pickletools.genops(stream)):
-            machine.step(number, operation.name, argument)
+        with warnings.catch_warnings():
+            # pickletools decodes names as Python source, and damaged ones hold escapes that it warns of.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for number, (operation, argument, _) in enumerate(pickletools.genops(cast("IO[bytes]", stream))):
+                machine.step(number, operation.name, argument)
         return Pickle(machine.pop(), frozenset(machine.names), machine.references)
     except BadCheckpointContentError:
         raise
@@ -231,9 +243,11 @@ class _Machine:
     def _push_name(self, module: Node, name: Node) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise BadCheckpointContentError("its pickle names something by what is no text.")
+        # Protocols up to 2, which PyTorch writes, use the names of Python 2.
+        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         path = f"{module}.{name}"
         if is_code(module, name):
-            raise CodeInCheckpointError(f"it carries code: opening it would call {path[:_LONGEST_NAME]}.")
+            raise CodeInCheckpointError(f"it carries code: opening it would call {make_printable(path)}.")
         self.names.add(path)
         self._stack.append(Name(path))
 
@@ -242,6 +256,6 @@ class _Machine:
         given = arguments if isinstance(arguments, tuple) else ()
         if is_code_call(path, given, [value.path for value in given if isinstance(value, Name)]):
             raise CodeInCheckpointError(
-                f"it carries code: opening it would call {path or 'what a call returned'}."
+                f"it carries code: opening it would call {make_printable(path) or 'what a call returned'}."
             )
         self._stack.append(Made(path, given))

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from raven_scan.trainer.foreign_checkpoint.errors import BadCheckpointContentError, NotACheckpointError
+from raven_scan.trainer.foreign_checkpoint.pickled_data import make_printable
 from raven_scan.trainer.foreign_checkpoint.tensor_outlines import TensorOutline
 from raven_scan.trainer.foreign_checkpoint.torch_file import TorchFile, open_torch_file
 from raven_scan.trainer.foreign_checkpoint.weights_selection import (
@@ -174,4 +175,4 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def _some(names: Iterable[str]) -> list[str]:
-    return list(names)[:_LISTED_NAMES]
+    return [make_printable(name) for name in list(names)[:_LISTED_NAMES]]

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import torch
 
 from raven_scan.trainer.foreign_checkpoint.errors import BadCheckpointContentError
-from raven_scan.trainer.foreign_checkpoint.pickled_data import Made, Name, Node, StoredElsewhere
+from raven_scan.trainer.foreign_checkpoint.pickled_data import (
+    Made,
+    Name,
+    Node,
+    StoredElsewhere,
+    make_printable,
+)
 
 _UNTYPED = "torch.storage.UntypedStorage"
 _DTYPE_OF_STORAGE = {
@@ -98,7 +104,7 @@ def find_tensor(node: Node) -> TensorOutline | None:
                 return _outline(find_storage(storage), dtype, offset, (shape, strides))
             case (maker, _) if maker.startswith(("_rebuild", "torch.")):
                 raise BadCheckpointContentError(
-                    f"it holds a kind of tensor ({node.maker}) that is not supported; only plain dense ones are."
+                    f"it holds a kind of tensor ({make_printable(node.maker)}) that is not supported; only plain dense ones are."
                 )
             case _:
                 return None

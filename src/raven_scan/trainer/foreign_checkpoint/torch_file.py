@@ -3,13 +3,14 @@
 Source: `torch/serialization.py`: `_save`, `_load`, `_legacy_save`, `_legacy_load`.
 """
 
+import mmap
 import struct
 import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import Protocol
 
 from raven_scan.trainer.foreign_checkpoint.errors import BadCheckpointContentError, CodeInCheckpointError
 from raven_scan.trainer.foreign_checkpoint.pickled_data import Pickle, parse_pickle
@@ -44,9 +45,13 @@ def open_torch_file(path: Path) -> Generator[TorchFile]:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        if file.read(len(_ZIP_START)) != _ZIP_START:
-            file.seek(0)
-            yield _LegacyFile(file, path.stat().st_size)
+        start = file.read(len(_ZIP_START))
+        if not start:
+            raise BadCheckpointContentError("the file is empty.")
+        if start != _ZIP_START:
+            # Mapped, so that a length that a pickle makes up reads to the end of the file and reserves nothing.
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                yield _LegacyFile(content)
             return
         try:
             archive = zipfile.ZipFile(file)
@@ -104,11 +109,12 @@ class _ZipFile:
 class _LegacyFile:
     form = "torch legacy"
 
-    def __init__(self, file: IO[bytes], size_bytes: int) -> None:
+    def __init__(self, file: mmap.mmap) -> None:
         self._file = file
-        self._size_bytes = size_bytes
         try:
             magic = parse_pickle(file).value
+        except CodeInCheckpointError:
+            raise
         except BadCheckpointContentError as error:
             raise BadCheckpointContentError(
                 "it is in no format that PyTorch or safetensors write."
@@ -149,7 +155,7 @@ class _LegacyFile:
             count = int.from_bytes(self._file.read(_COUNT_BYTES), "little")
             starts[key] = self._file.tell()
             end = starts[key] + storage.size_bytes
-            if count != storage.count or end > self._size_bytes:
+            if count != storage.count or end > len(self._file):
                 raise BadCheckpointContentError(
                     "the file is cut off, or a tensor claims more data than it holds."
                 )

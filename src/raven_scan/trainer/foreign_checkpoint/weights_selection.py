@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from raven_scan.trainer.foreign_checkpoint.errors import BadCheckpointContentError
-from raven_scan.trainer.foreign_checkpoint.pickled_data import Made, Node
+from raven_scan.trainer.foreign_checkpoint.pickled_data import Made, Node, make_printable
 from raven_scan.trainer.foreign_checkpoint.tensor_outlines import TensorOutline, find_tensor
 
 # In the order of preference. MMEngine's averaging hook swaps on saving: `state_dict` holds the averaged weights and
@@ -48,8 +48,13 @@ def select_weights(root: Node) -> SelectedWeights:
         BadCheckpointContentError: there are none, or one cannot be kept.
     """
     entries = as_entries(root)
-    if entries is None:
-        raise BadCheckpointContentError("it holds something else than a dictionary of tensors.")
+    if entries is None or (isinstance(root, Made) and not entries):
+        what = (
+            f"a pickled object ({make_printable(root.maker)})" if isinstance(root, Made) else "something else"
+        )
+        raise BadCheckpointContentError(
+            f"it holds {what} and not tensors by name; save model.state_dict() instead."
+        )
     for place in _PLACES:
         inner = as_entries(entries.get(place))
         if inner and (selected := _collect(place, inner)).tensors:
