@@ -11,7 +11,7 @@ from PIL import Image
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform, build_services
-from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.architectures.parameters import Augmentation, TrainingParameters
 from raven_scan.datasets.types import DatasetVersionView, ImportOptions
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.progress import ignore_progress
@@ -19,7 +19,7 @@ from raven_scan.kernel.settings import Settings
 from raven_scan.training_runs.types import TrainingRunView
 
 TINY = TrainingParameters(
-    epochs=2, batch_size=4, image_size=64, warmup_epochs=0, augmentation="off", loader_processes=0
+    epochs=2, batch_size=4, image_size=64, warmup_epochs=0, augmentation=Augmentation.OFF, loader_processes=0
 )
 """Seconds of training."""
 
@@ -38,9 +38,7 @@ def write_coco(folder: Path, *, images_a_part: int = 8, image_size: int = 64) ->
             name = f"{part}_{index}.jpg"
             Image.fromarray(pixels).save(folder / part / name, quality=95)
             images.append({"id": index, "file_name": name, "width": image_size, "height": image_size})
-            annotations.append(
-                {"id": index, "image_id": index, "category_id": 1, "bbox": [x, y, side, side], "area": side**2, "iscrowd": 0}
-            )
+            annotations.append({"id": index, "image_id": index, "category_id": 1, "bbox": [x, y, side, side]})
         document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "waste"}]}
         (folder / part / "annotations_coco.json").write_text(json.dumps(document))
     return folder
@@ -52,9 +50,14 @@ def platform(database: Database, settings: Settings) -> Platform:
 
 
 @pytest.fixture
-def dataset(platform: Platform, tmp_path: Path) -> DatasetVersionView:
+def coco_folder(tmp_path: Path) -> Path:
+    return write_coco(tmp_path / "coco")
+
+
+@pytest.fixture
+def dataset(platform: Platform, coco_folder: Path) -> DatasetVersionView:
     return platform.datasets.import_version(
-        LOCAL_ADMINISTRATOR, write_coco(tmp_path / "coco"), ImportOptions(name="squares"), ignore_progress
+        LOCAL_ADMINISTRATOR, coco_folder, ImportOptions(name="squares"), ignore_progress
     )
 
 
@@ -75,7 +78,9 @@ def create_run(platform: Platform, dataset: DatasetVersionView) -> Callable[...,
 
 
 @pytest.fixture
-def schedule_run(platform: Platform, create_run: Callable[..., TrainingRunView]) -> Callable[..., TrainingRunView]:
+def schedule_run(
+    platform: Platform, create_run: Callable[..., TrainingRunView]
+) -> Callable[..., TrainingRunView]:
     def schedule(**options: object) -> TrainingRunView:
         run = create_run(**options)
         return platform.training_runs.schedule(LOCAL_ADMINISTRATOR, str(run.id))[0]
@@ -88,7 +93,9 @@ def misbehaving_trainer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]
     """Gives the module of a child that behaves as told: `crash`, `garbage`, …"""
 
     def choose(behaviour: str) -> str:
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+        monkeypatch.setenv(
+            "PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        )
         return f"trainer_that_misbehaves.{behaviour}"
 
     return choose

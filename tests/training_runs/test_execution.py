@@ -1,16 +1,21 @@
 """What a worker writes, and that only the one who holds the run can."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from sqlalchemy import text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.wiring import Platform
 from raven_scan.jobs.worker import make_worker_name
 from raven_scan.kernel.errors import Forbidden
+from raven_scan.trained_models.types import Figures, NewTrainedModel
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import MOST_LOST_ATTEMPTS, Attempt, Checkpoint
 from raven_scan.training_runs.types import (
@@ -163,7 +168,9 @@ def test_a_run_that_takes_its_workers_down_ends_in_error(platform: Platform, sch
     assert [each.end for each in view.attempts] == [AttemptEnd.LOST] * MOST_LOST_ATTEMPTS
 
 
-def test_a_resumed_run_leaves_no_double_metrics(platform: Platform, schedule_run: ScheduleRun, tmp_path: Path):
+def test_a_resumed_run_leaves_no_double_metrics(
+    platform: Platform, schedule_run: ScheduleRun, tmp_path: Path
+):
     run = schedule_run()
     file = tmp_path / "step.pt"
     file.touch()
@@ -191,3 +198,40 @@ def test_users_may_not_act_as_workers(platform: Platform, schedule_run: Schedule
         platform.execution.fail(ADMIN, attempt, ERROR)
     with pytest.raises(Forbidden):
         platform.execution.recover_lost_runs(ADMIN)
+
+
+def test_a_model_that_took_the_runs_name_meanwhile_costs_nobody_the_run(
+    platform: Platform, schedule_run: ScheduleRun, tmp_path: Path
+):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    file = tmp_path / "weights.safetensors"
+    save_file({"weight": np.ones(3, dtype=np.float32)}, file)
+    new = NewTrainedModel(
+        name=run.name,
+        architecture=run.architecture,
+        classes=["waste"],
+        starting_weights=None,
+        weights_digest=platform.blobs.put_file(file),
+        configuration_digest=platform.blobs.put_bytes(b"{}"),
+        parameter_count=3,
+        valid=Figures(),
+        test=Figures(map=0.5),
+        leak_allowed=False,
+        base_model_id=run.base_model.id,
+        dataset_version_id=run.dataset_version.id,
+        training_run_id=uuid4(),
+        parameters={},
+        environment={},
+    )
+    platform.trained_models.create_from_run(WORKER, new)
+    platform.execution.succeed(
+        WORKER, attempt, replace(new, training_run_id=run.id), RunProgress(epoch=2, epochs=2)
+    )
+    view = read(platform, run)
+    assert view.status is RunStatus.SUCCESS
+    assert view.model
+    assert view.model.name == "first-2"
+    assert any("first-2" in warning for warning in view.warnings)
+    with pytest.raises(LeaseLost):
+        platform.execution.succeed(WORKER, attempt, new, RunProgress())

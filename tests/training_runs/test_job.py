@@ -145,7 +145,9 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     assert model.lineage.dataset_version == run.dataset_version.id
     assert model.lineage.base_model
     assert model.lineage.base_model.id == run.base_model.id
-    assert platform.trained_models.open_weights(ADMIN, model.id).stat().st_size > 100_000
+    weights = platform.trained_models.open_weights(ADMIN, model.id)
+    assert weights
+    assert weights.stat().st_size > 100_000
     names = {point.name for point in platform.training_runs.list_metrics(ADMIN, "first", [])}
     assert {"loss", "learning_rate", "valid/map", "valid/map50"} <= names
     folder = RunFolder(platform.settings, run.id)

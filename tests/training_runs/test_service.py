@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim
 from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.training_runs.run_folder import RunFolder
@@ -32,7 +31,9 @@ def test_a_run_is_a_draft_with_every_parameter_decided(platform: Platform, creat
     assert run.parameters.image_size
     assert run.parameters.learning_rate
     assert run.progress.epochs == 3
-    assert platform.training_runs.get_run(ADMIN, "first") == platform.training_runs.get_run(ADMIN, str(run.id))
+    assert platform.training_runs.get_run(ADMIN, "first") == platform.training_runs.get_run(
+        ADMIN, str(run.id)
+    )
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a@1", str(uuid4()), "x" * 101, "a\nb"])
@@ -83,7 +84,9 @@ def test_scheduling_puts_the_run_in_line_and_tells_the_findings(platform: Platfo
     assert refusal.value.code == "training_run.not_a_draft"
 
 
-def test_a_preflight_with_errors_tells_all_of_them_and_keeps_the_draft(platform: Platform, create_run: CreateRun):
+def test_a_preflight_with_errors_tells_all_of_them_and_keeps_the_draft(
+    platform: Platform, create_run: CreateRun
+):
     create_run(parameters=TrainingParameters(epochs=2, batch_size=100, frozen_stages=2, image_size=64))
     with pytest.raises(Conflict) as refusal:
         platform.training_runs.schedule(ADMIN, "first")
@@ -124,26 +127,25 @@ def test_a_log_is_read_in_parts_that_end_with_a_line(platform: Platform, create_
     [
         (
             Claim.TRAINING_RUN_CREATE,
-            lambda service, actor, dataset: service.create(
+            lambda service, actor: service.create(
                 actor, name="x", dataset="squares", base_model="yolox-nano", parameters=TrainingParameters()
             ),
         ),
-        (Claim.TRAINING_RUN_SCHEDULE, lambda service, actor, dataset: service.schedule(actor, "first")),
-        (Claim.TRAINING_RUN_SCHEDULE, lambda service, actor, dataset: service.check(actor, "first")),
-        (Claim.TRAINING_RUN_VIEW, lambda service, actor, dataset: service.get_run(actor, "first")),
-        (Claim.TRAINING_RUN_VIEW, lambda service, actor, dataset: service.list_runs(actor, PageRequest())),
-        (Claim.TRAINING_RUN_VIEW, lambda service, actor, dataset: service.list_metrics(actor, "first", [])),
-        (Claim.TRAINING_RUN_VIEW, lambda service, actor, dataset: service.read_log(actor, "first", 0, 10)),
+        (Claim.TRAINING_RUN_SCHEDULE, lambda service, actor: service.schedule(actor, "first")),
+        (Claim.TRAINING_RUN_SCHEDULE, lambda service, actor: service.check(actor, "first")),
+        (Claim.TRAINING_RUN_VIEW, lambda service, actor: service.get_run(actor, "first")),
+        (Claim.TRAINING_RUN_VIEW, lambda service, actor: service.list_runs(actor, PageRequest())),
+        (Claim.TRAINING_RUN_VIEW, lambda service, actor: service.list_metrics(actor, "first", [])),
+        (Claim.TRAINING_RUN_VIEW, lambda service, actor: service.read_log(actor, "first", 0, 10)),
     ],
 )
 def test_each_use_case_asks_for_its_claim(
     platform: Platform,
     create_run: CreateRun,
-    dataset: DatasetVersionView,
     claim: Claim,
     call: Callable[..., object],
 ):
     create_run()
     with pytest.raises(Forbidden):
-        call(platform.training_runs, without(claim), dataset)
-    call(platform.training_runs, ADMIN, dataset)
+        call(platform.training_runs, without(claim))
+    call(platform.training_runs, ADMIN)

@@ -6,7 +6,8 @@ the run's: the write changes nothing and raises LeaseLost.
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,9 +22,11 @@ from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.jobs.worker import is_worker_gone
 from raven_scan.kernel.database import Database
+from raven_scan.kernel.errors import Conflict
+from raven_scan.kernel.names import LONGEST_NAME
 from raven_scan.kernel.settings import Settings
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.trained_models.types import NewTrainedModel
+from raven_scan.trained_models.types import NewTrainedModel, TrainedModelView
 from raven_scan.training_runs import repository
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
@@ -146,9 +149,15 @@ class TrainingRunExecution:
             run = repository.find_run(session, str(attempt.run_id), lock=True)
             if run is None or run.fence != attempt.fence or run.status != RunStatus.PROCESSING:
                 raise LeaseLost
-            created = self._models.create_from_run(actor, model)
+            created = self._create_model(actor, model)
+            if created.name != run.name:
+                run.warnings = [
+                    *run.warnings,
+                    f"A model named {run.name!r} was imported meanwhile: this run's model is {created.name!r}.",
+                ]
             run.status = RunStatus.SUCCESS
             run.model_id = created.id
+            run.model_name = created.name
             run.progress = asdict(progress)
             run.checkpoint = None
             run.ended_at = func.now()
@@ -206,6 +215,19 @@ class TrainingRunExecution:
                 ).describe()
                 repository.end_attempt(session, run.id, run.fence, AttemptEnd.LOST, reason)
         return recovered
+
+    def _create_model(self, actor: Actor, model: NewTrainedModel) -> TrainedModelView:
+        """Makes the model, under its run's name, or under the next free one: a run is not lost over a name."""
+        name = model.name
+        for number in count(2):
+            try:
+                return self._models.create_from_run(actor, model)
+            except Conflict as error:
+                if error.code != "trained_model.name_taken":
+                    raise
+            suffix = f"-{number}"
+            model = replace(model, name=name[: LONGEST_NAME - len(suffix)] + suffix)
+        raise AssertionError
 
     @contextmanager
     def _write(self, actor: Actor, attempt: Attempt, **values: Any) -> Generator[Session]:

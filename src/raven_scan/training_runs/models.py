@@ -44,6 +44,7 @@ class TrainingRun(Base):
     best: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     model_id: Mapped[UUID | None]
+    model_name: Mapped[str | None] = mapped_column(Text)
     fence: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     job_id: Mapped[int | None] = mapped_column(BigInteger)
     checkpoint: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))

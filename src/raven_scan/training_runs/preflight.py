@@ -61,10 +61,7 @@ class PreflightChecks:
                     )
                 )
             return findings
-        findings += [
-            Finding(problem.code, Severity.ERROR, problem.message, problem.hint)
-            for problem in self._models.find_weights_problems(actor, base_model)
-        ]
+        findings += self._models.find_weights_problems(actor, base_model)
         if base_model.classes != classes:
             findings.append(
                 Finding(

@@ -211,7 +211,7 @@ def _make_view(run: TrainingRun, attempts: Sequence[TrainingRunAttempt]) -> Trai
         error=RunError(**run.error) if run.error else None,
         warnings=list(run.warnings),
         best=run.best,
-        model=NamedReference(run.model_id, run.name) if run.model_id else None,
+        model=NamedReference(run.model_id, run.model_name) if run.model_id and run.model_name else None,
         attempts=[
             RunAttempt(
                 number=attempt.number,

@@ -1,7 +1,9 @@
 import os
+import sys
 
 from trainer_that_misbehaves import read_spec, start
 
 start(read_spec())
-print("about to crash", flush=True)
+sys.stdout.write("about to crash\n")
+sys.stdout.flush()
 os.abort()

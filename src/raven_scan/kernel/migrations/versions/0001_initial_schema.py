@@ -129,6 +129,7 @@ def upgrade() -> None:
         sa.Column("best", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("error", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("model_id", sa.Uuid(), nullable=True),
+        sa.Column("model_name", sa.Text(), nullable=True),
         sa.Column("fence", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("job_id", sa.BigInteger(), nullable=True),
         sa.Column("checkpoint", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
