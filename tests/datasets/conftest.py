@@ -175,6 +175,11 @@ def find_problems(
     return run
 
 
+@pytest.fixture(name="assert_nothing_stored")
+def give_assert_nothing_stored() -> Callable[[Database, Settings], None]:
+    return assert_nothing_stored
+
+
 def assert_nothing_stored(database: Database, settings: Settings) -> None:
     with database.transaction() as session:
         assert session.execute(text("SELECT count(*) FROM datasets")).scalar() == 0

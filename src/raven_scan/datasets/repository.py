@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Select, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from raven_scan.datasets.models import Dataset, DatasetVersion
@@ -84,7 +84,7 @@ def list_datasets(session: Session, page: PageRequest) -> list[DatasetView]:
     newest = (
         _select_versions()
         .where(DatasetVersion.dataset_id.in_([dataset.id for dataset in datasets]))
-        .distinct(DatasetVersion.dataset_id)
+        .ext(distinct_on(DatasetVersion.dataset_id))
         .order_by(DatasetVersion.dataset_id, DatasetVersion.number.desc())
     )
     versions: dict[UUID, list[DatasetVersionView]] = defaultdict(list)

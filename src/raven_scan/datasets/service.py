@@ -210,7 +210,7 @@ def _get_version(session: Session, ref: str) -> DatasetVersionView:
     if version is not None:
         return version
     name, _, number = ref.partition("@")
-    dataset = repository.find_dataset(session, identifier or name)
+    dataset = repository.find_dataset(session, parse_id(name) or name)
     newest = repository.find_newest_version(session, dataset.id) if dataset else None
     if newest is None:
         raise make_dataset_missing(ref)

@@ -39,11 +39,12 @@ class ImportOptions:
     seed: int = 0
 
     def to_json(self) -> dict[str, Any]:
+        """As they were asked for: bands counted from 1."""
         return {
             "class_map": self.class_map,
             "single_class": self.single_class,
             "allow_leak": self.allow_leak,
-            "bands": self.bands,
+            "bands": None if self.bands is None else [band + 1 for band in self.bands],
             "seed": self.seed,
         }
 
