@@ -4,8 +4,6 @@ On a CPU, MMCV does not ask for these but computes the same in Python.
 Source: Zhu et al., "Deformable DETR", 2020, equation 3.
 """
 
-# ruff: noqa: PLR0917  # MMCV passes all these tensors by position
-
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample

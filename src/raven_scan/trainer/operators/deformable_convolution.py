@@ -8,8 +8,6 @@ own; `mask` (N, G * KH * KW, H', W'), the factor of each sample; `bias` (O,); `o
 Source: Dai et al., "Deformable convolutional networks", 2017; Zhu et al., "Deformable ConvNets v2", 2018.
 """
 
-# ruff: noqa: PLR0917  # MMCV passes all these tensors by position
-
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 import torch
