@@ -43,7 +43,7 @@ class Connection:
 
     def post(self, path: str, content: Any = None) -> Any:
         with self._translate_failures():
-            answer = self._http.post(path, json=content, timeout=_TIMEOUT)
+            answer = self._http.post(path, **_encode(content), timeout=_TIMEOUT)
             return _read_answer(answer)
 
     def do_long_work(
@@ -70,7 +70,7 @@ class Connection:
             RavenError: what the work failed with.
         """
         sent: dict[str, Any] = (
-            {"json": content} if body is None else {"content": body, "headers": {"Content-Type": body_type}}
+            _encode(content) if body is None else {"content": body, "headers": {"Content-Type": body_type}}
         )
         with (
             self._translate_failures(),
@@ -97,6 +97,18 @@ class Connection:
             ) from error
         except httpx.InvalidURL as error:
             raise Invalid("client.bad_address", f"The request has a bad address: {error}.") from error
+
+
+def _encode(content: Any) -> dict[str, Any]:
+    if content is None:
+        return {}
+    try:
+        encoded = json.dumps(content, allow_nan=False).encode()
+    except ValueError:
+        raise Invalid(
+            "client.not_finite", "A number is not finite.", hint="Give a number, not nan or inf."
+        ) from None
+    return {"content": encoded, "headers": {"Content-Type": "application/json"}}
 
 
 def _drop_none(parameters: Parameters | None) -> dict[str, Any] | None:

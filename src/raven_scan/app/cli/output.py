@@ -74,8 +74,9 @@ class Output:
             return
         self.say(description["message"], style="bold red")
         problems = [_describe_problem(problem) for problem in description["parameters"].get("problems", [])]
-        # Of one problem, the sentence above says it all.
-        for problem in problems[:SHOWN_PROBLEMS] if len(problems) > 1 else []:
+        if all(problem in description["message"] for problem in problems):
+            problems = []
+        for problem in problems[:SHOWN_PROBLEMS]:
             self.say(f"  - {problem}")
         if len(problems) > SHOWN_PROBLEMS:
             self.say(f"  … and {len(problems) - SHOWN_PROBLEMS} more; --json shows all.")
