@@ -147,6 +147,18 @@ def test_without_boxes_there_are_no_figures():
     assert set(by_category[90].values()) == {None}
 
 
+def test_class_without_a_category_is_measured_as_one_without_boxes():
+    from raven_scan.trainer.evaluation.coco_metric import find_category_ids  # noqa: PLC0415 - imports the frameworks
+
+    truth, predictions = make_scene(5)
+    ids = find_category_ids(truth, ["новый", *CLASSES, "another"])
+    assert ids[1:4] == CATEGORY_IDS
+    assert len(set(ids)) == 5
+    figures, by_category = measure_coco_figures(truth, predictions, ids)
+    assert set(by_category[ids[0]].values()) == {None}
+    assert figures == measure_coco_figures(truth, predictions, CATEGORY_IDS)[0]
+
+
 def test_measuring_leaves_its_input_as_it_is():
     truth, predictions = make_scene(4)
     before = json.dumps([truth, predictions])

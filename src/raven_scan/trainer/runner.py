@@ -5,8 +5,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+
+
+class UnprintedConfig(Config):
+    """A configuration without its text as Python source, which MMEngine's hooks ask for and takes long to format."""
+
+    @property
+    def pretty_text(self) -> str:
+        return ""
 
 
 class RunRunner(Runner):

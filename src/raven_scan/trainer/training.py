@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import msgspec
 import torch
-from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.utils import import_modules_from_strings
 from pydantic import ValidationError
@@ -26,7 +25,7 @@ from raven_scan.trainer.run_checkpoints import (
 )
 from raven_scan.trainer.run_hooks import StepEventsHook, ValidationHook, check_weights_finite
 from raven_scan.trainer.run_state import BestSoFar, RunState, copy_weights
-from raven_scan.trainer.runner import RunRunner
+from raven_scan.trainer.runner import RunRunner, UnprintedConfig
 from raven_scan.trainer.weights_file import name_some, read_shapes, write_bytes, write_weights
 from raven_scan.wire.events import TrainingDone
 from raven_scan.wire.spec import TrainSpec
@@ -102,7 +101,7 @@ def build_runner(configuration: dict[str, Any], spec: TrainSpec) -> RunRunner:
     configuration["work_dir"] = str(spec.work_folder)
     configuration["resume"] = False
     # Typed as a Runner, whatever the class is that it is called on.
-    return cast("RunRunner", RunRunner.from_cfg(Config(configuration)))
+    return cast("RunRunner", RunRunner.from_cfg(UnprintedConfig(configuration)))
 
 
 def check_base_weights(model: torch.nn.Module, weights: Path, log: EventLog) -> None:

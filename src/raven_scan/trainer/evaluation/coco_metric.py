@@ -1,5 +1,6 @@
 """MMDetection's evaluator for the valid part during training: COCO's figures without temporary files."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,14 +33,11 @@ def read_annotations(path: Path) -> dict[str, Any]:
 def find_category_ids(truth: dict[str, Any], classes: Sequence[str]) -> list[int]:
     """The category id of each class, in the order of the label index.
 
-    Raises:
-        ValueError: a class is not among the document's categories.
+    A class that the document does not have, so that there is no box of it, gets an id that nothing else has.
     """
-    ids = {category["name"]: int(category["id"]) for category in truth["categories"]}
-    missing = [name for name in classes if name not in ids]
-    if missing:
-        raise ValueError(f"The annotations have no category {missing[0]!r}.")
-    return [ids[name] for name in classes]
+    ids = {str(category["name"]): int(category["id"]) for category in truth["categories"]}
+    unused = itertools.count(max(ids.values(), default=0) + 1)
+    return [ids[name] if name in ids else next(unused) for name in classes]
 
 
 def convert_to_coco_results(sample: dict[str, Any], category_ids: Sequence[int]) -> list[dict[str, Any]]:

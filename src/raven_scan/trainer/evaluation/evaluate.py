@@ -56,7 +56,7 @@ def evaluate(spec: EvaluateSpec, log: EventLog) -> None:
             by_class=dict(zip(spec.classes, (by_category[each] for each in category_ids), strict=True)),
             image_count=image_count,
             box_count=_count_boxes(truth, category_ids),
-            images_per_s=image_count / seconds,
+            images_per_s=image_count / max(seconds, 1e-9),
         )
     )
 
