@@ -104,7 +104,7 @@ def find_tensor(node: Node) -> TensorOutline | None:
                 return _outline(find_storage(storage), dtype, offset, (shape, strides))
             case (maker, _) if maker.startswith(("_rebuild", "torch.")):
                 raise BadCheckpointContentError(
-                    f"it holds tensors of an unsupported kind ({make_printable(node.maker)}); plain dense ones are read."
+                    f"it holds tensors of an unsupported kind ({make_printable(node.maker)}); only plain ones are read."
                 )
             case _:
                 return None
