@@ -71,6 +71,9 @@ def _put_lite0_backbone(model: dict[str, Any], frozen_stages: int) -> None:
         "pretrained": True,
     }
     model["neck"]["in_channels"] = list(_LITE0_CHANNELS)
+    # A fresh head of RTMDet-tiny predicts boxes of no size: they overlap nothing, so that nothing is learned for
+    # hundreds of steps. As exponents, as in the larger RTMDets, they start at twice the stride.
+    model["bbox_head"]["exp_on_reg"] = True
     model["data_preprocessor"].update(mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True)
 
 
