@@ -29,6 +29,7 @@ _CUSTOM_IMPORTS = [
     "raven_scan.trainer.backbones",
     "raven_scan.trainer.data",
     "raven_scan.trainer.evaluation.coco_metric",
+    "raven_scan.trainer.heads",
     "raven_scan.trainer.optimisation",
     "raven_scan.trainer.weights",
 ]

@@ -40,6 +40,8 @@ def build_model_section(
     # Random changes of the input size depend on the batches before; scale jitter is part of the augmentation.
     model["data_preprocessor"].pop("batch_augments", None)
     model["data_preprocessor"]["pad_size_divisor"] = architecture.size_divisor
+    if architecture.family is Family.RTMDET:
+        model["bbox_head"]["type"] = "RavenRTMDetHead"
     if architecture.starting_weights is StartingWeights.IMAGENET:
         _put_lite0_backbone(model, frozen_stages)
     elif architecture.family in (Family.RTMDET, Family.YOLOX):
@@ -71,8 +73,7 @@ def _put_lite0_backbone(model: dict[str, Any], frozen_stages: int) -> None:
         "pretrained": True,
     }
     model["neck"]["in_channels"] = list(_LITE0_CHANNELS)
-    # A fresh head of RTMDet-tiny predicts boxes of no size: they overlap nothing, so that nothing is learned for
-    # hundreds of steps. As exponents, as in the larger RTMDets, they start at twice the stride.
+    # Distances as exponents, as in the larger RTMDets: a fresh head learns faster.
     model["bbox_head"]["exp_on_reg"] = True
     model["data_preprocessor"].update(mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True)
 
