@@ -82,7 +82,9 @@ def wait_until(condition: Callable[[], bool]):
         threading.Event().wait(0.02)
 
 
-def test_a_job_runs_once_its_transaction_is_committed(database: Database, start_worker: Callable[..., Worker]):
+def test_a_job_runs_once_its_transaction_is_committed(
+    database: Database, start_worker: Callable[..., Worker]
+):
     worker = start_worker()
     with database.transaction() as session:
         JobQueue().enqueue(session, "work", {"name": "kept"})
@@ -108,7 +110,9 @@ def test_higher_priority_goes_first(database: Database, start_worker: Callable[.
     assert worker.seen == ["first", "second"]
 
 
-def test_a_handler_that_fails_does_not_stop_the_worker(database: Database, start_worker: Callable[..., Worker]):
+def test_a_handler_that_fails_does_not_stop_the_worker(
+    database: Database, start_worker: Callable[..., Worker]
+):
     def fail(_stop: threading.Event):
         raise RuntimeError
 
@@ -134,7 +138,9 @@ def test_stopping_asks_the_handler_to_end(database: Database, start_worker: Call
     assert ended.is_set()
 
 
-def test_a_worker_outlives_its_connections(database: Database, conninfo: str, start_worker: Callable[..., Worker]):
+def test_a_worker_outlives_its_connections(
+    database: Database, conninfo: str, start_worker: Callable[..., Worker]
+):
     worker = start_worker()
     enqueue(database, "before")
     worker.wait_for_job()

@@ -1,6 +1,7 @@
 """Settings, from the environment (`RAVEN_…`)."""
 
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from pydantic import Field, SecretStr
@@ -27,7 +28,7 @@ class Settings(BaseSettings):
     )
     token: SecretStr | None = Field(
         default=None,
-        description="The token for that server. Default: the one kept in the data folder.",
+        description="The token for that server, and the one `raven serve` asks for. Default: kept in the data folder.",
     )
     largest_image_pixels: int = Field(
         default=400_000_000,
@@ -51,7 +52,9 @@ class Settings(BaseSettings):
         default=None,
         description="Base address that replaces the one of MMDetection's model index, for a mirror of its checkpoints.",
     )
-    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
 
     @property
     def blobs_folder(self) -> Path:
