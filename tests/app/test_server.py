@@ -48,7 +48,7 @@ def test_health_needs_no_token(client: TestClient) -> None:
     ],
 )
 def test_all_else_needs_the_token(client: TestClient, headers: dict[str, str], code: str) -> None:
-    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     for method, path in [
         ("GET", "/api/v1/datasets"),
         ("POST", "/api/v1/training-runs"),

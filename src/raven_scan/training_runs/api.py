@@ -10,7 +10,6 @@ from raven_scan.access.types import Actor
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 from raven_scan.training_runs.schemas import (
     FindingOut,
-    LogOffset,
     LogOut,
     MetricSeries,
     MetricsOut,
@@ -94,7 +93,7 @@ def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -
     def read_log(
         actor: Annotated[Actor, Depends(get_actor)],
         ref: str,
-        offset: LogOffset = 0,
+        offset: Annotated[int, Query(ge=0, description="First byte; the answer says where to go on.")] = 0,
         limit: Annotated[
             int, Query(ge=1, le=1 << 20, description="Most bytes to answer.")
         ] = _LOG_LIMIT_BYTES,

@@ -1,10 +1,8 @@
 """Training runs over REST."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query
 from pydantic import BaseModel, ConfigDict
 
 from raven_scan.architectures.parameters import TrainingParameters
@@ -133,6 +131,3 @@ class LogOut(_Schema):
     offset: int
     next_offset: int
     size_bytes: int
-
-
-LogOffset = Annotated[int, Query(ge=0, description="First byte; the answer says where to go on.")]

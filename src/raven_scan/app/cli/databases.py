@@ -82,7 +82,12 @@ def _show_status(output: Output, settings: "Settings") -> None:
                 **({"Folder": document["data_folder"]} if document["embedded"] else {}),
                 **({"Log": document["log_file"]} if document["embedded"] else {}),
                 **(
-                    {"Used by": "\n".join(f"{each['pid']}  {each['command']}" for each in holders)}
+                    {
+                        "Used by": "\n".join(
+                            f"{each['pid']}  since {each['started_at']}  {each['command']}"
+                            for each in holders
+                        )
+                    }
                     if holders
                     else {}
                 ),
