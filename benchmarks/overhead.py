@@ -51,6 +51,24 @@ _PILOT_EPOCHS = 2
 _MARGIN = 1.15
 
 
+# What MMDetection's tools/train.py and tools/test.py do. It imports nothing of the platform but what the
+# configuration names.
+_BARE_TRAINING = """
+import json, sys
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+configuration, folder = sys.argv[1:]
+config = Config.fromfile(configuration)
+config.work_dir = folder
+runner = Runner.from_cfg(config)
+runner.train()
+runner.load_checkpoint(runner.message_hub.get_info("best_ckpt"))
+with open(folder + "/metrics.json", "w") as file:
+    json.dump(runner.test(), file)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A run to measure: a dataset in COCO form, a base model of the platform, parameters without epochs."""
@@ -70,9 +88,6 @@ class Measured:
 
 def main() -> None:
     arguments = _parse_arguments()
-    if arguments.bare is not None:
-        _train_bare(*arguments.bare)
-        return
     with tempfile.TemporaryDirectory(prefix="raven-overhead-") as name:
         result = measure(Path(name), quick=arguments.quick, minutes=arguments.minutes, pairs=arguments.pairs)
     if arguments.json:
@@ -182,7 +197,7 @@ def run_bare(configuration: Path, folder: Path) -> Measured:
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, __file__, "--bare", str(configuration), str(folder)],
+        [sys.executable, "-c", _BARE_TRAINING, str(configuration), str(folder)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -194,19 +209,6 @@ def run_bare(configuration: Path, folder: Path) -> Measured:
         raise SystemExit(f"The bare training failed:\n{done.stdout[-3000:]}")
     metrics = json.loads((folder / "metrics.json").read_text())
     return Measured(seconds, metrics["coco/bbox_mAP_50"])
-
-
-def _train_bare(configuration: str, folder: str) -> None:
-    from mmengine.config import Config  # noqa: PLC0415 - the frameworks are for this process only
-    from mmengine.runner import Runner  # noqa: PLC0415
-
-    config = Config.fromfile(configuration)
-    config.work_dir = folder
-    runner = Runner.from_cfg(config)
-    runner.train()
-    best = runner.message_hub.get_info("best_ckpt")
-    runner.load_checkpoint(best)
-    Path(folder, "metrics.json").write_text(json.dumps(runner.test()))
 
 
 def _point_to_source(raven_platform: Platform, stored: Path) -> bytes:
@@ -259,7 +261,6 @@ def _parse_arguments() -> argparse.Namespace:
         "--minutes", type=float, default=5.0, help="least length of a measured run (default 5)"
     )
     parser.add_argument("--pairs", type=int, default=1, help="how often each is measured (default 1)")
-    parser.add_argument("--bare", nargs=2, metavar=("CONFIGURATION", "FOLDER"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
