@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,7 +24,7 @@ def conninfo(database_url: str) -> str:
 class Worker:
     """A worker that notes what it was given."""
 
-    def __init__(self, conninfo: str, *, handler: Callable[..., None] | None = None, slots: int = 1):
+    def __init__(self, conninfo: str, *, handler: Callable[..., None] | None = None, slots: int = 1) -> None:
         self.seen: list[str] = []
         self.came = threading.Semaphore(0)
         self.ticked = threading.Event()
@@ -56,7 +57,7 @@ class Worker:
 def start_worker(conninfo: str) -> Iterator[Callable[..., Worker]]:
     workers: list[Worker] = []
 
-    def start(**options: object) -> Worker:
+    def start(**options: Any) -> Worker:
         workers.append(Worker(conninfo, **options))
         return workers[-1]
 
@@ -65,7 +66,7 @@ def start_worker(conninfo: str) -> Iterator[Callable[..., Worker]]:
         worker.close()
 
 
-def enqueue(database: Database, name: str, **options: object) -> int:
+def enqueue(database: Database, name: str, **options: Any) -> int:
     with database.transaction() as session:
         return JobQueue().enqueue(session, "work", {"name": name}, **options)
 
@@ -95,9 +96,13 @@ def test_a_job_runs_once_its_transaction_is_committed(
 
 
 def test_a_job_of_a_transaction_that_fails_was_never_there(database: Database):
-    with pytest.raises(RuntimeError), database.transaction() as session:
-        JobQueue().enqueue(session, "work", {"name": "lost"})
-        raise RuntimeError
+    def fail():
+        with database.transaction() as session:
+            JobQueue().enqueue(session, "work", {"name": "lost"})
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert count_jobs(database) == 0
 
 

@@ -12,9 +12,13 @@ def test_a_nested_transaction_joins_and_the_outermost_decides(database: Database
         with database.transaction() as session:
             session.execute(text("INSERT INTO things VALUES (:name)"), {"name": name})
 
-    with pytest.raises(RuntimeError), database.transaction():
-        add("lost")
-        raise RuntimeError
+    def fail():
+        with database.transaction():
+            add("lost")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     with database.transaction():
         add("kept")
     with database.transaction() as session:
