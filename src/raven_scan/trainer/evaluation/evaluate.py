@@ -10,7 +10,7 @@ from mmengine.device import get_device
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner
 
-from raven_scan.trainer import backbones, data  # noqa: F401  # pyright: ignore[reportUnusedImport] - register
+from raven_scan.trainer import backbones, data, heads  # noqa: F401  # pyright: ignore[reportUnusedImport] - register
 from raven_scan.trainer.data.coco_columns import ANNOTATIONS_FILE
 from raven_scan.trainer.evaluation.best_confidence import measure_best_confidence
 from raven_scan.trainer.evaluation.coco_figures import Figures, measure_coco_figures
