@@ -1,6 +1,7 @@
 """The API that a command talks to: a server, or the same application in this process."""
 
 import os
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -73,11 +74,14 @@ def open_platform(*, with_worker: bool = False) -> Generator[tuple["Platform", "
             from raven_scan.app.worker import BackgroundWorker  # noqa: PLC0415
 
             worker = BackgroundWorker(platform)
+            # Asked to end, it hands its run back, as after Ctrl-C.
+            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
             worker.start()
             try:
                 yield platform, raven
             finally:
                 worker.stop()
+                signal.signal(signal.SIGTERM, before)
 
 
 def _find_token_for(settings: "Settings") -> str | None:
