@@ -50,7 +50,8 @@ class Architecture:
         learning_rate_from_random: the same on random weights.
         weight_decay: default weight decay.
         parameters_millions: trainable parameters with 80 classes.
-        memory_mb: for the preflight: (fixed, per image of 640 x 640 in a batch) while training in float32.
+        memory_mb: for the preflight: (fixed, per image of 640 x 640 in a batch) while training in float32, measured as
+            the process's peak on a CPU; on a GPU the device needs less.
         pretrained: name in MMDetection's model index of its COCO checkpoint, or None.
     """
 
@@ -175,26 +176,26 @@ _ARCHITECTURES = (
         learning_rate_from_random=1e-3,
         weight_decay=0.05,
         parameters_millions=4.5,
-        memory_mb=(600, 500),
+        memory_mb=(920, 800),
         pretrained=None,
     ),
-    _rtmdet("tiny", parameters_millions=4.9, memory_mb=(600, 600), learning_rate=1e-3),
-    _rtmdet("s", parameters_millions=8.9, memory_mb=(700, 800), learning_rate=1e-3),
-    _rtmdet("m", parameters_millions=24.7, memory_mb=(1100, 1500), learning_rate=5e-4),
-    _rtmdet("l", parameters_millions=52.3, memory_mb=(1800, 2300), learning_rate=5e-4),
-    _yolox("nano", image_size=416, parameters_millions=0.9, memory_mb=(500, 500), pretrained=None),
+    _rtmdet("tiny", parameters_millions=4.9, memory_mb=(930, 420), learning_rate=1e-3),
+    _rtmdet("s", parameters_millions=8.9, memory_mb=(1000, 520), learning_rate=1e-3),
+    _rtmdet("m", parameters_millions=24.7, memory_mb=(1260, 910), learning_rate=5e-4),
+    _rtmdet("l", parameters_millions=52.3, memory_mb=(1720, 1420), learning_rate=5e-4),
+    _yolox("nano", image_size=416, parameters_millions=0.9, memory_mb=(870, 380), pretrained=None),
     _yolox(
         "tiny",
         image_size=416,
         parameters_millions=5.1,
-        memory_mb=(600, 600),
+        memory_mb=(940, 490),
         pretrained="yolox_tiny_8x8_300e_coco",
     ),
     _yolox(
         "s",
         image_size=640,
         parameters_millions=9.0,
-        memory_mb=(700, 800),
+        memory_mb=(980, 640),
         pretrained="yolox_s_8x8_300e_coco",
     ),
     _resnet(
@@ -203,7 +204,7 @@ _ARCHITECTURES = (
         Family.FASTER_RCNN,
         "faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
         parameters_millions=41.8,
-        memory_mb=(1800, 1800),
+        memory_mb=(1680, 880),
         pretrained="faster-rcnn_r50_fpn_mstrain_3x_coco",
     ),
     _resnet(
@@ -212,7 +213,7 @@ _ARCHITECTURES = (
         Family.FASTER_RCNN,
         "faster_rcnn/faster-rcnn_r101_fpn_1x_coco.py",
         parameters_millions=60.8,
-        memory_mb=(2200, 2400),
+        memory_mb=(1950, 1200),
         pretrained="faster-rcnn_r101_fpn_ms-3x_coco",
     ),
     _resnet(
@@ -221,7 +222,7 @@ _ARCHITECTURES = (
         Family.RETINANET,
         "retinanet/retinanet_r50_fpn_1x_coco.py",
         parameters_millions=38.0,
-        memory_mb=(1500, 1700),
+        memory_mb=(1480, 880),
         pretrained="retinanet_r50_fpn_ms-640-800-3x_coco",
     ),
     _resnet(
@@ -230,7 +231,7 @@ _ARCHITECTURES = (
         Family.DINO,
         "dino/dino-4scale_r50_8xb2-12e_coco.py",
         parameters_millions=47.8,
-        memory_mb=(2000, 4000),
+        memory_mb=(1600, 5500),
         pretrained="dino-4scale_r50_8xb2-12e_coco",
     ),
 )
