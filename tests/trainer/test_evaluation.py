@@ -382,3 +382,13 @@ def test_configuration_that_is_none_is_refused(make_evaluate_spec: Run, run_trai
     result = run_trainer("evaluate", make_evaluate_spec(configuration=tmp_path / "configuration.json"))
     assert result.exit_code == 1
     assert result.failure.code == "refused.configuration"
+
+
+def test_configuration_that_imports_something_else_is_refused():
+    from raven_scan.trainer.registration import register_parts  # noqa: PLC0415
+
+    register_parts({"custom_imports": {"imports": ["raven_scan.trainer.data"]}})
+    for name in ("os", "raven_scan.kernel.ids", 3):
+        with pytest.raises(TrainerError) as caught:
+            register_parts({"custom_imports": {"imports": [name]}})
+        assert caught.value.code == "refused.configuration"

@@ -10,9 +10,9 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import set_random_seed
 
 from raven_scan.architectures.catalogue import Architecture, get_architecture
-from raven_scan.trainer import backbones  # noqa: F401  # pyright: ignore[reportUnusedImport] - registers ours
 from raven_scan.trainer.configuration import build_model_configuration
 from raven_scan.trainer.event_log import EventLog
+from raven_scan.trainer.registration import register_parts
 from raven_scan.trainer.weights_file import write_weights
 from raven_scan.wire.events import StartingWeightsBuilt
 from raven_scan.wire.spec import BuildStartingWeightsSpec
@@ -41,6 +41,7 @@ def build_model(architecture: Architecture, class_count: int) -> torch.nn.Module
     """An architecture with weights that are not initialised yet."""
     init_default_scope("mmdet")
     configuration = build_model_configuration(architecture, class_count)
+    register_parts(configuration)
     # The heads ask their settings by attribute.
     model: torch.nn.Module = MODELS.build(ConfigDict(configuration["model"]))
     return model

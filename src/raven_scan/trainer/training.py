@@ -9,7 +9,6 @@ from typing import Any, cast
 import msgspec
 import torch
 from mmengine.hooks import EMAHook
-from mmengine.utils import import_modules_from_strings
 from pydantic import ValidationError
 
 from raven_scan.architectures.parameters import TrainingParameters
@@ -17,6 +16,7 @@ from raven_scan.trainer.configuration import build_configuration, encode_configu
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError, describe_failure
 from raven_scan.trainer.foreign_checkpoint import fit_to_model
+from raven_scan.trainer.registration import register_parts
 from raven_scan.trainer.run_checkpoints import (
     RunCheckpointHook,
     identify_run,
@@ -96,7 +96,7 @@ def write_configuration(spec: TrainSpec) -> dict[str, Any]:
 def build_runner(configuration: dict[str, Any], spec: TrainSpec) -> RunRunner:
     """A runner of the stored configuration, less what the platform does itself: checkpoints, and files of logs."""
     configuration = copy.deepcopy(configuration)
-    import_modules_from_strings(**configuration.get("custom_imports", {"imports": []}))
+    register_parts(configuration)
     configuration["default_hooks"] = {**configuration.get("default_hooks", {}), "checkpoint": None}
     configuration["work_dir"] = str(spec.work_folder)
     configuration["resume"] = False

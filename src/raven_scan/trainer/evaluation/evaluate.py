@@ -10,7 +10,6 @@ from mmengine.device import get_device
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner
 
-from raven_scan.trainer import backbones, data, heads  # noqa: F401  # pyright: ignore[reportUnusedImport] - register
 from raven_scan.trainer.data.coco_columns import ANNOTATIONS_FILE
 from raven_scan.trainer.evaluation.best_confidence import measure_best_confidence
 from raven_scan.trainer.evaluation.coco_figures import Figures, measure_coco_figures
@@ -21,6 +20,7 @@ from raven_scan.trainer.evaluation.coco_metric import (
 )
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError
+from raven_scan.trainer.registration import register_parts
 from raven_scan.trainer.weights import count_classes
 from raven_scan.trainer.weights_file import load_strictly, read_weights, write_bytes
 from raven_scan.wire.events import Evaluated, EvaluationProgress
@@ -38,6 +38,7 @@ def evaluate(spec: EvaluateSpec, log: EventLog) -> None:
     log.tell_phase("build")
     configuration = _read_configuration(spec)
     init_default_scope("mmdet")
+    register_parts(configuration)
     model = _build_model(spec, configuration)
     loader = _build_loader(spec, configuration)
     truth = read_annotations(spec.part.folder / ANNOTATIONS_FILE)
