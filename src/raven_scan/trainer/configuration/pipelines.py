@@ -20,18 +20,21 @@ def build_training_pipeline(augmentation: Augmentation, image_size: int) -> Tran
     """Transforms of a training sample, after loading and mosaic, up to the packed input of image_size squared."""
     if augmentation is Augmentation.OFF:
         return [*_fit(image_size), *_pack()]
+    # Colour comes after the crop, where there are fewer pixels, and before padding, which stays as it is.
     if augmentation is Augmentation.LIGHT:
         return [
-            {"type": "YOLOXHSVRandomAug", "hue_delta": 5, "saturation_delta": 20, "value_delta": 20},
             {"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"},
             *_jitter_scale(image_size, 0.8, 1.25),
+            {"type": "YOLOXHSVRandomAug", "hue_delta": 5, "saturation_delta": 20, "value_delta": 20},
+            _pad(image_size),
             *_pack(),
         ]
     return [
-        {"type": "YOLOXHSVRandomAug"},
         {"type": "RandomQuarterTurn"},
         {"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"},
         *_jitter_scale(image_size, 0.6, 1.6),
+        {"type": "YOLOXHSVRandomAug"},
+        _pad(image_size),
         *_pack(),
     ]
 
@@ -68,7 +71,6 @@ def _jitter_scale(image_size: int, smallest: float, largest: float) -> Transform
     return [
         {"type": "RandomResize", "scale": size, "ratio_range": [smallest, largest], "keep_ratio": True},
         {"type": "RandomCrop", "crop_size": size, "allow_negative_crop": True},
-        _pad(image_size),
     ]
 
 
