@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -145,7 +146,7 @@ def _convert_records(
     for position, record in enumerate(cast("list[Any]", records)):
         try:
             converted.append(msgspec.convert(record, kind))
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter: half of a surrogate pair
             name = _name_record(noun, position, record)
             report.add("dataset.bad_record", label, name, f"it is not COCO: {error}")
     return converted
@@ -165,28 +166,32 @@ def _make_columns(
     annotations: Sequence[_Annotation],
     report: ProblemReport,
 ) -> CocoFile:
-    count = len(annotations)
+    areas = list(map(attrgetter("area"), annotations))
+    if None in areas:
+        areas = [np.nan if area is None else area for area in areas]
     return CocoFile(
         label=label,
         images=images,
         categories=categories,
-        ids=np.fromiter((a.id for a in annotations), np.int64, count),
-        image_ids=np.fromiter((a.image_id for a in annotations), np.int64, count),
-        category_ids=np.fromiter((a.category_id for a in annotations), np.int64, count),
+        ids=np.array(list(map(attrgetter("id"), annotations)), np.int64),
+        image_ids=np.array(list(map(attrgetter("image_id"), annotations)), np.int64),
+        category_ids=np.array(list(map(attrgetter("category_id"), annotations)), np.int64),
         boxes=_collect_boxes(label, annotations, report),
-        areas=np.fromiter((np.nan if a.area is None else a.area for a in annotations), np.float64, count),
-        crowds=np.fromiter((bool(a.iscrowd) for a in annotations), np.bool_, count),
+        areas=np.array(areas, np.float64),
+        crowds=np.array(list(map(bool, map(attrgetter("iscrowd"), annotations))), np.bool_),
     )
 
 
 def _collect_boxes(
     label: str, annotations: Sequence[_Annotation], report: ProblemReport
 ) -> NDArray[np.float64]:
-    lengths = np.fromiter((len(a.bbox or ()) for a in annotations), np.int64, len(annotations))
+    given: list[list[float] | None] = list(map(attrgetter("bbox"), annotations))
+    listed = [box or [] for box in given] if None in given else cast("list[list[float]]", given)
+    lengths = np.array(list(map(len, listed)), np.int64)
     whole = lengths == 4
     if whole.all():
-        values = chain.from_iterable(a.bbox or () for a in annotations)
-        return np.fromiter(values, np.float64, 4 * len(annotations)).reshape(-1, 4)
+        values = np.fromiter(chain.from_iterable(listed), np.float64, 4 * len(listed))
+        return values.reshape(-1, 4)
     boxes = np.full((len(annotations), 4), np.nan)
     for index, annotation in enumerate(annotations):
         record = f"annotation {annotation.id}"

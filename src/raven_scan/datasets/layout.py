@@ -17,7 +17,7 @@ ANNOTATIONS_FILE = "annotations_coco.json"
 _DONE_FILE = "layout.json"
 
 
-class _Image(msgspec.Struct):
+class _Image(msgspec.Struct, gc=False):
     id: int
     file_name: str
     width: int
@@ -25,7 +25,7 @@ class _Image(msgspec.Struct):
     exif_orientation: int
 
 
-class _Annotation(msgspec.Struct):
+class _Annotation(msgspec.Struct, gc=False):
     id: int
     image_id: int
     category_id: int
@@ -89,12 +89,25 @@ def _lay_out_part(
         "raven": about,
         "categories": [{"id": position, "name": name} for position, name in enumerate(content.classes, 1)],
         "images": [_Image(position, *row) for position, row in enumerate(columns.iter_rows(), 1)],
-        "annotations": [
-            _Annotation(position, image - first_row + 1, label + 1, (x, y, width, height), area, int(crowd))
-            for position, (image, label, x, y, width, height, area, crowd) in enumerate(boxes.iter_rows(), 1)
-        ],
+        "annotations": _list_annotations(boxes, first_row),
     }
     _write_whole(folder / ANNOTATIONS_FILE, msgspec.json.encode(coco))
+
+
+def _list_annotations(boxes: pl.DataFrame, first_row: int) -> list[_Annotation]:
+    # By columns: a row at a time costs three times as much, and there are millions.
+    x, y, width, height = (boxes[name].to_list() for name in ("x", "y", "width", "height"))
+    return list(
+        map(
+            _Annotation,
+            range(1, boxes.height + 1),
+            (boxes["image"] - (first_row - 1)).to_list(),
+            (boxes["label"] + 1).to_list(),
+            zip(x, y, width, height, strict=True),
+            boxes["area"].to_list(),
+            boxes["crowd"].cast(pl.Int8).to_list(),
+        )
+    )
 
 
 def _link(target: Path, link: Path) -> None:

@@ -39,7 +39,7 @@ def find_segmentation_box(segmentation: Any) -> Box:
             value = msgspec.json.decode(segmentation, type=kind) if bytes(segmentation) else None
         else:
             value = msgspec.convert(segmentation, kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
         raise BadSegmentation(
             f"its segmentation is neither polygons nor a run-length code ({error})"
         ) from None
