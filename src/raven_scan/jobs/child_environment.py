@@ -7,6 +7,7 @@ PARENT_PID_VARIABLE = "RAVEN_PARENT_PID"
 """Whose death the child is to share; it compares it with its parent's pid after asking for the signal."""
 
 _PASSED_ON = (
+    "GOMP_SPINCOUNT",
     "HOME",
     "LANG",
     "LC_ALL",
@@ -46,6 +47,9 @@ def build_child_environment(threads: int, extra_env: Mapping[str, str] | None = 
             PARENT_PID_VARIABLE: str(os.getpid()),
         }
     )
+    # By default threads that wait for each other spin for long, which on a machine with other work starves those
+    # that are waited for: 6 training steps of a convolution a second against 94, at a load of 9 on 2 cores.
+    environment.setdefault("GOMP_SPINCOUNT", "1000")
     for library in ("MKL", "NUMEXPR", "OMP", "OPENBLAS"):
         environment[f"{library}_NUM_THREADS"] = str(threads)
     environment.update(extra_env or {})
