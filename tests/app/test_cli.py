@@ -131,6 +131,8 @@ def test_a_run_is_created_and_read(imported: Raven) -> None:
 
 def test_a_run_is_scheduled(imported: Raven) -> None:
     assert create(imported).code == 0
+    watched = imported("runs", "watch", "first", "--json")
+    assert (watched.code, watched.document["error"]["code"]) == (5, "training_run.not_scheduled")
     scheduled = imported("runs", "schedule", "first", "--json")
     assert (scheduled.code, scheduled.document["status"]) == (0, "Waiting")
     again = imported("runs", "schedule", "first", "--json")

@@ -10,7 +10,7 @@ import typer
 
 from raven_scan.app.cli.exit_codes import INTERRUPTED
 from raven_scan.app.cli.output import JsonFlag, Output
-from raven_scan.app.cli.session import open_platform
+from raven_scan.app.cli.session import Session, open_platform
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,9 +29,10 @@ def demonstrate(
     from raven_scan.app.demo import run_demo  # noqa: PLC0415
 
     output = Output(as_json)
-    with open_platform(with_worker=True) as (platform, raven):
+    with open_platform() as (platform, raven):
         try:
-            result = run_demo(platform, raven, folder.absolute(), _Display(output))
+            with Session(raven, platform).executing():
+                result = run_demo(platform, raven, folder.absolute(), _Display(output))
         except KeyboardInterrupt:
             output.say("Stopping. What runs goes back to Waiting; `raven runs list` shows it.")
             raise typer.Exit(INTERRUPTED) from None

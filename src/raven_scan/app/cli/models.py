@@ -104,12 +104,17 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """Show a model: its figures, and what it came from."""
+    output = Output(as_json)
     with open_raven() as raven:
         found = raven.models.get(model)
-    _show_model(Output(as_json), found)
+        version = found.lineage.dataset_version
+        dataset = None
+        if version is not None and not output.as_json:
+            dataset = raven.datasets.get(str(version)).versions[0].full_name
+    _show_model(output, found, dataset=dataset)
 
 
-def _show_model(output: Output, model: "TrainedModelOut") -> None:
+def _show_model(output: Output, model: "TrainedModelOut", *, dataset: str | None = None) -> None:
     def render(console: "Console") -> None:
         from raven_scan.app.cli.tables import format_size, print_facts  # noqa: PLC0415
 
@@ -124,7 +129,7 @@ def _show_model(output: Output, model: "TrainedModelOut") -> None:
             "Parameters": f"{model.parameter_count:,}" if model.parameter_count else None,
             "Weights": format_size(model.weights_size_bytes),
             "Base model": None if base is None else base.name,
-            "Dataset": model.lineage.dataset_version,
+            "Dataset": dataset or model.lineage.dataset_version,
             "Created": model.created_at,
         }
         if model.leak_allowed:

@@ -8,12 +8,12 @@ import typer
 
 from raven_scan.app.cli.exit_codes import INTERRUPTED, RUN_FAILED
 from raven_scan.app.cli.output import JsonFlag, Output, print_json
-from raven_scan.app.cli.session import is_local, open_raven
+from raven_scan.app.cli.session import Session, open_raven, open_session
+from raven_scan.kernel.errors import Conflict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from raven_scan.client import RavenClient
     from raven_scan.training_runs.schemas import FindingOut, TrainingRunOut
 
 app = typer.Typer(no_args_is_help=True, help="Training runs: create, schedule, watch and read them.")
@@ -104,15 +104,15 @@ def create(
     if wait and not schedule:
         raise typer.BadParameter("--wait needs --schedule: a Draft does not run.")
     output = Output(as_json)
-    with open_raven(with_worker=wait) as raven:
-        run = raven.runs.create(
+    with open_session() as session:
+        run = session.raven.runs.create(
             name=name,
             dataset=dataset,
             base_model=base_model,
             parameters={key: value for key, value in parameters.items() if value is not None},
         )
         if schedule:
-            _schedule(raven, output, run.name, wait=wait)
+            _schedule(session, output, run.name, wait=wait)
             return
     output.say(f"Next: raven runs schedule {run.name} --wait", style="dim")
     _show_run(output, run)
@@ -121,8 +121,8 @@ def create(
 @app.command("schedule")
 def schedule_run(run: RunRef, wait: WaitFlag = False, as_json: JsonFlag = False) -> None:
     """Schedule a Draft: after a preflight, it waits for a worker."""
-    with open_raven(with_worker=wait) as raven:
-        _schedule(raven, Output(as_json), run, wait=wait)
+    with open_session() as session:
+        _schedule(session, Output(as_json), run, wait=wait)
 
 
 @app.command("list")
@@ -173,8 +173,8 @@ def show(run: RunRef, as_json: JsonFlag = False) -> None:
 @app.command()
 def watch(run: RunRef, as_json: JsonFlag = False) -> None:
     """Show a run's progress until its end; without a server, execute it here where it waits."""
-    with open_raven(with_worker=True) as raven:
-        _wait(raven, Output(as_json), run)
+    with open_session() as session:
+        _wait(session, Output(as_json), run)
 
 
 @app.command()
@@ -229,13 +229,13 @@ def metrics(
     Output(as_json).show(found.model_dump(mode="json"), render)
 
 
-def _schedule(raven: "RavenClient", output: Output, ref: str, *, wait: bool) -> None:
-    scheduled = raven.runs.schedule(ref)
+def _schedule(session: Session, output: Output, ref: str, *, wait: bool) -> None:
+    scheduled = session.raven.runs.schedule(ref)
     _say_findings(output, scheduled.findings)
     if wait:
-        _wait(raven, output, scheduled.run.name)
+        _wait(session, output, scheduled.run.name)
         return
-    if is_local():
+    if session.platform is not None:
         output.say(f"It waits for a worker. Next: raven runs watch {scheduled.run.name}", style="dim")
     _show_run(output, scheduled.run)
 
@@ -245,31 +245,46 @@ def _say_findings(output: Output, findings: "list[FindingOut]") -> None:
         output.say(f"{finding.message} {finding.hint}".strip(), style="yellow")
 
 
-def _wait(raven: "RavenClient", output: Output, ref: str) -> None:
+def _wait(session: Session, output: Output, ref: str) -> None:
     """Shows progress, then the run; the exit code says whether it ended in Success."""
+    run = session.raven.runs.get(ref)
+    if run.status == "Draft":
+        raise Conflict(
+            "training_run.not_scheduled",
+            f"The training run {run.name!r} is a Draft: nothing will happen.",
+            hint=f"Schedule it: raven runs schedule {run.name} --wait",
+            parameters={"name": run.name},
+        )
+    if not run.status.is_final:
+        try:
+            with session.executing():
+                run = _watch(session, output, ref)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+    _show_run(output, run)
+    if run.status != "Success":
+        raise typer.Exit(RUN_FAILED)
+
+
+def _watch(session: Session, output: Output, ref: str) -> "TrainingRunOut":
     from raven_scan.app.cli.run_progress import display_run  # noqa: PLC0415
 
     last: TrainingRunOut | None = None
     try:
         with display_run(output.message_console) as display:
-            for last in raven.runs.watch(ref):
+            for last in session.raven.runs.watch(ref):
                 display.show(last)
     except KeyboardInterrupt:
-        _say_interrupted(output, ref)
-        raise typer.Exit(INTERRUPTED) from None
+        if session.platform is None:
+            output.say(f"The run goes on at the server; `raven runs watch {ref}` shows it again.")
+        else:
+            output.say(
+                f"Stopping. What runs here goes back to Waiting; `raven runs watch {ref}` or `raven worker`"
+                " goes on with it."
+            )
+        raise
     assert last is not None  # noqa: S101 - watch yields the run at least once
-    _show_run(output, last)
-    if last.status != "Success":
-        raise typer.Exit(RUN_FAILED)
-
-
-def _say_interrupted(output: Output, ref: str) -> None:
-    if is_local():
-        output.say(
-            f"Stopping. What runs here goes back to Waiting; `raven runs watch {ref}` or `raven worker` goes on."
-        )
-    else:
-        output.say(f"The run goes on at the server; `raven runs watch {ref}` shows it again.")
+    return last
 
 
 def _show_run(output: Output, run: "TrainingRunOut") -> None:

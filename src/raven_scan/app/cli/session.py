@@ -36,26 +36,60 @@ def read_settings() -> "Settings":
         ) from None
 
 
-@contextmanager
-def open_raven(*, with_worker: bool = False) -> Generator["RavenClient"]:
-    """The client; with no server set, the platform runs in this process for as long.
+class Session:
+    """A connection to the API, for a command's length.
 
-    Args:
-        with_worker: the caller will wait for a run: without a server, run a worker here too.
+    Attributes:
+        raven: the client.
+        platform: what it reaches in this process; None where it reaches a server.
     """
+
+    def __init__(self, raven: "RavenClient", platform: "Platform | None") -> None:
+        self.raven = raven
+        self.platform = platform
+
+    @contextmanager
+    def executing(self) -> Generator[None]:
+        """While somebody waits here for a run: without a server, runs are executed in this process."""
+        if self.platform is None:
+            yield
+            return
+        from raven_scan.app.worker import BackgroundWorker  # noqa: PLC0415
+
+        worker = BackgroundWorker(self.platform)
+        # Asked to end, it hands its run back, as after Ctrl-C.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        worker.start()
+        try:
+            yield
+        finally:
+            worker.stop()
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def open_session() -> Generator[Session]:
+    """Opens the server that the settings name; with none set, the platform in this process."""
     from raven_scan.client import RavenClient  # noqa: PLC0415
 
     settings = read_settings()
     if settings.server is None:
-        with open_platform(with_worker=with_worker) as (_, raven):
-            yield raven
+        with open_platform() as (platform, raven):
+            yield Session(raven, platform)
         return
     with RavenClient(settings.server, _find_token_for(settings)) as raven:
-        yield raven
+        yield Session(raven, None)
 
 
 @contextmanager
-def open_platform(*, with_worker: bool = False) -> Generator[tuple["Platform", "RavenClient"]]:
+def open_raven() -> Generator["RavenClient"]:
+    """The client, for commands that wait for no run."""
+    with open_session() as session:
+        yield session.raven
+
+
+@contextmanager
+def open_platform() -> Generator[tuple["Platform", "RavenClient"]]:
     """The platform in this process, and a client of it."""
     from raven_scan.app.log_output import set_up_logging  # noqa: PLC0415
     from raven_scan.app.server import build_app  # noqa: PLC0415
@@ -68,20 +102,7 @@ def open_platform(*, with_worker: bool = False) -> Generator[tuple["Platform", "
     with build_platform(settings) as platform:
         application = build_app(platform, token=None, allow_server_paths=True)
         with RavenClient.in_process(application) as raven:
-            if not with_worker:
-                yield platform, raven
-                return
-            from raven_scan.app.worker import BackgroundWorker  # noqa: PLC0415
-
-            worker = BackgroundWorker(platform)
-            # Asked to end, it hands its run back, as after Ctrl-C.
-            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-            worker.start()
-            try:
-                yield platform, raven
-            finally:
-                worker.stop()
-                signal.signal(signal.SIGTERM, before)
+            yield platform, raven
 
 
 def _find_token_for(settings: "Settings") -> str | None:
@@ -97,8 +118,3 @@ def _find_token_for(settings: "Settings") -> str | None:
         return None
     token = find_token(settings.home)
     return None if token is None else token.get_secret_value()
-
-
-def is_local() -> bool:
-    """Whether commands run the platform in this process."""
-    return read_settings().server is None
