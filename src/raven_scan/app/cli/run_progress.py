@@ -27,10 +27,10 @@ def display_run(console: Console) -> Generator[RunDisplay]:
         return
     progress = Progress(
         SpinnerColumn(),
-        TextColumn("[bold]{task.fields[name]}", markup=False),
-        TextColumn("{task.fields[phase]}"),
+        TextColumn("{task.fields[name]}", style="bold", markup=False),
+        TextColumn("{task.fields[phase]}", markup=False),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),
         console=console,
         expand=True,
         transient=True,
