@@ -15,12 +15,13 @@ from raven_scan.app.pictures import save_predictions_picture
 from raven_scan.app.wiring import Platform
 from raven_scan.client import RavenClient
 from raven_scan.datasets.sample_scenes import make_sample_dataset
-from raven_scan.kernel.errors import Conflict, Unavailable
+from raven_scan.kernel.errors import Conflict, NotFound, Unavailable
 from raven_scan.kernel.progress import Progress
 from raven_scan.storage.scratch import hold_scratch_folder
 from raven_scan.trained_models.evaluation import ModelEvaluation
 from raven_scan.trained_models.types import Figures
 from raven_scan.training_runs.schemas import TrainingRunOut
+from raven_scan.training_runs.types import RunStatus
 
 NAME = "raven-demo"
 BASE_MODEL = "rtmdet-lite0"
@@ -64,7 +65,8 @@ class DemoDisplay(Protocol):
 def run_demo(platform: Platform, raven: RavenClient, folder: Path, display: DemoDisplay) -> DemoResult:
     """Draws a dataset, imports it, trains on it, and compares what came out with what it started from.
 
-    It can be repeated: the dataset in the folder is used again, the run gets a new name.
+    It can be repeated: the dataset in the folder is used again, a run that was interrupted goes on, and after one
+    that is over the next gets a new name.
 
     Args:
         platform: with a worker at work.
@@ -86,13 +88,10 @@ def run_demo(platform: Platform, raven: RavenClient, folder: Path, display: Demo
     display.say("Importing it: every image is read, every box is checked.")
     with display.show_work() as progress:
         version = raven.datasets.import_path(source, name=NAME, on_progress=progress)
-    created = _create_run(raven, f"{version.dataset_name}@{version.number}")
-    display.say(
-        f"Training {created.name}: {BASE_MODEL}, {created.epochs} epochs. A few minutes on two cores."
-    )
-    run = raven.runs.schedule(created.name).run
+    run = _schedule_run(raven, version.full_name)
+    display.say(f"Training {run.name}: {BASE_MODEL}, {run.epochs} epochs. A few minutes on two cores.")
     with display.show_run() as show:
-        for run in raven.runs.watch(created.name):
+        for run in raven.runs.watch(str(run.id)):  # noqa: B020 - the same run, later
             show(run)
     if run.model is None:
         reason = run.error.message if run.error else f"it is {run.status}."
@@ -116,7 +115,7 @@ def run_demo(platform: Platform, raven: RavenClient, folder: Path, display: Demo
             confidence=trained.figures.confidence or _CONFIDENCE,
         )
     return DemoResult(
-        dataset=f"{version.dataset_name}@{version.number}",
+        dataset=version.full_name,
         model=run.model.name,
         trained=trained.figures,
         untrained=untrained.figures,
@@ -125,13 +124,26 @@ def run_demo(platform: Platform, raven: RavenClient, folder: Path, display: Demo
     )
 
 
-def _create_run(raven: RavenClient, dataset: str) -> TrainingRunOut:
-    """A run under the first name that is free."""
+def _schedule_run(raven: RavenClient, dataset: str) -> TrainingRunOut:
+    """A run that waits: one that an earlier demo did not bring to its end, or a new one under a free name."""
     for number in count(1):
         name = NAME if number == 1 else f"{NAME}-{number}"
         try:
-            return raven.runs.create(name=name, dataset=dataset, base_model=BASE_MODEL, parameters=PARAMETERS)
+            run = raven.runs.create(name=name, dataset=dataset, base_model=BASE_MODEL, parameters=PARAMETERS)
         except Conflict as error:
             if not error.code.endswith(".name_taken"):
                 raise
+            found = _find_unfinished(raven, name, dataset)
+            if found is None:
+                continue
+            run = found
+        return raven.runs.schedule(run.name).run if run.status is RunStatus.DRAFT else run
     raise AssertionError
+
+
+def _find_unfinished(raven: RavenClient, name: str, dataset: str) -> TrainingRunOut | None:
+    try:
+        run = raven.runs.get(name)
+    except NotFound:  # it is a model that has the name
+        return None
+    return None if run.status.is_final or run.dataset_version.name != dataset else run
