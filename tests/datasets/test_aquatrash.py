@@ -47,6 +47,7 @@ def test_import_and_layout(
     assert ("images", 369, 369) in stages
     assert service.find_readiness_problems(LOCAL_ADMINISTRATOR, version.id) == []
 
+    blobs = {path.stat().st_ino for path in settings.blobs_folder.rglob("*") if path.is_file()}
     layout = service.lay_out(WORKER, version.id, tmp_path / "data")
     assert (layout.train.image_count, layout.valid.image_count, layout.test.image_count) == (258, 55, 56)
     for name in ("train", "valid", "test"):
@@ -56,8 +57,7 @@ def test_import_and_layout(
         assert _list_boxes(laid_out) == _list_boxes(source)
         for image in laid_out["images"]:
             link = tmp_path / "data" / name / image["file_name"]
-            assert link.is_symlink()
-            assert link.resolve().is_relative_to(settings.blobs_folder.resolve())
+            assert link.stat().st_ino in blobs
             assert link.read_bytes() == (aquatrash / name / image["file_name"]).read_bytes()
         image = laid_out["images"][0]
         pixels = read_image(

@@ -107,7 +107,7 @@ class LocalBlobStore:
         self._path(digest).unlink(missing_ok=True)
 
     def _path(self, digest: str) -> Path:
-        return self.folder / digest[:2] / digest[2:4] / digest
+        return self.folder.joinpath(digest[:2], digest[2:4], digest)
 
 
 def _sync_folder(folder: Path) -> None:
