@@ -3,7 +3,7 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,7 +113,3 @@ class _PixelGate:
             with self._changed:
                 self._free += taken
                 self._changed.notify_all()
-
-
-def count_bytes(images: Iterable[TakenImage]) -> int:
-    return sum(image.size_bytes for image in images)
