@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
+from raven_scan.jobs.housekeeper import Housekeeper
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.jobs.worker import QueueWorker, is_worker_gone, make_worker_name
 from raven_scan.kernel.database import Database
@@ -24,18 +25,14 @@ def conninfo(database_url: str) -> str:
 class Worker:
     """A worker that notes what it was given."""
 
-    def __init__(self, conninfo: str, *, handler: Callable[..., None] | None = None, slots: int = 1) -> None:
+    def __init__(self, conninfo: str, *, handler: Callable[..., None] | None = None) -> None:
         self.seen: list[str] = []
         self.came = threading.Semaphore(0)
-        self.ticked = threading.Event()
         self.handler = handler
         self.worker = QueueWorker(
             conninfo,
             {"work": self.work},
             name="tester",
-            slots=slots,
-            tick=self.ticked.set,
-            tick_interval_s=0.05,
         )
         self.worker.start()
 
@@ -170,11 +167,32 @@ def test_a_discarded_job_never_runs(database: Database, start_worker: Callable[.
     assert worker.seen == ["kept"]
 
 
-def test_ticks_go_on(start_worker: Callable[..., Worker]):
-    worker = start_worker()
+def test_housekeeping_goes_on_whatever_it_raises():
+    ticked = threading.Semaphore(0)
+
+    def tick():
+        ticked.release()
+        raise RuntimeError
+
+    housekeeper = Housekeeper(tick, interval_s=0.01)
+    housekeeper.start()
     for _ in range(3):
-        worker.ticked.clear()
-        assert worker.ticked.wait(DEADLINE_S)
+        assert ticked.acquire(timeout=DEADLINE_S)
+    housekeeper.stop()
+
+
+def test_jobs_that_nobody_will_run_are_found(database: Database):
+    queue = JobQueue()
+    waiting = enqueue(database, "waits")
+    with database.transaction() as session:
+        assert queue.find_dead_jobs(session, [waiting, 999_999], taken_for_s=10) == {999_999}
+        session.execute(text("UPDATE procrastinate_jobs SET status = 'doing'"))
+        session.execute(
+            text("INSERT INTO procrastinate_events (job_id, type) VALUES (:id, 'started')"), {"id": waiting}
+        )
+        assert queue.find_dead_jobs(session, [waiting], taken_for_s=10) == set()
+        session.execute(text("UPDATE procrastinate_events SET at = at - interval '1 hour'"))
+        assert queue.find_dead_jobs(session, [waiting], taken_for_s=10) == {waiting}
 
 
 def test_a_worker_is_gone_when_its_process_is():

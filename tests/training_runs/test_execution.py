@@ -13,11 +13,18 @@ from sqlalchemy import text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.wiring import Platform
+from raven_scan.jobs.queue import JobQueue
 from raven_scan.jobs.worker import make_worker_name
 from raven_scan.kernel.errors import Forbidden
 from raven_scan.trained_models.types import Figures, NewTrainedModel
 from raven_scan.training_runs.errors import LeaseLost
-from raven_scan.training_runs.execution import MOST_LOST_ATTEMPTS, Attempt, Checkpoint
+from raven_scan.training_runs.execution import (
+    MOST_LOST_ATTEMPTS,
+    Attempt,
+    Checkpoint,
+    TrainingRunExecution,
+)
+from raven_scan.training_runs.run_folder import RunFolder
 from raven_scan.training_runs.types import (
     AttemptEnd,
     MetricPoint,
@@ -61,6 +68,14 @@ def age_heartbeats(platform: Platform, seconds: float):
             text("UPDATE training_run_attempts SET heartbeat_at = heartbeat_at - make_interval(secs => :s)"),
             {"s": seconds},
         )
+
+
+def recover(platform: Platform) -> int:
+    """What housekeeping does, without waiting for confirmation."""
+    execution = TrainingRunExecution(
+        platform.database, JobQueue(), platform.trained_models, platform.settings, confirmation_s=0
+    )
+    return execution.recover_lost_runs(WORKER)
 
 
 def read(platform: Platform, run: TrainingRunView) -> TrainingRunView:
@@ -113,7 +128,7 @@ def test_a_worker_that_wakes_up_late_changes_nothing(platform: Platform, schedul
     run = schedule_run()
     late = hold(platform, run)
     age_heartbeats(platform, 100)
-    assert platform.execution.recover_lost_runs(WORKER) == 1
+    assert recover(platform) == 1
     assert read(platform, run).status is RunStatus.WAITING
     now = hold(platform, run)
     assert now.fence == 2
@@ -135,7 +150,7 @@ def test_a_heartbeat_keeps_the_lease(platform: Platform, schedule_run: ScheduleR
     attempt = hold(platform, run)
     age_heartbeats(platform, 100)
     platform.execution.beat(WORKER, attempt)
-    assert platform.execution.recover_lost_runs(WORKER) == 0
+    assert recover(platform) == 0
 
 
 def test_a_silent_worker_of_this_machine_keeps_its_run_while_it_lives(
@@ -144,7 +159,7 @@ def test_a_silent_worker_of_this_machine_keeps_its_run_while_it_lives(
     run = schedule_run()
     hold(platform, run, worker=make_worker_name())
     age_heartbeats(platform, 5)
-    assert platform.execution.recover_lost_runs(WORKER) == 0
+    assert recover(platform) == 0
 
 
 def test_a_dead_worker_of_this_machine_is_lost_at_once(platform: Platform, schedule_run: ScheduleRun):
@@ -152,7 +167,7 @@ def test_a_dead_worker_of_this_machine_is_lost_at_once(platform: Platform, sched
     host = make_worker_name().rsplit(":", 2)[0]
     hold(platform, run, worker=f"{host}:1:0.00")
     age_heartbeats(platform, 5)
-    assert platform.execution.recover_lost_runs(WORKER) == 1
+    assert recover(platform) == 1
 
 
 def test_a_run_that_takes_its_workers_down_ends_in_error(platform: Platform, schedule_run: ScheduleRun):
@@ -160,7 +175,7 @@ def test_a_run_that_takes_its_workers_down_ends_in_error(platform: Platform, sch
     for _ in range(MOST_LOST_ATTEMPTS):
         hold(platform, run)
         age_heartbeats(platform, 100)
-        platform.execution.recover_lost_runs(WORKER)
+        recover(platform)
     view = read(platform, run)
     assert view.status is RunStatus.ERROR
     assert view.error
@@ -235,3 +250,54 @@ def test_a_model_that_took_the_runs_name_meanwhile_costs_nobody_the_run(
     assert any("first-2" in warning for warning in view.warnings)
     with pytest.raises(LeaseLost):
         platform.execution.succeed(WORKER, attempt, new, RunProgress())
+
+
+def test_a_lease_that_ran_out_is_looked_at_twice(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    hold(platform, run)
+    age_heartbeats(platform, 100)
+    assert platform.execution.recover_lost_runs(WORKER) == 0
+    assert read(platform, run).status is RunStatus.PROCESSING
+
+
+def test_a_worker_never_takes_its_own_run_for_lost(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    hold(platform, run, worker=make_worker_name())
+    age_heartbeats(platform, 100)
+    assert recover(platform) == 0
+
+
+def test_a_run_whose_job_was_lost_gets_a_new_one(platform: Platform, schedule_run: ScheduleRun):
+    schedule_run()
+    with platform.database.transaction() as session:
+        session.execute(text("DELETE FROM procrastinate_jobs"))
+    recover(platform)
+    with platform.database.transaction() as session:
+        jobs = session.execute(text("SELECT id, status FROM procrastinate_jobs")).all()
+        job_id = session.execute(text("SELECT job_id FROM training_runs")).scalar_one()
+    assert [(job_id, "todo")] == [(job.id, job.status) for job in jobs]
+    recover(platform)
+    with platform.database.transaction() as session:
+        assert session.execute(text("SELECT count(*) FROM procrastinate_jobs")).scalar_one() == 1
+
+
+def test_output_that_no_database_can_keep_hides_no_failure(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    platform.execution.fail(WORKER, attempt, replace(ERROR, log_tail=["a\0b"]))
+    error = read(platform, run).error
+    assert error
+    assert error.log_tail == ["a\N{REPLACEMENT CHARACTER}b"]
+
+
+def test_leftovers_of_killed_workers_are_removed(platform: Platform, schedule_run: ScheduleRun):
+    waiting, processing = schedule_run(name="waits"), schedule_run(name="works")
+    hold(platform, processing)
+    folders = {run.name: RunFolder(platform.settings, run.id) for run in (waiting, processing)}
+    gone = RunFolder(platform.settings, uuid4())
+    for folder in (*folders.values(), gone):
+        (folder.work / "attempt-1").mkdir(parents=True)
+    platform.execution.remove_leftovers(WORKER)
+    assert not folders["waits"].work.exists()
+    assert not gone.work.exists()
+    assert folders["works"].work.exists()

@@ -1,7 +1,10 @@
 """The worker: inside the server, inside a command that waits, or `raven worker`."""
 
+import time
+
 from raven_scan.access.types import WORKER
 from raven_scan.app.wiring import Platform
+from raven_scan.jobs.housekeeper import Housekeeper
 from raven_scan.jobs.worker import QueueWorker, make_worker_name
 from raven_scan.training_runs.execution import EXECUTE_TASK
 from raven_scan.training_runs.tasks import TrainingRunJob
@@ -28,25 +31,31 @@ class BackgroundWorker:
             worker=self.name,
             device=device,
         )
-        self._worker = QueueWorker(
-            make_conninfo(platform),
-            {EXECUTE_TASK: job},
-            name=self.name,
-            slots=slots,
-            tick=self._keep_house,
-        )
+        # One a slot: after the database was away, a Procrastinate worker takes nothing before its last job has ended.
+        self._workers = [
+            QueueWorker(make_conninfo(platform), {EXECUTE_TASK: job}, name=self.name) for _ in range(slots)
+        ]
+        self._housekeeper = Housekeeper(self._keep_house)
 
     def start(self) -> None:
-        self._worker.start()
+        self._platform.execution.remove_leftovers(WORKER)
+        self._housekeeper.start()
+        for worker in self._workers:
+            worker.start()
 
     def stop(self, timeout_s: float = 9.0) -> bool:
         """Ends its trainers, hands their runs back, and tells whether that was done in time."""
-        self._worker.stop()
-        return self._worker.join(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        for worker in self._workers:
+            worker.stop()
+        is_done = all(worker.join(max(0.0, deadline - time.monotonic())) for worker in self._workers)
+        self._housekeeper.stop()
+        return is_done
 
     def wait(self) -> None:
         """Until it is stopped by another thread."""
-        self._worker.join()
+        for worker in self._workers:
+            worker.join()
 
     def _keep_house(self) -> None:
         if self._platform.holding is not None:

@@ -4,6 +4,7 @@ So a status and its job change together or not at all. What a job does is said b
 `jobs.worker`; what keeps two workers from doing it at once is the lease of the slice that owns the work.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -37,6 +38,27 @@ class JobQueue:
             schedule_at=start_at,
             connection=connection,
         ).defer(**arguments)
+
+    def find_dead_jobs(self, session: Session, job_ids: Sequence[int], *, taken_for_s: float) -> set[int]:
+        """Those that no worker will ever run: gone, ended, or taken so long ago that the taker must have died.
+
+        Only for jobs whose work has not begun: a job that works is rightly taken for hours.
+        """
+        query = text(
+            """
+            SELECT asked.id FROM unnest(CAST(:ids AS bigint[])) AS asked (id)
+            WHERE NOT EXISTS (
+                SELECT FROM procrastinate_jobs AS job
+                WHERE job.id = asked.id AND (job.status = 'todo' OR (job.status = 'doing' AND EXISTS (
+                    SELECT FROM procrastinate_events AS event
+                    WHERE event.job_id = job.id AND event.type = 'started'
+                        AND event.at > now() - make_interval(secs => :taken_for_s)
+                )))
+            )
+            """
+        )
+        rows = session.execute(query, {"ids": list(job_ids), "taken_for_s": taken_for_s})
+        return set(rows.scalars())
 
     def discard(self, session: Session, job_id: int) -> None:
         """Takes a job out of the queue, whatever state it is in; a job that is gone already is no error."""

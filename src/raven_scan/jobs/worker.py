@@ -44,12 +44,11 @@ def is_worker_gone(name: str) -> bool:
 
 
 class QueueWorker:
-    """Runs up to `slots` jobs at a time until it is stopped.
+    """Runs one job at a time until it is stopped.
 
     Args:
         conninfo: libpq connection string or URL.
         handlers: by task name.
-        tick: called every `tick_interval_s` in a thread, for housekeeping such as finding lost runs.
     """
 
     def __init__(
@@ -58,16 +57,10 @@ class QueueWorker:
         handlers: Mapping[str, Handler],
         *,
         name: str,
-        slots: int = 1,
-        tick: Callable[[], None],
-        tick_interval_s: float = 2.0,
     ) -> None:
         self.name = name
         self._conninfo = conninfo
         self._handlers = handlers
-        self._slots = slots
-        self._tick = tick
-        self._tick_interval_s = tick_interval_s
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run_thread, name="queue-worker", daemon=True)
@@ -96,7 +89,6 @@ class QueueWorker:
         self._loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
         self._ready.set()
-        ticking = asyncio.create_task(self._run_ticks())
         try:
             while not self._stop.is_set():
                 try:
@@ -108,8 +100,6 @@ class QueueWorker:
                     await asyncio.sleep(_RETRY_S)
         except asyncio.CancelledError:
             pass
-        finally:
-            ticking.cancel()
 
     async def _run_procrastinate(self) -> None:
         connector = procrastinate.PsycopgConnector(conninfo=self._conninfo, min_size=1, max_size=4)
@@ -119,7 +109,7 @@ class QueueWorker:
         async with app.open_async():
             await app.run_worker_async(
                 name=self.name,
-                concurrency=self._slots,
+                concurrency=1,
                 install_signal_handlers=False,
                 fetch_job_polling_interval=_POLLING_INTERVAL_S,
                 delete_jobs="successful",
@@ -130,11 +120,3 @@ class QueueWorker:
             handler(self._stop, **arguments)
 
         return body
-
-    async def _run_ticks(self) -> None:
-        while True:
-            try:
-                await asyncio.to_thread(self._tick)
-            except Exception as error:  # noqa: BLE001 - the database may be away; the next tick tries again
-                _log.warning("worker.tick_failed", error=str(error))
-            await asyncio.sleep(self._tick_interval_s)

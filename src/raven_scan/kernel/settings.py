@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         default=2_000_000, ge=1, description="An archive with more files than this is refused."
     )
     lease_timeout_s: float = Field(
-        default=15.0,
+        default=12.0,
         ge=1.0,
         description="A worker that has not been heard of for so long has lost its run.",
     )

@@ -11,8 +11,8 @@ def describe_failure(error: Exception) -> RunError:
     if not isinstance(error, RavenError):
         return RunError(
             code="crashed.internal",
-            message=f"Something went wrong inside the worker ({type(error).__name__}: {error}).",
-            hint="This is a fault of the platform: report it with the run's log and the worker's log.",
+            message=f"Something went wrong inside the worker ({type(error).__name__}).",
+            hint="This is a fault of the platform: report it with the worker's log, which has the details.",
         )
     code = error.code.removeprefix(_NOUN)
     message, hint = error.message, error.hint

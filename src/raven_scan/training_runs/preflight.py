@@ -51,13 +51,16 @@ class PreflightChecks:
         findings: list[Finding] = []
         if base_model.weights_digest is None:
             if base_model.starting_weights is StartingWeights.RANDOM:
+                can_be_pulled = get_architecture(base_model.architecture).pretrained is not None
                 findings.append(
                     Finding(
                         "base_model.random_weights",
                         Severity.WARNING,
                         f"{base_model.name} starts from random weights: it has learned nothing yet, and needs many "
                         "images and epochs.",
-                        f"Pull its COCO weights (raven models pull {base_model.architecture}), or import a checkpoint.",
+                        f"Pull its COCO weights (raven models pull {base_model.architecture}), or import a checkpoint."
+                        if can_be_pulled
+                        else "Import a checkpoint, or start from rtmdet-lite0, which has ImageNet weights.",
                     )
                 )
             return findings

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from raven_scan.training_runs.execution import Checkpoint
-from raven_scan.training_runs.types import Figures, MetricPoint, RunProgress
+from raven_scan.training_runs.types import Figures, MetricPoint, RunProgress, clean_text
 from raven_scan.wire.events import (
     AnyEvent,
     CheckpointWritten,
@@ -41,18 +41,26 @@ class EventRecorder:
     Args:
         write: `TrainingRunExecution.record` for this attempt.
         run_folder: where checkpoints are kept.
+        warnings: what earlier attempts have told already.
         work_folder: what paths in events are relative to.
         progress: where the run stands now.
     """
 
     def __init__(
-        self, write: Callable[..., None], *, run_folder: Path, work_folder: Path, progress: RunProgress
+        self,
+        write: Callable[..., None],
+        *,
+        run_folder: Path,
+        work_folder: Path,
+        progress: RunProgress,
+        warnings: list[str],
     ) -> None:
         self._write = write
         self._checkpoints_folder = run_folder / "checkpoints"
         self._work_folder = work_folder
         self._points: list[MetricPoint] = []
         self._warnings: list[str] = []
+        self._told_warnings = set(warnings)
         self._best: Figures | None = None
         self._checkpoint: Checkpoint | None = None
         self._written_at = 0.0
@@ -63,7 +71,7 @@ class EventRecorder:
         self.parameter_count: int | None = None
         self.versions: dict[str, str] = {}
 
-    def add(self, event: AnyEvent) -> None:  # noqa: C901 - one case an event
+    def add(self, event: AnyEvent) -> None:
         """Takes an event in; nothing is written yet."""
         self._changed = True
         match event:
@@ -84,8 +92,7 @@ class EventRecorder:
             case CheckpointWritten():
                 self._keep_checkpoint(event)
             case Message():
-                if event.level == "warning":
-                    self._warnings.append(event.text)
+                self._add_message(event)
             case TrainingDone():
                 self.progress = replace(self.progress, epoch=event.epochs, step=event.steps, time_left_s=None)
             case Started():
@@ -124,8 +131,18 @@ class EventRecorder:
             best=self._best,
             checkpoint=self._checkpoint,
         )
+        if self._checkpoint is not None:
+            # Only now: until it is written which one is the last, the run goes on from the one before.
+            for old in sorted(self._checkpoints_folder.glob("step_*.pt"))[:-CHECKPOINTS_KEPT]:
+                old.unlink(missing_ok=True)
         self._points, self._warnings, self._best, self._checkpoint = [], [], None, None
         self._changed = False
+
+    def _add_message(self, event: Message) -> None:
+        text = clean_text(event.text)
+        if event.level == "warning" and text not in self._told_warnings:
+            self._told_warnings.add(text)
+            self._warnings.append(text)
 
     def _add_step(self, event: Step) -> None:
         values = {
@@ -169,8 +186,6 @@ class EventRecorder:
         kept = self._checkpoints_folder / f"step_{event.step:08d}.pt"
         _link(self._work_folder / event.path, kept)
         self._checkpoint = Checkpoint(path=kept, epoch=event.epoch, step=event.step)
-        for old in sorted(self._checkpoints_folder.glob("step_*.pt"))[:-CHECKPOINTS_KEPT]:
-            old.unlink(missing_ok=True)
 
 
 def _link(source: Path, destination: Path) -> None:

@@ -20,6 +20,8 @@ _METRICS_A_STATEMENT = 5_000
 def find_run(session: Session, ref: str, *, lock: bool = False) -> TrainingRun | None:
     """The run of that id or name; locked until the transaction ends where asked."""
     run_id = parse_id(ref)
+    if run_id is None and not ref.isprintable():
+        return None  # no name is so, and PostgreSQL takes no NUL
     query = select(TrainingRun).where(TrainingRun.id == run_id if run_id else TrainingRun.name == ref)
     if lock:
         query = query.with_for_update().execution_options(populate_existing=True)
@@ -108,6 +110,18 @@ def lock_silent_runs(
     return [(run, attempt, expired) for run, attempt, expired in session.execute(query)]
 
 
+def lock_waiting_runs(session: Session) -> Sequence[TrainingRun]:
+    """Runs in line, locked; those another worker looks at or begins just now are left out."""
+    query = select(TrainingRun).where(TrainingRun.status == RunStatus.WAITING)
+    return session.scalars(query.with_for_update(skip_locked=True)).all()
+
+
+def list_statuses(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, RunStatus]:
+    """Of those that there are."""
+    query = select(TrainingRun.id, TrainingRun.status).where(TrainingRun.id.in_(run_ids))
+    return {run_id: RunStatus(status) for run_id, status in session.execute(query)}
+
+
 def _is_older(seconds: float) -> ColumnElement[bool]:
     return TrainingRunAttempt.heartbeat_at < func.now() - timedelta(seconds=seconds)
 
@@ -150,5 +164,5 @@ def list_metrics(session: Session, run_id: UUID, names: list[str]) -> Sequence[T
         .order_by(TrainingRunMetric.name, TrainingRunMetric.step)
     )
     if names:
-        query = query.where(TrainingRunMetric.name.in_(names))
+        query = query.where(TrainingRunMetric.name.in_([name for name in names if name.isprintable()]))
     return session.scalars(query).all()

@@ -1,5 +1,6 @@
 """What a run keeps on the disk: its log and its checkpoints, a folder a run."""
 
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -13,6 +14,7 @@ class RunFolder:
     """The folder of a run, and the working folders of its attempts."""
 
     def __init__(self, settings: Settings, run_id: UUID) -> None:
+        self.run_id = run_id
         self.path = settings.runs_folder / str(run_id)
         self.log_path = self.path / "log.txt"
         self.checkpoints = self.path / "checkpoints"
@@ -22,8 +24,8 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def write_log(self, now: datetime, line: str) -> None:
-        """Appends a line of the platform's own, in the form that the trainer's lines have."""
-        with self.log_path.open("a", encoding="utf-8") as log:
+        """Appends a line of the platform's own. A disk that is full keeps no run from ending as it must."""
+        with suppress(OSError), self.log_path.open("a", encoding="utf-8") as log:
             log.write(f"{now:%Y-%m-%d %H:%M:%S} - platform - {line}\n")
 
     def read_log(self, offset: int, limit_bytes: int) -> LogRange:

@@ -3,7 +3,8 @@
 import shutil
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,13 +16,14 @@ import structlog
 
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
+from raven_scan.datasets.types import DatasetVersionView, Layout
 from raven_scan.jobs.child_process import TRAINER_MODULE, run_child
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.errors import RavenError
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.trained_models.types import Figures, NewTrainedModel
+from raven_scan.trained_models.types import Figures, NewTrainedModel, TrainedModelView
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import Attempt, TrainingRunExecution
 from raven_scan.training_runs.failures import describe_failure
@@ -40,6 +42,16 @@ T = TypeVar("T")
 EventType = TypeVar("EventType", TrainingDone, Evaluated)
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a run trains on. `weights`: None for an architecture's own starting weights."""
+
+    layout: Layout
+    version: DatasetVersionView
+    base_model: TrainedModelView
+    weights: Path | None
 
 
 class TrainingRunJob:
@@ -84,7 +96,6 @@ class TrainingRunJob:
         log = _log.bind(run=attempt.run_name, attempt=attempt.fence)
         log.info("training_run.attempt_began", worker=self._worker)
         folder = RunFolder(self._settings, attempt.run_id)
-        folder.create()
         try:
             with self._keep_lease(attempt) as lease_lost:
                 self._try(attempt, folder, stop, lease_lost)
@@ -93,6 +104,8 @@ class TrainingRunJob:
         finally:
             # Only what is this attempt's own: another one may be at work beside it.
             shutil.rmtree(_work_folder(folder, attempt), ignore_errors=True)
+            with suppress(OSError):
+                folder.work.rmdir()
 
     def _try(
         self, attempt: Attempt, folder: RunFolder, stop: threading.Event, lease_lost: threading.Event
@@ -119,6 +132,7 @@ class TrainingRunJob:
     def _execute(
         self, attempt: Attempt, folder: RunFolder, stop: threading.Event, lease_lost: threading.Event
     ) -> None:
+        folder.create()
         work = _work_folder(folder, attempt)
         _remove_earlier_attempts(folder, attempt)
         work.mkdir(parents=True, mode=0o700)
@@ -128,6 +142,7 @@ class TrainingRunJob:
             partial(self._execution.record, WORKER, attempt),
             run_folder=folder.path,
             work_folder=work,
+            warnings=attempt.warnings,
             progress=RunProgress(
                 phase="layout",
                 epochs=attempt.parameters.epochs,
@@ -160,11 +175,10 @@ class TrainingRunJob:
                 # However it ended, nothing that it told is lost.
                 self._persist(recorder.flush, lease_lost)
 
-        layout = self._datasets.lay_out(WORKER, attempt.dataset_version_id, work / "data")
-        base_model = self._models.get_model(WORKER, str(attempt.base_model_id))
+        inputs = self._persist(partial(self._prepare_inputs, attempt, work), lease_lost)
+        layout, version, base_model = inputs.layout, inputs.version, inputs.base_model
         if attempt.checkpoint is not None:
             log(f"Going on from the checkpoint of epoch {attempt.checkpoint.epoch}.")
-        version = self._datasets.get_version(WORKER, str(attempt.dataset_version_id))
         done = run(
             "train",
             TrainSpec(
@@ -176,10 +190,8 @@ class TrainingRunJob:
                 train=layout.train,
                 valid=layout.valid,
                 test=layout.test,
-                weights=self._models.open_weights(WORKER, base_model.id)
-                if base_model.weights_digest
-                else None,
-                weights_classes=base_model.classes if base_model.weights_digest else None,
+                weights=inputs.weights,
+                weights_classes=base_model.classes if inputs.weights else None,
                 resume_from=attempt.checkpoint.path if attempt.checkpoint else None,
                 work_folder=work,
                 events=work / "train.events.jsonl",
@@ -222,7 +234,7 @@ class TrainingRunJob:
                 image_count=evaluated.image_count,
                 box_count=evaluated.box_count,
             ),
-            leak_allowed=version.leak_allowed,
+            leak_allowed=version.leaked_image_count > 0,
             base_model_id=attempt.base_model_id,
             dataset_version_id=attempt.dataset_version_id,
             training_run_id=attempt.run_id,
@@ -232,6 +244,14 @@ class TrainingRunJob:
         log(f"Success: test {_format_figures(evaluated.figures)}.")
         self._persist(partial(self._execution.succeed, WORKER, attempt, model, recorder.progress), lease_lost)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
+
+    def _prepare_inputs(self, attempt: Attempt, work: Path) -> "_Inputs":
+        return _Inputs(
+            layout=self._datasets.lay_out(WORKER, attempt.dataset_version_id, work / "data"),
+            version=self._datasets.get_version(WORKER, str(attempt.dataset_version_id)),
+            base_model=self._models.get_model(WORKER, attempt.base_model_id),
+            weights=self._models.open_weights(WORKER, attempt.base_model_id),
+        )
 
     def _log_line(self, folder: RunFolder, line: str) -> None:
         folder.write_log(self._clock.now(), line)
@@ -249,8 +269,8 @@ class TrainingRunJob:
                 except LeaseLost:
                     lost.set()
                     return
-                except DATABASE_IS_AWAY as error:
-                    _log.warning("training_run.heartbeat_failed", error=str(error.orig))
+                except Exception as error:  # noqa: BLE001 - whatever it is, the next beat tries again
+                    _log.warning("training_run.heartbeat_failed", error=type(error).__name__)
 
         thread = threading.Thread(target=beat, name="lease", daemon=True)
         thread.start()
@@ -261,7 +281,7 @@ class TrainingRunJob:
             thread.join()
 
     def _persist(self, write: Callable[[], T], lease_lost: threading.Event) -> T:
-        """Writes an attempt's end, again and again while the database is away: hours of work hang on it."""
+        """Does it again and again while the database is away: hours of work hang on it."""
         while True:
             try:
                 return write()

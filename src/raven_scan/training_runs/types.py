@@ -13,6 +13,11 @@ Figures = dict[str, float | None]
 """Figures in 0-1 by name (map, map50, …); None where one cannot be had."""
 
 
+def clean_text(text: str) -> str:
+    """What a child process printed, as PostgreSQL can keep it: it takes no NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 class RunStatus(StrEnum):
     DRAFT = "Draft"
     WAITING = "Waiting"
@@ -51,7 +56,12 @@ class RunError:
     log_tail: list[str] = field(default_factory=list[str])
 
     def describe(self) -> dict[str, Any]:
-        return {"code": self.code, "message": self.message, "hint": self.hint, "log_tail": self.log_tail}
+        return {
+            "code": self.code,
+            "message": clean_text(self.message),
+            "hint": clean_text(self.hint),
+            "log_tail": [clean_text(line) for line in self.log_tail],
+        }
 
 
 @dataclass(frozen=True, slots=True)
