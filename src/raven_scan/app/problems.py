@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from raven_scan.kernel.errors import ErrorKind, Invalid, NotFound, RavenError, Unavailable
+from raven_scan.kernel.database import describe_database_loss
+from raven_scan.kernel.errors import ErrorKind, Invalid, NotFound, RavenError
 from raven_scan.kernel.long_work import describe_unexpected
 
 MEDIA_TYPE = "application/problem+json"
@@ -140,14 +141,6 @@ def install_problem_answers(app: FastAPI) -> None:
     def answer_no_database(_: Request, error: OperationalError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
         _log.error("database.unavailable", cause=_describe_cause(error))
         return make_problem(describe_database_loss())
-
-
-def describe_database_loss() -> RavenError:
-    return Unavailable(
-        "database.unavailable",
-        "The database does not answer.",
-        hint="See `raven db status`, or the server that RAVEN_DATABASE_URL names; then try again.",
-    )
 
 
 def _describe_cause(error: DBAPIError) -> str:

@@ -16,6 +16,8 @@ from raven_scan.app.sign_in import LOOPBACK_NAMES, is_loopback
 from raven_scan.app.stop_signal import StopSignal, end_within
 from raven_scan.app.wiring import build_platform
 from raven_scan.app.worker import BackgroundWorker
+from raven_scan.jobs.housekeeper import Housekeeper
+from raven_scan.kernel.embedded_postgres.state_folder import prepare_home
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, RavenError
 from raven_scan.kernel.settings import Settings
 
@@ -62,6 +64,7 @@ def serve(
         Invalid: the host is not this machine's.
     """
     with StopSignal() as stop, _listen(host, port) as listener:
+        prepare_home(settings.home)
         token = settings.token or read_or_make_token(settings.home)
         address = ServerAddress(
             url=_make_url(host, listener),
@@ -70,6 +73,10 @@ def serve(
         )
         with build_platform(settings) as platform:
             worker = BackgroundWorker(platform) if has_worker else None
+            keeper = None
+            if worker is None and platform.holding is not None:
+                keeper = Housekeeper(platform.holding.ensure_running)
+                keeper.start()
             app = build_app(
                 platform,
                 token=token,
@@ -109,6 +116,8 @@ def serve(
             server.should_exit = True
             if worker is not None:
                 worker.stop()
+            if keeper is not None:
+                keeper.stop()
             requests.join()
     _log.info("server.stopped")
 

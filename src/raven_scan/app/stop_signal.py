@@ -14,6 +14,8 @@ LONGEST_STOP_S = 9.0
 class StopSignal:
     """While it is entered, SIGTERM and SIGINT ask for the end instead of ending; the second one ends at once.
 
+    The process ends within `LONGEST_STOP_S` of the first.
+
     Only for the main thread.
     """
 
@@ -47,6 +49,8 @@ class StopSignal:
         self._count += 1
         if self._count > 1:
             os._exit(128 + number)
+        # From the signal on, not from where it is heard: a start that hangs is to end in time too.
+        end_within()
         self.ask()
 
 

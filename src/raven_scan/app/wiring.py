@@ -4,15 +4,19 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pydantic import SecretStr
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
+from raven_scan.jobs.devices import choose_device
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.kernel.clock import Clock, SystemClock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.embedded_postgres.server import EmbeddedPostgres, Holding
-from raven_scan.kernel.errors import Unavailable
+from raven_scan.kernel.embedded_postgres.state_folder import prepare_home
+from raven_scan.kernel.errors import Invalid, Unavailable
 from raven_scan.kernel.schema import is_schema_current, upgrade_schema
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blobs import LocalBlobStore
@@ -20,6 +24,8 @@ from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.training_runs.execution import TrainingRunExecution
 from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.service import TrainingRunService
+
+_CONNECT_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,11 @@ def build_platform(settings: Settings) -> Generator[Platform]:
 @contextmanager
 def hold_database(settings: Settings) -> Generator[tuple[Database, Holding | None]]:
     """The database alone, as it is."""
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare_home(settings.home)
     if settings.database_url is not None:
-        url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql+psycopg")
-        database = Database(url.render_as_string(hide_password=False))
+        database = Database(
+            _read_url(settings.database_url), connect_args={"connect_timeout": _CONNECT_TIMEOUT_S}
+        )
         try:
             yield database, None
         finally:
@@ -83,14 +90,29 @@ def hold_database(settings: Settings) -> Generator[tuple[Database, Holding | Non
             database.close()
 
 
+def _read_url(given: SecretStr) -> str:
+    try:
+        url = make_url(given.get_secret_value()).set(drivername="postgresql+psycopg")
+    except ArgumentError:
+        # The address itself stays unsaid: it may hold a password.
+        raise Invalid(
+            "settings.invalid",
+            "RAVEN_DATABASE_URL is no address of a database.",
+            hint="Write it as postgresql://user:password@host/name.",
+        ) from None
+    return url.render_as_string(hide_password=False)
+
+
 def build_services(settings: Settings, database: Database, holding: Holding | None) -> Platform:
+    for folder in (settings.work_folder, settings.runs_folder):
+        folder.mkdir(exist_ok=True, mode=0o700)
     clock = SystemClock()
     queue = JobQueue()
     blobs = LocalBlobStore(settings.blobs_folder)
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
-    checks = PreflightChecks(datasets, trained_models, blobs)
+    checks = PreflightChecks(datasets, trained_models, blobs, device=choose_device(settings.device))
     return Platform(
         settings=settings,
         clock=clock,

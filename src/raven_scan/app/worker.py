@@ -4,6 +4,7 @@ import time
 
 from raven_scan.access.types import WORKER
 from raven_scan.app.wiring import Platform
+from raven_scan.jobs.devices import choose_device
 from raven_scan.jobs.housekeeper import Housekeeper
 from raven_scan.jobs.worker import QueueWorker, make_worker_name
 from raven_scan.training_runs.execution import EXECUTE_TASK
@@ -14,11 +15,11 @@ class BackgroundWorker:
     """Executes waiting runs in threads of this process until it is stopped.
 
     Args:
-        device: `cpu` or `cuda:N`.
+        device: `cpu` or `cuda:N`; None: what the settings say.
         slots: runs at a time.
     """
 
-    def __init__(self, platform: Platform, *, device: str = "cpu", slots: int = 1) -> None:
+    def __init__(self, platform: Platform, *, device: str | None = None, slots: int = 1) -> None:
         self._platform = platform
         self.name = make_worker_name()
         job = TrainingRunJob(
@@ -29,7 +30,7 @@ class BackgroundWorker:
             platform.settings,
             platform.clock,
             worker=self.name,
-            device=device,
+            device=device or choose_device(platform.settings.device),
         )
         # One a slot: after the database was away, a Procrastinate worker takes nothing before its last job has ended.
         self._workers = [

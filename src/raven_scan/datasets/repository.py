@@ -71,6 +71,8 @@ def get_tables(session: Session, version_id: UUID) -> tuple[str, str]:
 
 
 def find_dataset(session: Session, ref: str | UUID) -> Dataset | None:
+    if isinstance(ref, str) and not ref.isprintable():
+        return None  # no name is so, and PostgreSQL takes no NUL
     column = Dataset.id if isinstance(ref, UUID) else Dataset.name
     return session.scalar(select(Dataset).where(column == ref))
 

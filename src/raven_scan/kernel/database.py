@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from raven_scan.kernel.errors import Unavailable
+
 CONSTRAINT_NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -15,6 +17,15 @@ CONSTRAINT_NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+def describe_database_loss() -> Unavailable:
+    """What a user is told while PostgreSQL does not answer."""
+    return Unavailable(
+        "database.unavailable",
+        "The database does not answer.",
+        hint="See `raven db status`, or the server that RAVEN_DATABASE_URL names; then try again.",
+    )
 
 
 class Base(DeclarativeBase):

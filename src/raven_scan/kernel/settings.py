@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     largest_archive_files: int = Field(
         default=2_000_000, ge=1, description="An archive with more files than this is refused."
     )
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda:\d{1,2})$",
+        description="What runs compute on: cpu, cuda:0, …, or auto: a GPU where there is one.",
+    )
     lease_timeout_s: float = Field(
         default=12.0,
         ge=1.0,
@@ -55,6 +60,10 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR."
     )
+
+    def list_secrets(self) -> list[SecretStr]:
+        """What no log may show."""
+        return [secret for secret in (self.token, self.database_url) if secret is not None]
 
     @property
     def blobs_folder(self) -> Path:

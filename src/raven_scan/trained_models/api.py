@@ -60,7 +60,7 @@ def build_router(
         cursor: str | None = None,
         origin: Origin | None = None,
         stage: Stage | None = None,
-        architecture: str | None = None,
+        architecture: Annotated[str | None, Query(pattern=r"^[a-z0-9-]+$")] = None,
         dataset_version: UUID | None = None,
     ) -> TrainedModelPage:
         """List trained models, newest first."""

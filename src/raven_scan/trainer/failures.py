@@ -97,7 +97,7 @@ def describe_failure(error: BaseException) -> Failure:  # noqa: PLR0911 - one re
         return Failure(
             "crashed.disk_full",
             f"The disk is full: {error.filename or 'the work folder'} cannot be written.",
-            "Free space on the disk of the platform's data folder, then resume the run.",
+            "Free space on the disk of the platform's data folder, then create the run again.",
             trace,
         )
     return Failure(

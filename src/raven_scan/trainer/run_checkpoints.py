@@ -162,7 +162,7 @@ def read_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
         raise TrainerError(
             "refused.checkpoint_unreadable",
             f"The checkpoint {path.name} cannot be read: {type(error).__name__}.",
-            hint="Resume from an earlier checkpoint, or start the run again.",
+            hint="Create a new run: this one cannot go on.",
             detail=str(error),
         ) from error
     if written != _FORMAT or content["identity"] != identity:

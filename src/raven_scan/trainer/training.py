@@ -81,7 +81,7 @@ def read_parameters(spec: TrainSpec) -> TrainingParameters:
         raise TrainerError(
             "refused.parameters",
             f"The training parameters are out of bounds; {'; '.join(problems)}.",
-            hint="Change them and schedule the run again.",
+            hint="Create a new run with others.",
         ) from error
 
 

@@ -22,12 +22,19 @@ _SPARE_DISK_BYTES = 512 << 20
 
 
 class PreflightChecks:
-    """Checks that a dataset version, a base model and parameters can make a run on this machine."""
+    """Checks that a dataset version, a base model and parameters can make a run on this machine.
 
-    def __init__(self, datasets: DatasetService, models: TrainedModelService, blobs: LocalBlobStore) -> None:
+    Args:
+        device: what runs compute on here.
+    """
+
+    def __init__(
+        self, datasets: DatasetService, models: TrainedModelService, blobs: LocalBlobStore, *, device: str
+    ) -> None:
         self._datasets = datasets
         self._models = models
         self._blobs = blobs
+        self._device = device
 
     def find_all(
         self,
@@ -40,7 +47,7 @@ class PreflightChecks:
         return [
             *self._datasets.find_readiness_problems(actor, version.id),
             *self._check_base_model(actor, base_model, version.classes),
-            *_check_parameters(architecture, parameters, base_model, version),
+            *_check_parameters(architecture, parameters, base_model, version, self._device),
             *self._check_disk(base_model),
             *_check_memory(architecture, parameters),
         ]
@@ -105,12 +112,14 @@ def _check_parameters(
     parameters: TrainingParameters,
     base_model: TrainedModelView,
     version: DatasetVersionView,
+    device: str,
 ) -> list[Finding]:
     problems = check_parameters(
         architecture,
         parameters,
         starting_weights=get_starting_weights(base_model),
         train_image_count=version.parts["train"].image_count,
+        device=device,
     )
     return [Finding(problem.code, Severity.ERROR, problem.sentence, problem.hint) for problem in problems]
 

@@ -74,6 +74,9 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return RUN_FAILED
     except Exception as error:  # noqa: BLE001 - the last place that can tell it
+        if (loss := _find_database_loss(error)) is not None:
+            output.show_error(loss.describe())
+            return EXIT_CODE_OF_KIND[loss.kind]
         _show_unexpected(output, error)
         return RUN_FAILED
     if code == INTERRUPTED:
@@ -90,6 +93,16 @@ def _describe_usage_error(error: typer.TyperException) -> dict[str, Any]:
         "hint": f"See `{command} --help`.",
         "parameters": {},
     }
+
+
+def _find_database_loss(error: Exception) -> RavenError | None:
+    if not type(error).__module__.startswith("sqlalchemy"):
+        return None
+    from sqlalchemy.exc import InterfaceError, OperationalError  # noqa: PLC0415
+
+    from raven_scan.kernel.database import describe_database_loss  # noqa: PLC0415
+
+    return describe_database_loss() if isinstance(error, OperationalError | InterfaceError) else None
 
 
 def _show_unexpected(output: Output, error: Exception) -> None:

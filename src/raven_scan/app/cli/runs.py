@@ -233,19 +233,19 @@ def _schedule(session: Session, output: Output, ref: str, *, wait: bool) -> None
     scheduled = session.raven.runs.schedule(ref)
     _say_findings(output, scheduled.findings)
     if wait:
-        _wait(session, output, scheduled.run.name)
+        _wait(session, output, scheduled.run.name, findings=scheduled.findings)
         return
     if session.platform is not None:
         output.say(f"It waits for a worker. Next: raven runs watch {scheduled.run.name}", style="dim")
-    _show_run(output, scheduled.run)
+    _show_run(output, scheduled.run, findings=scheduled.findings)
 
 
 def _say_findings(output: Output, findings: "list[FindingOut]") -> None:
     for finding in findings:
-        output.say(f"{finding.message} {finding.hint}".strip(), style="yellow")
+        output.say(f"{finding.message} {finding.hint} [{finding.code}]", style="yellow")
 
 
-def _wait(session: Session, output: Output, ref: str) -> None:
+def _wait(session: Session, output: Output, ref: str, *, findings: "list[FindingOut] | None" = None) -> None:
     """Shows progress, then the run; the exit code says whether it ended in Success."""
     run = session.raven.runs.get(ref)
     if run.status == "Draft":
@@ -261,7 +261,7 @@ def _wait(session: Session, output: Output, ref: str) -> None:
                 run = _watch(session, output, ref)
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-    _show_run(output, run)
+    _show_run(output, run, findings=findings)
     if run.status != "Success":
         raise typer.Exit(RUN_FAILED)
 
@@ -287,7 +287,9 @@ def _watch(session: Session, output: Output, ref: str) -> "TrainingRunOut":
     return last
 
 
-def _show_run(output: Output, run: "TrainingRunOut") -> None:
+def _show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOut] | None" = None) -> None:
+    """The run; with what the preflight found, where it was scheduled just now."""
+
     def render(console: "Console") -> None:
         from raven_scan.app.cli.tables import make_status, print_facts  # noqa: PLC0415
 
@@ -316,7 +318,10 @@ def _show_run(output: Output, run: "TrainingRunOut") -> None:
         if run.model is not None:
             output.say(f"Next: raven models show {run.model.name}", style="dim")
 
-    output.show(run.model_dump(mode="json"), render)
+    document = run.model_dump(mode="json")
+    if findings is not None:
+        document["findings"] = [finding.model_dump(mode="json") for finding in findings]
+    output.show(document, render)
 
 
 def _describe_parameters(parameters: Mapping[str, Any]) -> str:

@@ -22,8 +22,7 @@ def serve(
     from raven_scan.app.log_output import set_up_logging  # noqa: PLC0415
 
     settings = read_settings()
-    secrets = [secret for secret in (settings.token, settings.database_url) if secret is not None]
-    set_up_logging(settings.log_level, secrets=secrets)
+    set_up_logging(settings.log_level, secrets=settings.list_secrets())
     output = Output(as_json)
     serving.serve(
         settings, host=host, port=port, has_worker=worker, announce=lambda address: _announce(output, address)
@@ -51,7 +50,9 @@ def _announce(output: Output, address: "ServerAddress") -> None:
 
 
 def work(
-    device: str = typer.Option("cpu", "--device", help="What runs compute on: cpu, or cuda:N."),
+    device: str | None = typer.Option(
+        None, "--device", help="What runs compute on: cpu, or cuda:N. Default: RAVEN_DEVICE."
+    ),
     slots: int = typer.Option(1, "--slots", min=1, max=64, help="Runs at a time."),
     as_json: JsonFlag = False,
 ) -> None:
@@ -62,7 +63,7 @@ def work(
     from raven_scan.app.worker import BackgroundWorker  # noqa: PLC0415
 
     settings = read_settings()
-    set_up_logging(settings.log_level, secrets=[settings.database_url] if settings.database_url else [])
+    set_up_logging(settings.log_level, secrets=settings.list_secrets())
     output = Output(as_json)
     with StopSignal() as stop, build_platform(settings) as platform:
         background = BackgroundWorker(platform, device=device, slots=slots)

@@ -98,7 +98,8 @@ def open_platform() -> Generator[tuple["Platform", "RavenClient"]]:
 
     settings = read_settings()
     # Errors are told by the command itself; of the log, people asked for nothing unless they said so.
-    set_up_logging(settings.log_level if "RAVEN_LOG_LEVEL" in os.environ else "ERROR")
+    level = settings.log_level if "RAVEN_LOG_LEVEL" in os.environ else "ERROR"
+    set_up_logging(level, secrets=settings.list_secrets())
     with build_platform(settings) as platform:
         application = build_app(platform, token=None, allow_server_paths=True)
         with RavenClient.in_process(application) as raven:

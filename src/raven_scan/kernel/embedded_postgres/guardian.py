@@ -183,6 +183,8 @@ def spawn_guardian(state: StateFolder, guardian_lock: int, programs: Path, run_a
             [sys.executable, "-I", "-S", "-c", program, json.dumps(options.__dict__)],
             check=False,
             cwd="/",
+            # It outlives this process, whose environment may hold secrets.
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
