@@ -103,7 +103,7 @@ def test_what_is_wrong_before_the_work_is_an_answer(client: TestClient, settings
         assert by_path.json()["code"] == by_upload.json()["code"] == code
         assert by_path.status_code == by_upload.status_code == 418
     assert client.post(f"{PATH}/import", json={"path": "/x.pth", "more": 1}).status_code == 422
-    assert list((settings.work_folder / "imports").glob("*")) == []
+    assert list(settings.work_folder.glob("checkpoint-*")) == []
 
 
 def test_what_is_wrong_in_the_work_is_its_last_line(client: TestClient):
@@ -126,7 +126,7 @@ def test_an_empty_upload(client: TestClient, settings: Settings):
     )
     (failed,) = read_lines(answer.text)
     assert failed["error"]["message"] == "x.pth is empty."
-    assert list((settings.work_folder / "imports").iterdir()) == []
+    assert list(settings.work_folder.glob("checkpoint-*")) == []
 
 
 def test_an_upload_becomes_a_model(client: TestClient, shared_folder: Path, settings: Settings):
@@ -142,7 +142,7 @@ def test_an_upload_becomes_a_model(client: TestClient, shared_folder: Path, sett
     assert done["result"] == client.get(f"{PATH}/nano").json()
     assert done["result"]["checkpoint"]["file_name"] == "yolox_nano_coco_mmdet.pth"
     assert done["result"]["classes"][0] == "person"
-    assert list((settings.work_folder / "imports").iterdir()) == []
+    assert list(settings.work_folder.glob("checkpoint-*")) == []
 
 
 def test_pull_of_what_cannot_be(client: TestClient):

@@ -44,8 +44,7 @@ def yolox_nano(shared_folder: Path) -> Path:
 def assert_nothing_is_stored(service: TrainedModelService, settings: Settings) -> None:
     assert service.list_models(ME, PageRequest(), origin=Origin.IMPORTED).items == []
     assert [path for path in settings.blobs_folder.rglob("*") if path.is_file()] == []
-    imports = settings.work_folder / "imports"
-    assert not imports.exists() or list(imports.iterdir()) == []
+    assert list(settings.work_folder.glob("checkpoint-*")) == []
 
 
 class TestImport:
@@ -77,7 +76,7 @@ class TestImport:
         assert model.checkpoint.matched > 500
         assert model.environment["torch"] == torch.__version__.partition("+")[0]
         assert model.created_by == ME.name
-        assert list((settings.work_folder / "imports").iterdir()) == []
+        assert list(settings.work_folder.glob("checkpoint-*")) == []
 
         weights = service.open_weights(ME, model.id)
         assert weights is not None

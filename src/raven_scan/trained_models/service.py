@@ -19,12 +19,13 @@ from raven_scan.kernel.paging import Page, PageRequest, cut_page
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.scratch import hold_scratch_folder
 from raven_scan.trained_models import repository
 from raven_scan.trained_models.checkpoint_download import RETRY_PAUSES_S, download_file
 from raven_scan.trained_models.checkpoint_reading import read_checkpoint
 from raven_scan.trained_models.coco_classes import COCO_CLASSES
 from raven_scan.trained_models.errors import make_name_taken, make_not_found, make_unknown_architecture
-from raven_scan.trained_models.import_folders import make_file_name, make_import_folder
+from raven_scan.trained_models.file_names import make_file_name
 from raven_scan.trained_models.model_index import IndexedCheckpoint, get_checkpoint
 from raven_scan.trained_models.types import (
     NewTrainedModel,
@@ -216,7 +217,7 @@ class TrainedModelService:
     def open_upload(self, actor: Actor, *, architecture: str, name: str, file_name: str) -> Generator[Path]:
         """Where a checkpoint that is uploaded may be written; gone with the context. Raises as `check_import`."""
         self.check_import(actor, architecture=architecture, name=name)
-        with make_import_folder(self._settings.work_folder / "imports") as folder:
+        with hold_scratch_folder(self._settings.work_folder, "checkpoint") as folder:
             yield folder / make_file_name(file_name)
 
     def import_checkpoint(
@@ -304,7 +305,7 @@ class TrainedModelService:
         progress: Progress,
     ) -> TrainedModelView:
         self.check_import(actor, architecture=architecture, name=name)
-        with make_import_folder(self._settings.work_folder / "imports") as folder:
+        with hold_scratch_folder(self._settings.work_folder, "checkpoint") as folder:
             read = read_checkpoint(
                 path,
                 architecture,
