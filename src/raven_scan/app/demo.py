@@ -25,7 +25,7 @@ from raven_scan.training_runs.types import RunStatus
 
 NAME = "raven-demo"
 BASE_MODEL = "rtmdet-lite0"
-PARAMETERS: Mapping[str, Any] = {"epochs": 12, "image_size": 320, "batch_size": 8}
+PARAMETERS: Mapping[str, Any] = {"epochs": 9, "image_size": 320, "batch_size": 8}
 
 # Where no confidence is the best one: nothing was found.
 _CONFIDENCE = 0.3
