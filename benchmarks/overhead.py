@@ -31,6 +31,7 @@ import psutil
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.cli.session import open_platform
 from raven_scan.app.wiring import Platform
+from raven_scan.app.worker import BackgroundWorker
 from raven_scan.client import RavenClient
 from raven_scan.datasets.sample_scenes import make_sample_dataset
 
@@ -150,9 +151,19 @@ def make_workload(folder: Path, *, quick: bool) -> Workload:
 
 
 @contextmanager
+def work_in_background(raven_platform: Platform) -> Generator[None]:
+    worker = BackgroundWorker(raven_platform)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+
+
+@contextmanager
 def open_session(workload: Workload) -> Generator[tuple[Platform, RavenClient]]:
     """The platform with a worker, and the workload's dataset and base model in it."""
-    with open_platform(with_worker=True) as (raven_platform, raven):
+    with open_platform() as (raven_platform, raven), work_in_background(raven_platform):
         _log(f"importing {workload.dataset}")
         raven.datasets.import_path(workload.dataset, name="dataset")
         if workload.checkpoint is not None:
