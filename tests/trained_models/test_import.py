@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,8 @@ def mirror(checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
     (folder / "yolox.yml").write_text(json.dumps({"Models": models}))
     monkeypatch.syspath_prepend(str(folder.parent.parent))
+    # Where another test has imported the real one, that one would be found.
+    monkeypatch.delitem(sys.modules, "mmdet", raising=False)
     read_index.cache_clear()
     with serve_file(checkpoint) as server:
         yield server

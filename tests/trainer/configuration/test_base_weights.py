@@ -5,6 +5,7 @@ from torch import Tensor
 
 from raven_scan.architectures.catalogue import get_architecture, list_architectures
 from raven_scan.trainer.configuration import build_model_configuration
+from raven_scan.trainer.registration import register_parts
 from raven_scan.trainer.weights import count_classes, fit_class_tensors
 
 OLD = ["glass", "paper", "metal"]
@@ -18,7 +19,9 @@ def test_the_class_tensors_are_exactly_those_whose_shape_depends_on_the_classes(
     shapes: dict[int, dict[str, tuple[int, ...]]] = {}
     for class_count in (3, 4):
         with torch.device("meta"):
-            configuration = Config(build_model_configuration(get_architecture(name), class_count))
+            plain = build_model_configuration(get_architecture(name), class_count)
+            register_parts(plain)
+            configuration = Config(plain)
             model = MODELS.build(configuration["model"])
         shapes[class_count] = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
         assert count_classes(shapes[class_count]) == class_count

@@ -184,7 +184,7 @@ def spawn_guardian(state: StateFolder, guardian_lock: int, programs: Path, run_a
             check=False,
             cwd="/",
             # It outlives this process, whose environment may hold secrets.
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
