@@ -94,6 +94,26 @@ def test_random_weights_are_not_frozen_by_default():
     assert decided.frozen_stages == 0
 
 
+@pytest.mark.parametrize(
+    ("starting_weights", "train_image_count", "frozen_stages"),
+    [
+        (StartingWeights.COCO, 258, 4),
+        (StartingWeights.COCO, 5000, 0),
+        (StartingWeights.RANDOM, 258, 0),
+    ],
+)
+def test_few_images_leave_a_detectors_backbone_as_it_is(
+    starting_weights: StartingWeights, train_image_count: int, frozen_stages: int
+):
+    decided = decide_parameters(
+        get_architecture("yolox-nano"),
+        TrainingParameters(),
+        starting_weights=starting_weights,
+        train_image_count=train_image_count,
+    )
+    assert decided.frozen_stages == frozen_stages
+
+
 def test_frozen_stages_on_random_weights_are_refused():
     codes = find_codes("yolox-nano", starting_weights=StartingWeights.RANDOM, frozen_stages=1)
     assert codes == ["parameters.frozen_random_weights"]

@@ -45,6 +45,7 @@ class Architecture:
         image_size_min: the smallest side that it can be trained at.
         size_divisor: the input's side must be a multiple of it.
         frozen_stages: default count of frozen backbone stages when fine-tuning.
+        frozen_stages_few_images: the same where the model has learned to detect and there are few training images.
         stages: how many backbone stages can be frozen; the stem is frozen with the first one.
         learning_rate: default peak learning rate on pretrained weights at batch size 8 (AdamW).
         learning_rate_from_random: the same on random weights.
@@ -64,6 +65,7 @@ class Architecture:
     image_size_min: int
     size_divisor: int
     frozen_stages: int
+    frozen_stages_few_images: int
     stages: int
     learning_rate: float
     learning_rate_from_random: float
@@ -91,6 +93,7 @@ def _rtmdet(
         image_size_min=64,
         size_divisor=32,
         frozen_stages=0,
+        frozen_stages_few_images=4,
         stages=4,
         learning_rate=learning_rate,
         learning_rate_from_random=1e-3,
@@ -119,6 +122,7 @@ def _yolox(
         image_size_min=64,
         size_divisor=32,
         frozen_stages=0,
+        frozen_stages_few_images=4,
         stages=4,
         learning_rate=1e-3,
         learning_rate_from_random=1e-3,
@@ -150,6 +154,7 @@ def _resnet(
         image_size_min=224 if family is Family.DINO else 64,
         size_divisor=32,
         frozen_stages=1,
+        frozen_stages_few_images=1,
         stages=4,
         learning_rate=1e-4,
         learning_rate_from_random=2e-4,
@@ -171,6 +176,7 @@ _ARCHITECTURES = (
         image_size_min=64,
         size_divisor=32,
         frozen_stages=1,
+        frozen_stages_few_images=1,
         stages=5,
         learning_rate=1e-3,
         learning_rate_from_random=1e-3,

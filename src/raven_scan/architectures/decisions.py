@@ -9,6 +9,9 @@ from raven_scan.architectures.parameters import Augmentation, Precision, Trainin
 # The defaults of the catalogue are for this batch size.
 _BASE_BATCH_SIZE = 8
 _LARGEST_LEARNING_RATE_FACTOR = 4.0
+# Below this, training a detector's backbone further overfits. Measured on YOLOX-nano with 258 images: see
+# docs/decisions/0033-learning-in-short-runs.md.
+_FEW_IMAGES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,20 @@ def decide_parameters(
         "image_size": architecture.image_size,
         "learning_rate": float(f"{learning_rate * min(factor, _LARGEST_LEARNING_RATE_FACTOR):.3g}"),
         "weight_decay": architecture.weight_decay,
-        "frozen_stages": 0 if is_random else architecture.frozen_stages,
+        "frozen_stages": _decide_frozen_stages(architecture, starting_weights, train_image_count),
     }
     still_open = {name: value for name, value in decided.items() if getattr(parameters, name) is None}
     return parameters.model_copy(update=still_open)
+
+
+def _decide_frozen_stages(
+    architecture: Architecture, starting_weights: StartingWeights, train_image_count: int
+) -> int:
+    if starting_weights is StartingWeights.RANDOM:
+        return 0
+    if starting_weights is StartingWeights.COCO and train_image_count < _FEW_IMAGES:
+        return architecture.frozen_stages_few_images
+    return architecture.frozen_stages
 
 
 def check_parameters(
