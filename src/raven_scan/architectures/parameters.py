@@ -38,7 +38,11 @@ class TrainingParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: Annotated[int, Field(ge=1, le=2000, description="Passes over the training part.")] = 20
-    batch_size: Annotated[int, Field(ge=1, le=512, description="Images a step.")] = 8
+    batch_size: Annotated[int, Field(ge=1, le=512, description="Images a forward pass, on each device.")] = 8
+    accumulation: Annotated[
+        int,
+        Field(ge=1, le=64, description="Forward passes whose gradients are summed up before a step."),
+    ] = 1
     image_size: Annotated[
         int | None,
         Field(ge=64, le=4096, multiple_of=32, description="Side of the square input, in pixels."),
@@ -69,6 +73,13 @@ class TrainingParameters(BaseModel):
     ] = None
     validation_interval: Annotated[int, Field(ge=1, le=1000, description="Epochs between validations.")] = 1
     checkpoint_interval: Annotated[int, Field(ge=1, le=1000, description="Epochs between checkpoints.")] = 1
+    checkpoint_minutes: Annotated[
+        float, Field(gt=0, le=1440, description="Minutes between checkpoints within an epoch.")
+    ] = 5.0
+    fraction: Annotated[
+        float,
+        Field(gt=0, le=1, description="Part of the training images to train on, drawn by seed and class."),
+    ] = 1.0
     loader_processes: Annotated[
         int | None, Field(ge=0, le=64, description="Processes that load images. Default: by the machine.")
     ] = None

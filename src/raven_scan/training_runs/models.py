@@ -4,7 +4,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Float, ForeignKey, Index, Integer, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,6 +30,7 @@ class TrainingRun(Base):
     """One training session.
 
     `fence` is the number of the attempt that may write; it only grows. A write that carries another one is void.
+    Waiting runs are the queue: the next is the one of the highest `priority`, then of the lowest `queue_position`.
     """
 
     __tablename__ = "training_runs"
@@ -27,7 +40,15 @@ class TrainingRun(Base):
         ),
         CheckConstraint("(status = 'Error') = (error IS NOT NULL)", name="error_has_cause"),
         CheckConstraint("(status = 'Success') = (model_id IS NOT NULL)", name="success_has_model"),
+        CheckConstraint("(status = 'Waiting') = (queue_position IS NOT NULL)", name="waiting_has_place"),
+        CheckConstraint("NOT is_pausing OR status = 'Processing'", name="pausing_is_processing"),
         Index("ix_training_runs_status_id", "status", "id"),
+        Index(
+            "ix_training_runs_queue",
+            text("priority DESC"),
+            "queue_position",
+            postgresql_where=text("status = 'Waiting'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -46,8 +67,19 @@ class TrainingRun(Base):
     model_id: Mapped[UUID | None]
     model_name: Mapped[str | None] = mapped_column(Text)
     fence: Mapped[int] = mapped_column(Integer, server_default=text("0"))
-    job_id: Mapped[int | None] = mapped_column(BigInteger)
-    checkpoint: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    priority: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    queue_position: Mapped[int | None] = mapped_column(BigInteger)
+    start_at: Mapped[datetime | None] = mapped_column(_TIME)
+    time_limit_s: Mapped[int | None] = mapped_column(Integer)
+    device_kind: Mapped[str] = mapped_column(Text, server_default=text("'auto'"))
+    device_count: Mapped[int] = mapped_column(Integer, server_default=text("1"))
+    retry_smaller_batch: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    is_dry_run: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    is_pausing: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    estimate: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    log_size_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    preset_name: Mapped[str | None] = mapped_column(Text)
+    cloned_from: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))
     scheduled_at: Mapped[datetime | None] = mapped_column(_TIME)
@@ -81,3 +113,43 @@ class TrainingRunMetric(Base):
     step: Mapped[int] = mapped_column(Integer, primary_key=True)
     epoch: Mapped[int] = mapped_column(Integer)
     value: Mapped[float | None] = mapped_column(Float)
+
+
+class TrainingRunCheckpoint(Base):
+    """A checkpoint in the blob store, all that it takes to go on. `digest`: sha256 of its content."""
+
+    __tablename__ = "training_run_checkpoints"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[int] = mapped_column(Integer, primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer)
+    position: Mapped[int] = mapped_column(Integer)
+    digest: Mapped[str] = mapped_column(Text)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    attempt: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))
+
+
+class TrainingRunLogPart(Base):
+    """A piece of a run's log, from byte `start`. In the database, since the run's next worker may be elsewhere."""
+
+    __tablename__ = "training_run_log_parts"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True)
+    start: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class TrainingPreset(Base):
+    """Parameters under a name, from a run that went well."""
+
+    __tablename__ = "training_presets"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    architecture: Mapped[str] = mapped_column(Text)
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    run_id: Mapped[UUID | None] = mapped_column(ForeignKey("training_runs.id", ondelete="SET NULL"))
+    run_name: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))

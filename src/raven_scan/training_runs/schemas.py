@@ -1,17 +1,43 @@
 """Training runs over REST."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.findings import Severity
-from raven_scan.training_runs.types import AttemptEnd, RunStatus
+from raven_scan.training_runs.types import AttemptEnd, DeviceKind, RunStatus
 
 
 class _Schema(BaseModel):
     model_config = ConfigDict(from_attributes=True)
+
+
+class Options(_Schema):
+    """When and on what a run is executed. Nothing here changes what it learns."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+    priority: int = Field(
+        default=0, ge=-1000, le=1000, description="Of two that wait, the higher comes first."
+    )
+    start_at: AwareDatetime | None = Field(default=None, description="Not before this.")
+    time_limit_s: int | None = Field(
+        default=None,
+        ge=1,
+        le=366 * 24 * 3600,
+        description="Longest time of all attempts together, in seconds.",
+    )
+    device_kind: DeviceKind = Field(default=DeviceKind.AUTO, description="cpu, cuda, or auto.")
+    device_count: int = Field(
+        default=1, ge=1, le=64, description="Devices of one machine to train on at once."
+    )
+    retry_smaller_batch: bool = Field(
+        default=False,
+        description="Out of memory, try once more with half the batch and twice the accumulation.",
+    )
 
 
 class TrainingRunCreate(BaseModel):
@@ -26,6 +52,40 @@ class TrainingRunCreate(BaseModel):
     dataset: str
     base_model: str
     parameters: TrainingParameters = TrainingParameters()
+    preset: str | None = Field(
+        default=None, description="A preset's name: its parameters are taken where none are given here."
+    )
+    options: Options = Options()
+
+
+class TrainingRunClone(BaseModel):
+    """A new Draft like another run. What is not said here is as it was there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    dataset: str | None = None
+    base_model: str | None = None
+    parameters: dict[str, Any] = Field(
+        default_factory=dict[str, Any], description="Training parameters that differ, by name."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict[str, Any], description="Options that differ, by name."
+    )
+
+
+class TrainingRunMove(BaseModel):
+    """`place`: 1 for the first in the queue; beyond its end, the last."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    place: int = Field(ge=1)
+
+
+class TrainingRunRetry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    from_start: bool = Field(default=False, description="Not from its last checkpoint.")
 
 
 class Reference(_Schema):
@@ -53,6 +113,32 @@ class RunErrorOut(_Schema):
     message: str
     hint: str
     log_tail: list[str]
+    evidence: dict[str, Any]
+
+
+class Estimate(_Schema):
+    """What a dry run says of the whole run: its time, its peak memory, and what they were reckoned from."""
+
+    time_s: float
+    memory_mb: float
+    step_time_s: float
+    validation_image_time_s: float
+    checkpoint_time_s: float
+    start_time_s: float
+    steps: int
+    device: str
+
+
+class Checkpoint(_Schema):
+    """A kept checkpoint; `position` counts the steps of the epoch that was begun."""
+
+    step: int
+    epoch: int
+    position: int
+    digest: str
+    size_bytes: int
+    attempt: int
+    created_at: datetime
 
 
 class Attempt(_Schema):
@@ -83,6 +169,12 @@ class TrainingRunOut(_Schema):
     warnings: list[str]
     best: dict[str, float | None] | None
     model: Reference | None
+    options: Options
+    preset: str | None
+    cloned_from: str | None
+    is_dry_run: bool
+    estimate: Estimate | None
+    checkpoints: list[Checkpoint]
     attempts: list[Attempt]
     created_by: str
     created_at: datetime
@@ -124,6 +216,49 @@ class MetricSeries(_Schema):
 
 class MetricsOut(_Schema):
     series: list[MetricSeries]
+
+
+class QueueEntryOut(_Schema):
+    """A run that waits, why, and when it will probably start."""
+
+    place: int
+    run: Reference
+    priority: int
+    device_kind: DeviceKind
+    device_count: int
+    scheduled_at: datetime | None
+    reason_code: str
+    reason: str
+    expected_start_at: datetime | None
+
+
+class QueueOut(_Schema):
+    items: list[QueueEntryOut]
+    next: str | None = None
+
+
+class PresetCreate(BaseModel):
+    """Keeps a run's parameters under a name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    run: str = Field(description="Name or id of the run whose parameters they are.")
+
+
+class PresetOut(_Schema):
+    id: UUID
+    name: str
+    architecture: str
+    parameters: TrainingParameters
+    run_name: str
+    created_by: str
+    created_at: datetime
+
+
+class PresetPage(_Schema):
+    items: list[PresetOut]
+    next: str | None = None
 
 
 class LogOut(_Schema):

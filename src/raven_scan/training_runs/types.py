@@ -39,6 +39,38 @@ class AttemptEnd(StrEnum):
     ERROR = "error"
     LOST = "lost"
     WORKER_STOPPED = "worker_stopped"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    DRY_RUN = "dry_run"
+    RETRIED_SMALLER = "retried_smaller"
+
+
+class DeviceKind(StrEnum):
+    """What a run computes on; `auto`: a GPU where the worker has one, else its CPU."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """When and on what a run is executed. Nothing here changes what it learns.
+
+    Attributes:
+        priority: of two that wait, the higher comes first.
+        start_at: not before this.
+        time_limit_s: of all its attempts together; longer than this, it ends in Error, its checkpoint kept.
+        device_count: devices of one machine that it trains on at once.
+        retry_smaller_batch: out of memory, it tries once more with half the batch and twice the accumulation.
+    """
+
+    priority: int = 0
+    start_at: datetime | None = None
+    time_limit_s: int | None = None
+    device_kind: DeviceKind = DeviceKind.AUTO
+    device_count: int = 1
+    retry_smaller_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +80,14 @@ class RunError:
     Attributes:
         code: `refused.…`, `out_of_memory`, `diverged`, `crashed.…`, `lost`, …
         log_tail: the last lines of the run's log.
+        evidence: what the cause was seen by, such as `step`, `images`, `signal`, `free_bytes`.
     """
 
     code: str
     message: str
     hint: str
     log_tail: list[str] = field(default_factory=list[str])
+    evidence: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -61,6 +95,7 @@ class RunError:
             "message": clean_text(self.message),
             "hint": clean_text(self.hint),
             "log_tail": [clean_text(line) for line in self.log_tail],
+            "evidence": self.evidence,
         }
 
 
@@ -104,6 +139,78 @@ class RunAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class RunCheckpoint:
+    """A checkpoint that is kept.
+
+    Attributes:
+        epoch: epochs completed.
+        position: steps done of the epoch that was begun.
+        digest: sha256, its name in the blob store.
+    """
+
+    step: int
+    epoch: int
+    position: int
+    digest: str
+    size_bytes: int
+    attempt: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """What a dry run says of the whole run.
+
+    Attributes:
+        time_s: from its start to its model, test included.
+        memory_mb: peak, of the device, or of all processes on a CPU.
+    """
+
+    time_s: float
+    memory_mb: float
+    step_time_s: float
+    validation_image_time_s: float
+    checkpoint_time_s: float
+    start_time_s: float
+    steps: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """A run that waits.
+
+    Attributes:
+        place: from 1.
+        reason: why it still waits: a code and a sentence.
+        expected_start_at: None where nothing is there to tell it from.
+    """
+
+    place: int
+    run: "NamedReference"
+    priority: int
+    device_kind: DeviceKind
+    device_count: int
+    scheduled_at: datetime | None
+    reason_code: str
+    reason: str
+    expected_start_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPresetView:
+    """Parameters under a name. `run_name`: where they are from."""
+
+    id: UUID
+    name: str
+    architecture: str
+    parameters: TrainingParameters
+    run_name: str
+    created_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NamedReference:
     id: UUID
     name: str
@@ -125,6 +232,12 @@ class TrainingRunView:
     warnings: list[str]
     best: Figures | None
     model: NamedReference | None
+    options: RunOptions
+    preset: str | None
+    cloned_from: str | None
+    is_dry_run: bool
+    estimate: RunEstimate | None
+    checkpoints: list[RunCheckpoint]
     attempts: list[RunAttempt]
     created_by: str
     created_at: datetime

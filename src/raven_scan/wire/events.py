@@ -75,17 +75,48 @@ class EpochEnded(Event, frozen=True, kw_only=True, tag="epoch_ended"):
 
 
 class CheckpointWritten(Event, frozen=True, kw_only=True, tag="checkpoint_written"):
-    """A checkpoint is complete on the disk.
+    """A checkpoint is complete on the disk, and was read back.
 
     Attributes:
         path: relative to the work folder.
+        epoch: epochs completed.
+        step: steps done in all.
+        position: steps done of the epoch that was begun; all of an epoch's where its validation is due.
         best: whether it is the best so far by mAP.
     """
 
     path: str
     epoch: int
     step: int
+    position: int
     best: bool
+
+
+class Stopped(Event, frozen=True, kw_only=True, tag="stopped"):
+    """It was asked to end (SIGTERM), and ended after a checkpoint where it had begun to train."""
+
+    epoch: int
+    step: int
+
+
+class DryRunDone(Event, frozen=True, kw_only=True, tag="dry_run_done"):
+    """What a few steps on real batches cost.
+
+    Attributes:
+        start_time_s: from the process's start to its first step: imports, building, loading.
+        step_time_s: a training step, data included, once warm.
+        validation_image_time_s: an image of the validation, its share of computing figures included.
+        checkpoint_time_s: writing a checkpoint.
+        peak_memory_mb: of the device, or of all the trainer's processes on a CPU.
+        steps_per_epoch: training steps in an epoch.
+    """
+
+    start_time_s: float
+    step_time_s: float
+    validation_image_time_s: float
+    checkpoint_time_s: float
+    peak_memory_mb: float
+    steps_per_epoch: int
 
 
 class Message(Event, frozen=True, kw_only=True, tag="message"):
@@ -169,12 +200,14 @@ class Failed(Event, frozen=True, kw_only=True, tag="failed"):
             `refused.not_a_checkpoint`.
         message: a sentence for the user.
         hint: what to do next.
+        evidence: what the cause was seen by, such as `step`, `last_finite_step`, `images`.
     """
 
     code: str
     message: str
     hint: str
     detail: str = ""
+    evidence: dict[str, Any] = {}
 
 
 AnyEvent = (
@@ -185,6 +218,8 @@ AnyEvent = (
     | Validated
     | EpochEnded
     | CheckpointWritten
+    | Stopped
+    | DryRunDone
     | Message
     | EvaluationProgress
     | TrainingDone

@@ -30,10 +30,11 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
         parameters: `TrainingParameters`, dumped, with every default decided.
         weights: safetensors of the base model, or None for the architecture's own starting weights.
         weights_classes: the base model's class list; where it differs, the head is re-initialised.
-        resume_from: a checkpoint folder or file that this trainer wrote, or None.
+        resume_from: checkpoints of this run, the last one first: the first that can be read is gone on from, and
+            where none can, or there is none, the run starts from its base model.
         events: file to which events are appended, a JSON line each.
-        device: `cpu` or `cuda:N`.
-        threads: compute threads on a CPU.
+        devices: one a process: `["cpu"]`, `["cuda:1"]`, `["cuda:0", "cuda:1"]`. Several are of one kind.
+        threads: compute threads of a process on a CPU.
     """
 
     run_id: str
@@ -46,10 +47,10 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     test: PartSpec
     weights: Path | None
     weights_classes: list[str] | None
-    resume_from: Path | None
+    resume_from: list[Path]
     work_folder: Path
     events: Path
-    device: str
+    devices: list[str]
     threads: int
 
 
