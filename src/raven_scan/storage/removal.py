@@ -1,0 +1,48 @@
+"""Who may remove blobs, and when: not while a backup copies what the database named at one moment.
+
+Whoever removes a blob that rows named once asks `may_remove_blobs` in a transaction, and removes it before that ends.
+A backup keeps them away by `keep_blobs`, and looks at the rows only then. So a blob that it saw named stays until it
+is copied.
+"""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from raven_scan.kernel.errors import Busy
+
+REMOVAL_LOCK = 7_238_461_029_385
+"""PostgreSQL's advisory lock: who removes blobs shares it, a backup has it alone."""
+
+_TIMEOUT_S = 60.0
+_INTERVAL_S = 0.1
+
+
+def may_remove_blobs(session: Session) -> bool:
+    """Whether blobs may be removed until this transaction ends. Where not, a collector finds them later."""
+    return session.scalars(select(func.pg_try_advisory_xact_lock_shared(REMOVAL_LOCK))).one()
+
+
+@contextmanager
+def keep_blobs(engine: Engine, *, timeout_s: float = _TIMEOUT_S) -> Generator[None]:
+    """No blob is removed as long as the context lasts. Waits for removals that are under way.
+
+    Raises:
+        Busy: `storage.kept_by_another`: another process keeps them for longer than `timeout_s`.
+    """
+    # Detached: a connection that went back to the pool would keep the lock.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.detach()
+        deadline = time.monotonic() + timeout_s
+        while not connection.scalar(select(func.pg_try_advisory_lock(REMOVAL_LOCK))):
+            if time.monotonic() > deadline:
+                raise Busy(
+                    "storage.kept_by_another",
+                    "Another backup of this database is being made.",
+                    hint="Try again when it is done.",
+                )
+            time.sleep(_INTERVAL_S)
+        yield
