@@ -116,10 +116,10 @@ def make_train_spec(tiny_parts: dict[str, PartSpec]) -> SpecMaker:
             **tiny_parts,
             "weights": None,
             "weights_classes": None,
-            "resume_from": None,
+            "resume_from": [],
             "work_folder": work_folder,
             "events": work_folder / "events.jsonl",
-            "device": "cpu",
+            "devices": ["cpu"],
             "threads": 1,
             **changes,
         }

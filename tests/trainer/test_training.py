@@ -96,7 +96,7 @@ def test_resumed_run_repeats_the_uninterrupted_one(
     # The checkpoint alone is taken elsewhere, as it is when another worker takes the run over.
     checkpoint = tmp_path / "epoch_000002.pt"
     shutil.copy(spec.work_folder / "checkpoints" / "epoch_000002.pt", checkpoint)
-    resumed = run_trainer("train", make_train_spec(tmp_path / "work", resume_from=checkpoint, attempt=2))
+    resumed = run_trainer("train", make_train_spec(tmp_path / "work", resume_from=[checkpoint], attempt=2))
     assert resumed.exit_code == 0, resumed.output[-3000:]
     assert sorted(resumed.losses) == list(range(13, 19))
     for step, losses in resumed.losses.items():

@@ -72,9 +72,7 @@ def _decode_path(kind: type[Any], value: Any) -> Any:
 
 def _run(spec: AnySpec, log: EventLog) -> None:
     # What is read and built only is small: it runs on the CPU with a thread.
-    device, threads = (
-        (spec.device, spec.threads) if isinstance(spec, TrainSpec | EvaluateSpec) else ("cpu", 1)
-    )
+    device, threads = _find_device(spec)
     restrict_devices(device)
     # MMCV's operators come before anything that imports mmcv.ops.
     from raven_scan.trainer.operators import install  # noqa: PLC0415 - the frameworks take seconds
@@ -91,6 +89,12 @@ def _run(spec: AnySpec, log: EventLog) -> None:
         )
     )
     command(spec, log)
+
+
+def _find_device(spec: AnySpec) -> tuple[str, int]:
+    if isinstance(spec, TrainSpec):
+        return spec.devices[0], spec.threads
+    return (spec.device, spec.threads) if isinstance(spec, EvaluateSpec) else ("cpu", 1)
 
 
 def _import_command(spec: AnySpec) -> Callable[[Any, EventLog], None]:

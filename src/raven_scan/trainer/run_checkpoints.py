@@ -80,6 +80,7 @@ class RunCheckpointHook(Hook):
                 path=str(path.relative_to(self._work_folder)),
                 epoch=epoch,
                 step=runner.iter,
+                position=0,
                 best=best,
             )
         )

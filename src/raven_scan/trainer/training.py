@@ -44,8 +44,8 @@ def train(spec: TrainSpec, log: EventLog) -> None:
     """
     parameters = read_parameters(spec)
     checkpoint = None
-    if spec.resume_from is not None:
-        checkpoint = read_checkpoint(spec.resume_from, identify_run(spec))
+    if spec.resume_from:
+        checkpoint = read_checkpoint(spec.resume_from[0], identify_run(spec))
     log.tell_phase("build")
     if spec.weights is not None and spec.weights_classes != spec.classes:
         log.tell(

@@ -90,10 +90,10 @@ def make_train_spec(tmp_path: Path, make_part: MakePart) -> MakeTrainSpec:
             test=make_part("test", image_count=2, classes=classes),
             weights=weights,
             weights_classes=weights_classes,
-            resume_from=None,
+            resume_from=[],
             work_folder=tmp_path / work_folder,
             events=tmp_path / work_folder / "events.jsonl",
-            device="cpu",
+            devices=["cpu"],
             threads=1,
         )
 

@@ -56,7 +56,7 @@ def build_configuration(spec: TrainSpec) -> dict[str, Any]:
     )
     original = read_mmdetection_configuration(architecture)
     steps_per_epoch = count_steps_per_epoch(spec.train.image_count, parameters.batch_size)
-    precision = _decide_precision(parameters.precision, spec.device)
+    precision = _decide_precision(parameters.precision, spec.devices[0])
     configuration = {
         **_build_surroundings(spec, parameters),
         "model": build_model_section(
@@ -109,7 +109,7 @@ def _build_surroundings(spec: TrainSpec, parameters: TrainingParameters) -> dict
         "env_cfg": {
             "cudnn_benchmark": False,
             "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},
-            "dist_cfg": {"backend": "gloo" if spec.device == "cpu" else "nccl"},
+            "dist_cfg": {"backend": "gloo" if spec.devices[0] == "cpu" else "nccl"},
         },
         "default_hooks": {
             "timer": {"type": "IterTimerHook"},
@@ -162,13 +162,13 @@ def _build_evaluation_loader(
 
 
 def _build_loader(spec: TrainSpec, parameters: TrainingParameters) -> dict[str, Any]:
-    processes = _decide_loader_processes(parameters.loader_processes, spec.device)
+    processes = _decide_loader_processes(parameters.loader_processes, spec.devices[0])
     loader: dict[str, Any] = {
         "batch_size": parameters.batch_size,
         "num_workers": processes,
         "persistent_workers": processes > 0,
         "drop_last": False,
-        "pin_memory": spec.device != "cpu",
+        "pin_memory": spec.devices[0] != "cpu",
     }
     if processes > 0:
         loader["prefetch_factor"] = 4
