@@ -18,7 +18,7 @@ from raven_scan.kernel.names import check_name
 from raven_scan.kernel.paging import Page, PageRequest, cut_page
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.kernel.settings import Settings
-from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.scratch import hold_scratch_folder
 from raven_scan.trained_models import repository
 from raven_scan.trained_models.checkpoint_download import RETRY_PAUSES_S, download_file
@@ -45,7 +45,7 @@ class TrainedModelService:
     def __init__(
         self,
         database: Database,
-        blobs: LocalBlobStore,
+        blobs: BlobStore,
         settings: Settings,
         clock: Clock,
         *,
@@ -116,6 +116,12 @@ class TrainedModelService:
                 dataset_version_id=dataset_version_id,
             )
         return cut_page(models, page, [model.id for model in models])
+
+    def list_blob_digests(self, actor: Actor) -> set[str]:
+        """Blobs that models need: their weights and configurations."""
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        with self._database.transaction() as session:
+            return repository.list_digests(session)
 
     def check_name_free(self, actor: Actor, name: str) -> None:
         """Raises Invalid where `name` cannot be a name, Conflict where a model has it."""
