@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from raven_scan.kernel.errors import Conflict
 
 _FOLDER = Path(__file__).parent / "migrations"
-_LOCK = 7_238_461_029_384
+SCHEMA_LOCK = 7_238_461_029_384
 """Any number, the same in every process: two that migrate at once take turns."""
 
 
@@ -32,7 +32,7 @@ def upgrade_schema(engine: Engine) -> bool:
         Conflict: the database is of a later release.
     """
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SCHEMA_LOCK})
         config = make_alembic_config(connection)
         script = ScriptDirectory.from_config(config)
         current = MigrationContext.configure(connection).get_current_revision()
@@ -46,6 +46,17 @@ def upgrade_schema(engine: Engine) -> bool:
             return False
         command.upgrade(config, "head")
         return True
+
+
+def find_revision(connection: Connection) -> str | None:
+    """The database's revision; None where it has no tables of ours."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_known_revision(revision: str) -> bool:
+    """Whether this release can bring a database of that revision up to date."""
+    script = ScriptDirectory(str(_FOLDER))
+    return revision in {step.revision for step in script.walk_revisions()}
 
 
 def is_schema_current(engine: Engine) -> bool:
