@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -36,13 +37,20 @@ class _Annotation(msgspec.Struct, gc=False):
 
 
 def lay_out_version(
-    version_id: UUID, digest: str, content: VersionContent, blobs: LocalBlobStore, folder: Path
+    version_id: UUID,
+    digest: str,
+    content: VersionContent,
+    blobs: LocalBlobStore,
+    folder: Path,
+    *,
+    chosen: Mapping[str, Any],
 ) -> Layout:
     """Write `train`, `valid` and `test` into `folder`, each with links to its images and `annotations_coco.json`.
 
     Category ids count from 1 in the order of the classes; image ids count from 1 in each part. Each image has
     `exif_orientation`, the turn to apply to its stored pixels. The top-level `raven` holds `pixel_rules`,
-    `dataset_version` and `digest`. What is there already of the same version is left as it is.
+    `dataset_version` and `digest`, and `chosen`: how a part of the version was chosen, where `content` is one. What is
+    there already of the same version, chosen in the same way, is left as it is.
 
     Raises:
         NotFound: a blob is missing.
@@ -52,6 +60,7 @@ def lay_out_version(
         "dataset_version": str(version_id),
         "digest": digest,
         "pixel_rules": content.pixel_rules.to_json(),
+        **chosen,
     }
     counts = {part: content.images.filter(pl.col("part") == part.value).height for part in Part}
     if not (done.is_file() and done.read_bytes() == msgspec.json.encode(about)):

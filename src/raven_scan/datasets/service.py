@@ -14,6 +14,7 @@ from raven_scan.datasets.archive import unpack_archive
 from raven_scan.datasets.class_lists import check_class_options
 from raven_scan.datasets.content import VersionContent, decode_table, encode_table
 from raven_scan.datasets.errors import make_dataset_missing, make_version_missing
+from raven_scan.datasets.fraction import take_fraction
 from raven_scan.datasets.importing import ReadDataset, read_dataset
 from raven_scan.datasets.layout import lay_out_version
 from raven_scan.datasets.types import DatasetVersionView, DatasetView, ImportOptions, Layout, Notice
@@ -113,14 +114,26 @@ class DatasetService:
         with self._database.transaction() as session:
             return _get_version(session, ref)
 
-    def lay_out(self, actor: Actor, version_id: UUID, folder: Path) -> Layout:
+    def lay_out(
+        self, actor: Actor, version_id: UUID, folder: Path, *, fraction: float = 1.0, seed: int = 0
+    ) -> Layout:
         """Write the version into `folder` as COCO, with links to its images; see `layout.py`.
+
+        Args:
+            actor: needs `dataset:view`.
+            version_id: of the version.
+            folder: to write to.
+            fraction: of the training images, chosen as `fraction.py` says; the other parts are whole.
+            seed: of that choice.
 
         Raises:
             NotFound: there is no such version, or one of its images is gone.
+            Invalid: `dataset.bad_fraction`.
         """
         version, content = self._load(actor, version_id)
-        return lay_out_version(version.id, version.digest, content, self._blobs, folder)
+        chosen = {} if fraction == 1 else {"fraction": fraction, "seed": seed}
+        content = take_fraction(content, fraction, seed)
+        return lay_out_version(version.id, version.digest, content, self._blobs, folder, chosen=chosen)
 
     def find_readiness_problems(self, actor: Actor, version_id: UUID) -> list[Finding]:
         """What keeps the version from being trained on, and what should be known before. Raises NotFound."""
