@@ -94,9 +94,9 @@ def _list_strata(content: VersionContent, rows: NDArray[np.int64]) -> list[tuple
             has_crowd[image] = True
         else:
             found[image].add(label)
+    kept: list[int] = rows.tolist()
     return [
-        tuple(sorted(found[row])) or ((_CROWDS_ALONE,) if has_crowd[row] else (_BACKGROUND,))
-        for row in rows.tolist()
+        tuple(sorted(found[row])) or ((_CROWDS_ALONE,) if has_crowd[row] else (_BACKGROUND,)) for row in kept
     ]
 
 
