@@ -70,6 +70,12 @@ def get_tables(session: Session, version_id: UUID) -> tuple[str, str]:
     return images, boxes
 
 
+def list_tables(session: Session) -> list[tuple[str, str]]:
+    """The digests of the images' and the boxes' blobs of every version."""
+    columns = select(DatasetVersion.images_digest, DatasetVersion.boxes_digest)
+    return [(images, boxes) for images, boxes in session.execute(columns)]
+
+
 def find_dataset(session: Session, ref: str | UUID) -> Dataset | None:
     if isinstance(ref, str) and not ref.isprintable():
         return None  # no name is so, and PostgreSQL takes no NUL

@@ -29,7 +29,7 @@ from raven_scan.kernel.paging import Page, PageRequest, cut_page
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.batches import BlobBatch, open_batch
-from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.scratch import hold_scratch_folder
 
 _LONGEST_NUMBER = 9
@@ -38,7 +38,7 @@ _LONGEST_NUMBER = 9
 class DatasetService:
     """Imports datasets, and hands out their versions."""
 
-    def __init__(self, database: Database, blobs: LocalBlobStore, settings: Settings, clock: Clock) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, settings: Settings, clock: Clock) -> None:
         self._database = database
         self._blobs = blobs
         self._settings = settings
@@ -140,11 +140,30 @@ class DatasetService:
         version = self.get_version(actor, str(version_id))
         with self._database.transaction() as session:
             tables = repository.get_tables(session, version.id)
-        missing = [digest for digest in tables if not self._blobs.has(digest)]
+        missing = self._blobs.find_missing(tables)
         if not missing:
             digests = decode_table(self._blobs.get_bytes(tables[0]))["digest"].unique()
-            missing = [digest for digest in digests if not self._blobs.has(digest)]
+            missing = self._blobs.find_missing(digests)
         return readiness.find_problems(version, missing_blob_count=len(missing))
+
+    def list_blob_digests(self, actor: Actor, *, allow_lost: bool = False) -> set[str]:
+        """Blobs that versions need: their tables, and the images that these name.
+
+        Args:
+            actor: needs `dataset:view`.
+            allow_lost: a table that is lost names nothing; else its images would be taken for needed by nobody.
+
+        Raises:
+            NotFound: a table is lost.
+        """
+        actor.require(Claim.DATASET_VIEW)
+        with self._database.transaction() as session:
+            tables = repository.list_tables(session)
+        digests = {digest for pair in tables for digest in pair}
+        for images in {images for images, _ in tables}:
+            if not allow_lost or self._blobs.verify(images):
+                digests.update(decode_table(self._blobs.get_bytes(images))["digest"].unique())
+        return digests
 
     def _load(self, actor: Actor, version_id: UUID) -> tuple[DatasetVersionView, VersionContent]:
         version = self.get_version(actor, str(version_id))

@@ -78,6 +78,12 @@ def list_models(
     return [_make_view(row, base_name) for row, base_name in session.execute(statement)]
 
 
+def list_digests(session: Session) -> set[str]:
+    """Of all weights and configurations."""
+    rows = session.execute(select(TrainedModel.weights_digest, TrainedModel.configuration_digest))
+    return {digest for row in rows for digest in row if digest is not None}
+
+
 def _select_models() -> Select[TrainedModel, str]:
     return select(TrainedModel, _BaseModel.name).outerjoin(
         _BaseModel, TrainedModel.base_model_id == _BaseModel.id
