@@ -10,13 +10,11 @@ import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-MASK = "***"
+from raven_scan.kernel.masking import MASK, TextMask
 
 _TALKATIVE = ("alembic", "procrastinate", "uvicorn", "httpx")
 
 _SECRET_KEY = re.compile(r"token|password|passwd|secret|authorization|cookie|api_?key", re.IGNORECASE)
-_PASSWORD_IN_URL = re.compile(r"(?P<before>://[^/\s:@]*:)[^@\s]+(?P<after>@)")
-_BEARER = re.compile(r"(?P<before>\bBearer\s+)[^\s'\"]+", re.IGNORECASE)
 
 
 class SecretMask:
@@ -27,7 +25,7 @@ class SecretMask:
     """
 
     def __init__(self, known: Iterable[SecretStr] = ()) -> None:
-        self._known = [secret.get_secret_value() for secret in known if secret.get_secret_value()]
+        self._mask_text = TextMask(known)
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         del logger, method
@@ -40,18 +38,12 @@ class SecretMask:
 
     def _mask(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.mask_text(value)
+            return self._mask_text(value)
         if isinstance(value, dict):
             return {key: self._mask_under(str(key), inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         if isinstance(value, list | tuple):
             return [self._mask(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
         return value
-
-    def mask_text(self, text: str) -> str:
-        for secret in self._known:
-            text = text.replace(secret, MASK)
-        text = _PASSWORD_IN_URL.sub(rf"\g<before>{MASK}\g<after>", text)
-        return _BEARER.sub(rf"\g<before>{MASK}", text)
 
 
 def set_up_logging(level: str, *, secrets: Iterable[SecretStr] = ()) -> None:

@@ -14,6 +14,7 @@ from raven_scan.app.wiring import Platform
 from raven_scan.datasets.api import build_router as build_datasets_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
 from raven_scan.training_runs.api import build_router as build_training_runs_router
+from raven_scan.training_runs.control_api import build_control_router, build_presets_router
 
 
 def build_app(
@@ -50,6 +51,8 @@ def build_app(
         build_trained_models_router(platform.trained_models, get_actor, allow_server_paths=allow_server_paths)
     )
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))
+    app.include_router(build_control_router(platform.run_control, platform.run_queue, get_actor))
+    app.include_router(build_presets_router(platform.presets, get_actor))
     # The last one added is the outermost.
     app.add_middleware(SignIn, token=token)
     app.add_middleware(HostCheck, names=host_names)

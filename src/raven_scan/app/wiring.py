@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
 from raven_scan.jobs.devices import choose_device
-from raven_scan.jobs.queue import JobQueue
+from raven_scan.jobs.registry import WorkerRegistry
 from raven_scan.kernel.clock import Clock, SystemClock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.embedded_postgres.server import EmbeddedPostgres, Holding
@@ -21,8 +21,12 @@ from raven_scan.kernel.schema import is_schema_current, upgrade_schema
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.training_runs.control import TrainingRunControl
 from raven_scan.training_runs.execution import TrainingRunExecution
 from raven_scan.training_runs.preflight import PreflightChecks
+from raven_scan.training_runs.presets import TrainingPresetService
+from raven_scan.training_runs.queue import TrainingRunQueue
+from raven_scan.training_runs.recovery import TrainingRunRecovery
 from raven_scan.training_runs.service import TrainingRunService
 
 _CONNECT_TIMEOUT_S = 10
@@ -44,7 +48,12 @@ class Platform:
     datasets: DatasetService
     trained_models: TrainedModelService
     training_runs: TrainingRunService
+    run_control: TrainingRunControl
+    run_queue: TrainingRunQueue
+    presets: TrainingPresetService
+    workers: WorkerRegistry
     execution: TrainingRunExecution
+    recovery: TrainingRunRecovery
 
 
 @contextmanager
@@ -65,7 +74,7 @@ def build_platform(settings: Settings) -> Generator[Platform]:
             )
         platform = build_services(settings, database, holding)
         # Where no worker runs, nobody else would notice that one was killed.
-        platform.execution.recover_lost_runs(WORKER)
+        platform.recovery.recover_lost_runs(WORKER)
         yield platform
 
 
@@ -107,12 +116,13 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     for folder in (settings.work_folder, settings.runs_folder):
         folder.mkdir(exist_ok=True, mode=0o700)
     clock = SystemClock()
-    queue = JobQueue()
     blobs = LocalBlobStore(settings.blobs_folder)
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
     checks = PreflightChecks(datasets, trained_models, blobs, device=choose_device(settings.device))
+    presets = TrainingPresetService(database)
+    workers = WorkerRegistry(database, lease_timeout_s=settings.lease_timeout_s)
     return Platform(
         settings=settings,
         clock=clock,
@@ -121,6 +131,11 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         blobs=blobs,
         datasets=datasets,
         trained_models=trained_models,
-        training_runs=TrainingRunService(database, queue, datasets, trained_models, checks, settings),
-        execution=TrainingRunExecution(database, queue, trained_models, settings),
+        training_runs=TrainingRunService(database, datasets, trained_models, presets, checks),
+        run_control=TrainingRunControl(database, blobs, clock),
+        run_queue=TrainingRunQueue(database, workers, clock),
+        presets=presets,
+        workers=workers,
+        execution=TrainingRunExecution(database, trained_models, blobs),
+        recovery=TrainingRunRecovery(database, settings, clock),
     )

@@ -1,67 +1,92 @@
 """The worker: inside the server, inside a command that waits, or `raven worker`."""
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psutil
+from sqlalchemy.exc import SQLAlchemyError
 
 from raven_scan.access.types import WORKER
 from raven_scan.app.wiring import Platform
+from raven_scan.jobs.child_process import TRAINER_MODULE
 from raven_scan.jobs.devices import choose_device
+from raven_scan.jobs.dispatcher import Dispatcher
 from raven_scan.jobs.housekeeper import Housekeeper
-from raven_scan.jobs.worker import QueueWorker, make_worker_name
-from raven_scan.training_runs.execution import EXECUTE_TASK
+from raven_scan.jobs.worker_names import make_worker_name
+from raven_scan.training_runs.attempt_work import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
+from raven_scan.training_runs.types import QUEUE_CHANNEL
+
+_DRAIN_S = 6.0
 
 
 class BackgroundWorker:
     """Executes waiting runs in threads of this process until it is stopped.
 
     Args:
-        device: `cpu` or `cuda:N`; None: what the settings say.
-        slots: runs at a time.
+        devices: a slot each, such as `["cpu"]` or `["cuda:0", "cuda:1"]`; None: what the settings say.
+        drain_s: how long a trainer may take to write a checkpoint once the worker is stopped.
+        trainer_module: what is run as the trainer.
     """
 
-    def __init__(self, platform: Platform, *, device: str | None = None, slots: int = 1) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        devices: Sequence[str] | None = None,
+        drain_s: float = _DRAIN_S,
+        trainer_module: str = TRAINER_MODULE,
+    ) -> None:
         self._platform = platform
+        self._drain_s = drain_s
         self.name = make_worker_name()
+        self.devices = list(devices or [choose_device(platform.settings.device)])
+        cores = psutil.cpu_count(logical=False) or 1
         job = TrainingRunJob(
-            platform.execution,
-            platform.datasets,
-            platform.trained_models,
-            platform.blobs,
-            platform.settings,
-            platform.clock,
-            worker=self.name,
-            device=device or choose_device(platform.settings.device),
+            AttemptTools(
+                execution=platform.execution,
+                datasets=platform.datasets,
+                models=platform.trained_models,
+                blobs=platform.blobs,
+                settings=platform.settings,
+                clock=platform.clock,
+                worker=self.name,
+                threads=max(1, cores // len(self.devices)),
+                drain_s=drain_s,
+                trainer_module=trainer_module,
+            )
         )
-        # One a slot: after the database was away, a Procrastinate worker takes nothing before its last job has ended.
-        self._workers = [
-            QueueWorker(make_conninfo(platform), {EXECUTE_TASK: job}, name=self.name) for _ in range(slots)
-        ]
+        self._dispatcher = Dispatcher(make_conninfo(platform), QUEUE_CHANNEL, self.devices, job.take_next)
         self._housekeeper = Housekeeper(self._keep_house)
 
     def start(self) -> None:
-        self._platform.execution.remove_leftovers(WORKER)
+        self._platform.recovery.remove_leftovers(WORKER)
+        self._platform.workers.beat(self.name, self.devices)
         self._housekeeper.start()
-        for worker in self._workers:
-            worker.start()
+        self._dispatcher.start()
 
-    def stop(self, timeout_s: float = 9.0) -> bool:
-        """Ends its trainers, hands their runs back, and tells whether that was done in time."""
-        deadline = time.monotonic() + timeout_s
-        for worker in self._workers:
-            worker.stop()
-        is_done = all(worker.join(max(0.0, deadline - time.monotonic())) for worker in self._workers)
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Lets its trainers write checkpoints, hands their runs back, and tells whether that was done in time."""
+        deadline = time.monotonic() + (self._drain_s + 3.0 if timeout_s is None else timeout_s)
+        self._dispatcher.stop()
+        with suppress(SQLAlchemyError):
+            self._platform.workers.drain(self.name)
+        is_done = self._dispatcher.join(max(0.0, deadline - time.monotonic()))
         self._housekeeper.stop()
+        with suppress(SQLAlchemyError):
+            self._platform.workers.leave(self.name)
         return is_done
 
     def wait(self) -> None:
         """Until it is stopped by another thread."""
-        for worker in self._workers:
-            worker.join()
+        self._dispatcher.join()
 
     def _keep_house(self) -> None:
         if self._platform.holding is not None:
             self._platform.holding.ensure_running()
-        self._platform.execution.recover_lost_runs(WORKER)
+        self._platform.workers.beat(self.name, self.devices, is_draining=self._dispatcher.is_stopping)
+        self._platform.recovery.recover_lost_runs(WORKER)
 
 
 def make_conninfo(platform: Platform) -> str:

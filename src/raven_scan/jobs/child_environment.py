@@ -6,6 +6,10 @@ from collections.abc import Mapping
 PARENT_PID_VARIABLE = "RAVEN_PARENT_PID"
 """Whose death the child is to share; it compares it with its parent's pid after asking for the signal."""
 
+LEASH_VARIABLE = "RAVEN_LEASH"
+LEASH_TIMEOUT_VARIABLE = "RAVEN_LEASH_S"
+"""A file that the parent touches while it is well, and the age at which the child takes it for frozen and ends."""
+
 _PASSED_ON = (
     "GOMP_SPINCOUNT",
     "HOME",

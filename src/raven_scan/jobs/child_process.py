@@ -132,6 +132,13 @@ class ChildProcess:
             time.sleep(min(_LOOK_INTERVAL_S, left_s))
         return ended
 
+    def ask_to_end(self) -> None:
+        """SIGTERM, to the child itself alone: its own children are its to end."""
+        with self._lock:
+            if self._exit is None:
+                # Not Popen.send_signal, which reaps. The id is still the child's, dead or alive.
+                os.kill(self.pid, signal.SIGTERM)
+
     def terminate(self, grace_s: float) -> ChildExit:
         """Asks it to end (SIGTERM), kills it, its group and all its descendants after `grace_s`.
 
@@ -143,10 +150,7 @@ class ChildProcess:
         """
         descendants = self._find_descendants()
         if grace_s > 0:
-            with self._lock:
-                if self._exit is None:
-                    # Not Popen.send_signal, which reaps. The id is still the child's, dead or alive.
-                    os.kill(self.pid, signal.SIGTERM)
+            self.ask_to_end()
             self.wait(grace_s)
         descendants |= self._find_descendants()
         with self._lock:
@@ -213,7 +217,8 @@ def run_child(
     on_event: EventListener | None = None,
     extra_env: Mapping[str, str] | None = None,
     module: str = TRAINER_MODULE,
-    is_cancelled: Callable[[], bool] | None = None,
+    find_stop: Callable[[], float | None] | None = None,
+    find_silence_limit_s: Callable[[], float] | None = None,
     grace_s: float = 2.0,
 ) -> EventType:
     """Runs a command of the trainer to its end, and returns the event that is its result.
@@ -232,13 +237,15 @@ def run_child(
         on_event: told of each event, the last too; what it raises ends the child.
         extra_env: added to the child's minimal environment.
         module: Python module that takes the command and the specification.
-        is_cancelled: asked often; True ends the child.
-        grace_s: time to end by itself, when it is done and when it is asked to.
+        find_stop: asked often; a number asks the child to end, and ends it after so many seconds. What it still
+            tells is taken in. The shortest answer counts.
+        find_silence_limit_s: asked often; a child that tells no event for longer hangs.
+        grace_s: time to end by itself when it is done.
 
     Raises:
         Invalid: `<noun>.refused.…`, the child refuses what it was given.
-        Unavailable: `<noun>.<code of Failed>`, or `<noun>.` with `crashed`, `timed_out`, `unreadable_events`,
-            `cancelled`.
+        Unavailable: `<noun>.<code of Failed>`, or `<noun>.` with `crashed`, `timed_out`, `hung`,
+            `unreadable_events`, `cancelled`.
     """
     events_path: Path = _get_events_path(spec)
     reader = EventReader(events_path, offset=events_path.stat().st_size if events_path.exists() else 0)
@@ -246,32 +253,60 @@ def run_child(
     child = ChildProcess.start(
         command, spec, folder=folder, log_path=log_path, threads=threads, extra_env=extra_env, module=module
     )
+    heard_at = time.monotonic()
+    ending = _Ending(child, find_stop)
     try:
         while True:
             # The exit is looked at before the file, so that what was written before it is read after it.
             ended = child.poll()
             for event in _read_events(reader, child, noun, command):
+                heard_at = time.monotonic()
                 if on_event is not None:
                     on_event(event)
-                if isinstance(event, Failed):
-                    raise _make_failure(event, noun)
                 if isinstance(event, expected):
                     child.wait(grace_s)
                     return event
+                if isinstance(event, Failed) and not ending.is_asked:
+                    raise _make_failure(event, noun)
+            if ending.is_asked and (ended is not None or ending.is_overdue):
+                raise _make_cancellation(noun, command)
             if ended is not None:
                 raise _make_crash(child, noun, command, ended)
-            if is_cancelled is not None and is_cancelled():
-                raise Unavailable(f"{noun}.cancelled", "It was cancelled.", parameters={"command": command})
-            if time.monotonic() > deadline:
-                raise Unavailable(
-                    f"{noun}.timed_out",
-                    f"The process for {command} did not end within {timeout_s:g} s and was stopped.",
-                    hint="Try again when the machine is less busy.",
-                    parameters=_describe_log(child, command),
-                )
+            if not ending.ask():
+                if time.monotonic() > deadline:
+                    raise _make_timeout(child, noun, command, timeout_s)
+                _check_silence(child, noun, command, time.monotonic() - heard_at, find_silence_limit_s)
             child.wait(_LOOK_INTERVAL_S)
     finally:
-        child.terminate(grace_s)
+        # One that was asked to end has had its time.
+        child.terminate(0.0 if ending.is_asked else grace_s)
+
+
+class _Ending:
+    """Whether a child is to end, and until when it may."""
+
+    def __init__(self, child: ChildProcess, find_stop: Callable[[], float | None] | None) -> None:
+        self._child = child
+        self._find_stop = find_stop
+        self._stop_at: float | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        return self._stop_at is not None
+
+    @property
+    def is_overdue(self) -> bool:
+        return self._stop_at is not None and time.monotonic() > self._stop_at
+
+    def ask(self) -> bool:
+        """Asks the child to end, once, where it must; tells whether it must."""
+        grace_s = self._find_stop() if self._find_stop is not None else None
+        if grace_s is not None:
+            if self._stop_at is None:
+                self._child.ask_to_end()
+            at = time.monotonic() + grace_s
+            self._stop_at = at if self._stop_at is None else min(at, self._stop_at)
+        return self.is_asked
 
 
 def _get_events_path(spec: msgspec.Struct) -> Path:
@@ -297,7 +332,40 @@ def _make_failure(event: Failed, noun: str) -> RavenError:
         f"{noun}.{event.code}",
         event.message,
         hint=event.hint,
-        parameters={"detail": event.detail} if event.detail else {},
+        parameters={
+            **({"detail": event.detail} if event.detail else {}),
+            **({"evidence": event.evidence} if event.evidence else {}),
+        },
+    )
+
+
+def _make_cancellation(noun: str, command: str) -> RavenError:
+    return Unavailable(f"{noun}.cancelled", "It was cancelled.", parameters={"command": command})
+
+
+def _make_timeout(child: ChildProcess, noun: str, command: str, timeout_s: float) -> RavenError:
+    return Unavailable(
+        f"{noun}.timed_out",
+        f"The process for {command} did not end within {timeout_s:g} s and was stopped.",
+        hint="Try again when the machine is less busy.",
+        parameters=_describe_log(child, command),
+    )
+
+
+def _check_silence(
+    child: ChildProcess,
+    noun: str,
+    command: str,
+    silent_s: float,
+    find_limit_s: Callable[[], float] | None,
+) -> None:
+    if find_limit_s is None or silent_s <= find_limit_s():
+        return
+    raise Unavailable(
+        f"{noun}.hung",
+        f"The process for {command} told nothing for {silent_s:.0f} s and was stopped.",
+        hint="See the end of its log. A network folder or a device that does not answer is the usual cause.",
+        parameters={**_describe_log(child, command), "evidence": {"silent_s": round(silent_s, 1)}},
     )
 
 

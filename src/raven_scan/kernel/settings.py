@@ -1,17 +1,25 @@
 """Settings, from the environment (`RAVEN_…`)."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from raven_scan.kernel.addresses import check_web_address, read_email_address, read_signing_key, split_list
+
+_SHORTEST_SECRET_PATH = 8
+"""Characters; a shorter path of a webhook holds no token, and masking it would mask half the log."""
 
 
 class Settings(BaseSettings):
     """Every setting of the platform; each is described in docs/settings.md."""
 
-    model_config = SettingsConfigDict(env_prefix="RAVEN_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="RAVEN_", frozen=True, hide_input_in_errors=True)
 
     home: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("raven-scan")),
@@ -53,6 +61,15 @@ class Settings(BaseSettings):
         ge=1.0,
         description="A worker that has not been heard of for so long has lost its run.",
     )
+    hang_timeout_s: float = Field(
+        default=300.0,
+        ge=5.0,
+        description="A trainer that tells nothing for so long, and for twenty steps' time, hangs and is started again; "
+        "while it builds a model or evaluates, three times as long.",
+    )
+    largest_log_bytes: int = Field(
+        default=256_000_000, ge=10_000, description="What a run's log has beyond so many bytes is left out."
+    )
     model_index: str | None = Field(
         default=None,
         description="Base address that replaces the one of MMDetection's model index, for a mirror of its checkpoints.",
@@ -60,10 +77,125 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR."
     )
+    public_url: str | None = Field(
+        default=None,
+        description="Where users reach the server, as https://raven.example.org. Notifications link to the run there.",
+    )
+    smtp_host: str | None = Field(
+        default=None, min_length=1, description="The mail server that notifications are handed to."
+    )
+    smtp_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Its port. Default: 587 for starttls, 465 for tls, 25 for none.",
+    )
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="starttls: encrypted before anything is said, or not sent; tls: encrypted from the start; none.",
+    )
+    smtp_user: str | None = Field(
+        default=None, description="Who signs in at the mail server. Default: nobody."
+    )
+    smtp_password: SecretStr | None = Field(default=None, description="The password of `RAVEN_SMTP_USER`.")
+    smtp_sender: str | None = Field(
+        default=None,
+        description="Whom notifications come from, as raven@example.org or Raven Scan <raven@example.org>.",
+    )
+    notify_emails: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Who gets an e-mail when a run ends in Success or Error; several with commas between.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="The key that webhooks are signed with: whsec_ and 24 to 64 bytes in base64.",
+    )
+    notify_webhooks: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses that get a signed POST when a run ends in Success or Error; commas between.",
+    )
+
+    @field_validator("notify_emails", "notify_webhooks", mode="before")
+    @classmethod
+    def _split(cls, given: Any) -> Any:
+        return split_list(given) if isinstance(given, str) else given
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, given: str | None) -> str | None:
+        if given is not None:
+            _refuse_where(check_web_address, given, "it")
+        return given
+
+    @field_validator("smtp_user", "smtp_password")
+    @classmethod
+    def _check_sign_in(cls, given: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
+        plain = given.get_secret_value() if isinstance(given, SecretStr) else given
+        if plain is None:
+            return given
+        if not plain.isascii() or not plain.isprintable():
+            raise _refuse("it has a character that is not in ASCII, which the sign-in at mail servers wants")
+        if info.data.get("smtp_security") == "none":
+            raise _refuse(
+                "nobody signs in without encryption; set RAVEN_SMTP_SECURITY to starttls or tls, or unset this"
+            )
+        if info.field_name == "smtp_password" and info.data.get("smtp_user", "") is None:
+            raise _refuse("RAVEN_SMTP_USER is missing")
+        return given
+
+    @field_validator("smtp_sender")
+    @classmethod
+    def _check_sender(cls, given: str | None) -> str | None:
+        if given is not None:
+            _refuse_where(read_email_address, given, "it")
+        return given
+
+    @field_validator("notify_emails")
+    @classmethod
+    def _check_emails(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for number, address in enumerate(given, start=1):
+            _refuse_where(read_email_address, address, f"address {number}")
+        for needed in ("smtp_host", "smtp_sender"):
+            # What was itself refused is not in the data, and told already.
+            if given and info.data.get(needed, "") is None:
+                raise _refuse(f"RAVEN_{needed.upper()} is missing, without which no e-mail can be sent")
+        return given
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_webhook_secret(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None:
+            _refuse_where(read_signing_key, given.get_secret_value(), "it")
+        return given
+
+    @field_validator("notify_webhooks")
+    @classmethod
+    def _check_webhooks(cls, given: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+        for number, address in enumerate(given, start=1):
+            _refuse_where(check_web_address, address.get_secret_value(), f"address {number}")
+        if given and info.data.get("webhook_secret", "") is None:
+            raise _refuse(
+                'RAVEN_WEBHOOK_SECRET is missing; make one: echo "whsec_$(openssl rand -base64 32)"'
+            )
+        return given
 
     def list_secrets(self) -> list[SecretStr]:
         """What no log may show."""
-        return [secret for secret in (self.token, self.database_url) if secret is not None]
+        # Clients log an address in their own spelling; what comes after the host is the same in all.
+        addresses = [urlsplit(address.get_secret_value()) for address in self.notify_webhooks]
+        paths = [address._replace(scheme="", netloc="").geturl() for address in addresses]
+        return [
+            secret
+            for secret in (
+                self.token,
+                self.database_url,
+                self.smtp_password,
+                self.webhook_secret,
+                *self.notify_webhooks,
+                *(SecretStr(path) for path in paths if len(path) >= _SHORTEST_SECRET_PATH),
+            )
+            if secret is not None
+        ]
 
     @property
     def blobs_folder(self) -> Path:
@@ -78,3 +210,15 @@ class Settings(BaseSettings):
     def runs_folder(self) -> Path:
         """Logs and kept checkpoints of runs, a folder a run."""
         return self.home / "runs"
+
+
+def _refuse(sentence: str) -> PydanticCustomError:
+    """What a validator raises; the sentence quotes no value, which may be a secret."""
+    return PydanticCustomError("setting", "{sentence}", {"sentence": sentence})
+
+
+def _refuse_where(check: Callable[[str], object], given: str, subject: str) -> None:
+    try:
+        check(given)
+    except ValueError as error:
+        raise _refuse(f"{subject} {error}") from None

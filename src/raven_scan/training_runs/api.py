@@ -13,14 +13,16 @@ from raven_scan.training_runs.schemas import (
     LogOut,
     MetricSeries,
     MetricsOut,
+    Options,
     PreflightOut,
     ScheduledOut,
+    TrainingRunClone,
     TrainingRunCreate,
     TrainingRunOut,
     TrainingRunPage,
 )
 from raven_scan.training_runs.service import TrainingRunService
-from raven_scan.training_runs.types import Preflight, RunStatus, TrainingRunView
+from raven_scan.training_runs.types import Preflight, RunOptions, RunStatus, TrainingRunView
 
 _LOG_LIMIT_BYTES = 1 << 18
 
@@ -37,8 +39,10 @@ def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -
             dataset=body.dataset,
             base_model=body.base_model,
             parameters=body.parameters,
+            options=make_options(body.options),
+            preset=body.preset,
         )
-        return _describe(run)
+        return describe_run(run)
 
     @router.get("")
     def list_all(
@@ -49,12 +53,12 @@ def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -
     ) -> TrainingRunPage:
         """List training runs, newest first."""
         page = service.list_runs(actor, PageRequest.parse(limit, cursor), status)
-        return TrainingRunPage(items=[_describe(run) for run in page.items], next=page.next)
+        return TrainingRunPage(items=[describe_run(run) for run in page.items], next=page.next)
 
     @router.get("/{ref}")
     def get(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> TrainingRunOut:
         """Read a training run, by name or id."""
-        return _describe(service.get_run(actor, ref))
+        return describe_run(service.get_run(actor, ref))
 
     @router.post("/{ref}/preflight")
     def check(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> PreflightOut:
@@ -63,10 +67,33 @@ def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -
         return PreflightOut(passed=preflight.is_passed, findings=_describe_findings(preflight))
 
     @router.post("/{ref}/schedule")
-    def schedule(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> ScheduledOut:
+    def schedule(
+        actor: Annotated[Actor, Depends(get_actor)],
+        ref: str,
+        *,
+        dry_run: Annotated[
+            bool, Query(description="A few steps alone; then it is a Draft again, with an estimate.")
+        ] = False,
+    ) -> ScheduledOut:
         """Schedule a Draft: after the preflight it waits for a worker."""
-        run, preflight = service.schedule(actor, ref)
-        return ScheduledOut(run=_describe(run), findings=_describe_findings(preflight))
+        run, preflight = service.schedule(actor, ref, dry_run=dry_run)
+        return ScheduledOut(run=describe_run(run), findings=_describe_findings(preflight))
+
+    @router.post("/{ref}/clone", status_code=201)
+    def clone(
+        actor: Annotated[Actor, Depends(get_actor)], ref: str, body: TrainingRunClone
+    ) -> TrainingRunOut:
+        """Make a new Draft like this run, with changes."""
+        run = service.clone(
+            actor,
+            ref,
+            name=body.name,
+            dataset=body.dataset,
+            base_model=body.base_model,
+            parameters=body.parameters,
+            options=body.options.model_dump(exclude_unset=True),
+        )
+        return describe_run(run)
 
     @router.get("/{ref}/metrics")
     def list_metrics(
@@ -104,7 +131,11 @@ def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -
     return router
 
 
-def _describe(run: TrainingRunView) -> TrainingRunOut:
+def make_options(options: Options) -> RunOptions:
+    return RunOptions(**options.model_dump())
+
+
+def describe_run(run: TrainingRunView) -> TrainingRunOut:
     fields = {
         name: getattr(run, name) for name in TrainingRunOut.model_fields if name not in {"epoch", "epochs"}
     }

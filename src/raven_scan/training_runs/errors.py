@@ -30,12 +30,31 @@ def name_taken(name: str) -> Conflict:
     )
 
 
-def not_schedulable(name: str, status: RunStatus) -> Conflict:
+def wrong_status(verb: str, name: str, status: RunStatus, allowed: str, hint: str) -> Conflict:
+    """`verb`: what was asked, such as `paused`; `allowed`: the statuses that admit it."""
     return Conflict(
-        "training_run.not_a_draft",
-        f"The training run {name!r} is {status}; only a Draft can be scheduled.",
-        hint="Create a new run to train again.",
+        f"training_run.not_{verb}",
+        f"The training run {name!r} is {status}; only one that is {allowed} can be {verb}.",
+        hint=hint,
         parameters={"name": name, "status": str(status)},
+    )
+
+
+def preset_not_found(ref: str) -> NotFound:
+    return NotFound(
+        "training_preset.not_found",
+        f"There is no preset {ref!r}.",
+        hint="`raven presets list` shows them.",
+        parameters={"ref": ref},
+    )
+
+
+def preset_name_taken(name: str) -> Conflict:
+    return Conflict(
+        "training_preset.name_taken",
+        f"There is a preset named {name!r} already.",
+        hint="Choose another name, or delete that one first.",
+        parameters={"name": name},
     )
 
 

@@ -4,139 +4,153 @@ Every write carries the attempt's fencing number. A worker that was away for lon
 the run's: the write changes nothing and raises LeaseLost.
 """
 
-import shutil
-import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import count
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import structlog
 from sqlalchemy import cast, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.jobs.queue import JobQueue
-from raven_scan.jobs.worker import is_worker_gone, make_worker_name
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Conflict
-from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.names import LONGEST_NAME
-from raven_scan.kernel.settings import Settings
+from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import NewTrainedModel, TrainedModelView
-from raven_scan.training_runs import repository
 from raven_scan.training_runs.errors import LeaseLost
-from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
-from raven_scan.training_runs.run_folder import RunFolder
+from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, TrainingRunCheckpoint
+from raven_scan.training_runs.repository import attempts, checkpoints, logs, metrics, runs
+from raven_scan.training_runs.transitions import (
+    end_fruitlessly,
+    end_in_error,
+    forget_training,
+    put_in_queue,
+    take_out_of_queue,
+)
 from raven_scan.training_runs.types import (
     AttemptEnd,
+    DeviceKind,
     Figures,
     MetricPoint,
     RunError,
+    RunEstimate,
     RunProgress,
     RunStatus,
 )
 
-EXECUTE_TASK = "training_runs.execute"
-"""The job's name in the queue."""
+CHECKPOINTS_KEPT = 2
+"""The last so many; each holds the best weights so far, so that one is enough to go on from."""
 
-MOST_LOST_ATTEMPTS = 3
-"""A run that took so many workers down with it ends in Error instead of taking the next."""
-
-_SILENT_S = 3.0
-_CONFIRMATION_S = 5.0
-_TAKEN_FOR_S = 10.0
-_FIRST_IN_LINE = 100
-
-_log = structlog.get_logger(__name__)
+_OUT_OF_MEMORY = "out_of_memory."
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The last good checkpoint of a run; `path` is a file in the run's folder."""
+    """A checkpoint in the blob store.
 
-    path: Path
-    epoch: int
+    Attributes:
+        epoch: epochs completed.
+        position: steps done of the epoch that was begun.
+    """
+
     step: int
+    epoch: int
+    position: int
+    digest: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that holds the run, with all that its worker needs to know."""
+    """An attempt that holds the run, with all that its worker needs to know.
+
+    Attributes:
+        fence: its number.
+        devices: what it occupies of its worker.
+        checkpoints: to go on from, the last one first.
+        spent_s: how long earlier attempts took.
+        log_size_bytes: of the run's log so far.
+    """
 
     run_id: UUID
     run_name: str
     fence: int
+    devices: list[str]
+    is_dry_run: bool
     dataset_version_id: UUID
     base_model_id: UUID
     architecture: str
     parameters: TrainingParameters
-    checkpoint: Checkpoint | None
+    checkpoints: list[Checkpoint]
     warnings: list[str]
+    time_limit_s: int | None
+    spent_s: float
+    log_size_bytes: int
+    started_at: datetime
 
 
 class TrainingRunExecution:
-    """The use cases of a worker; all but the recovery write in the name of one attempt.
+    """The use cases of a worker; all but the first write in the name of one attempt."""
 
-    Args:
-        confirmation_s: a lease that has run out is looked at again after so long: after a suspend, or when the
-            database was away, every worker's lease has run out, and each renews its own.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        queue: JobQueue,
-        models: TrainedModelService,
-        settings: Settings,
-        *,
-        confirmation_s: float = _CONFIRMATION_S,
-    ) -> None:
-        self._confirmation_s = confirmation_s
-        self._suspects: dict[tuple[UUID, int, datetime], float] = {}
+    def __init__(self, database: Database, models: TrainedModelService, blobs: LocalBlobStore) -> None:
         self._database = database
-        self._queue = queue
         self._models = models
-        self._settings = settings
+        self._blobs = blobs
 
-    def begin_attempt(self, actor: Actor, run_id: UUID, *, worker: str, device: str) -> Attempt | None:
-        """Takes a waiting run: status Processing, a new fence, a lease. None where it does not wait (any more)."""
+    def begin_next(
+        self, actor: Actor, *, worker: str, free: Sequence[str], capacity: Sequence[str]
+    ) -> Attempt | None:
+        """Takes the next run that fits: status Processing, a new fence, a lease. None where none does.
+
+        A run that needs more devices than are free just now keeps them for itself: runs behind it do not overtake it
+        on the kind of device that it waits for.
+
+        Args:
+            actor: needs `training_run:execute`.
+            worker: the worker's name.
+            free: devices that this worker has to give, such as `["cpu"]` or `["cuda:1", "cuda:3"]`.
+            capacity: all of its devices.
+        """
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        kept: set[DeviceKind] = set()
+        with self._database.transaction() as session:
+            for run_id, kind, needed in runs.list_next(session, _count_by_kind(capacity)):
+                used = choose_kind(DeviceKind(kind), capacity)
+                fitting = [device for device in free if get_kind(device) is used]
+                if used in kept or len(fitting) < needed:
+                    kept.add(used)
+                    continue
+                run = runs.lock_if_waiting(session, run_id)
+                if run is not None:
+                    return _begin(session, run, worker, fitting[:needed])
+        return None
+
+    def beat(self, actor: Actor, attempt: Attempt) -> bool:
+        """Renews the lease; tells whether the run is to pause. Raises LeaseLost."""
         actor.require(Claim.TRAINING_RUN_EXECUTE)
         with self._database.transaction() as session:
-            run = repository.find_run(session, str(run_id), lock=True)
-            if run is None or run.status != RunStatus.WAITING:
-                return None
-            run.status = RunStatus.PROCESSING
-            run.fence += 1
-            run.started_at = run.started_at or func.now()
-            checkpoint = _read_checkpoint(run)
-            repository.remove_metrics_after(session, run.id, checkpoint.step if checkpoint else 0)
-            session.add(TrainingRunAttempt(run_id=run.id, number=run.fence, worker=worker, device=device))
-            return Attempt(
-                run_id=run.id,
-                run_name=run.name,
-                fence=run.fence,
-                dataset_version_id=run.dataset_version_id,
-                base_model_id=run.base_model_id,
-                architecture=run.architecture,
-                parameters=TrainingParameters.model_validate(run.parameters),
-                checkpoint=checkpoint,
-                warnings=list(run.warnings),
-            )
+            held = attempts.write_heartbeat(session, attempt.run_id, attempt.fence)
+        if held is None or held[:2] != (RunStatus.PROCESSING, attempt.fence):
+            raise LeaseLost
+        return held[2]
 
-    def beat(self, actor: Actor, attempt: Attempt) -> None:
-        """Renews the lease. Raises LeaseLost."""
-        actor.require(Claim.TRAINING_RUN_EXECUTE)
-        with self._database.transaction() as session:
-            if not repository.write_heartbeat(session, attempt.run_id, attempt.fence):
-                raise LeaseLost
+    def go_on_from(self, actor: Actor, attempt: Attempt, checkpoint: Checkpoint | None) -> None:
+        """What was told after the checkpoint will be told again, and later checkpoints are of no use: both go.
+
+        None: the run starts from its base model. Raises LeaseLost.
+        """
+        step = checkpoint.step if checkpoint else -1
+        with self._write(actor, attempt) as session:
+            metrics.remove_after(session, attempt.run_id, step)
+            removed = checkpoints.remove(session, attempt.run_id, after_step=step)
+        self._remove_blobs(removed)
 
     def record(
         self,
@@ -148,6 +162,7 @@ class TrainingRunExecution:
         warnings: list[str],
         best: Figures | None,
         checkpoint: Checkpoint | None,
+        log: bytes,
     ) -> None:
         """Writes what the trainer told since the last time, all or nothing. Raises LeaseLost."""
         values: dict[str, Any] = {"progress": asdict(progress)}
@@ -155,138 +170,97 @@ class TrainingRunExecution:
             values["warnings"] = TrainingRun.warnings.op("||")(cast(warnings, JSONB))
         if best is not None:
             values["best"] = best
-        if checkpoint is not None:
-            values["checkpoint"] = {
-                "path": str(checkpoint.path),
-                "epoch": checkpoint.epoch,
-                "step": checkpoint.step,
-            }
+        removed: list[str] = []
         with self._write(actor, attempt, **values) as session:
-            repository.write_metrics(session, attempt.run_id, points)
+            metrics.write(session, attempt.run_id, points)
+            logs.append(session, attempt.run_id, log)
+            if checkpoint is not None:
+                row = TrainingRunCheckpoint(
+                    run_id=attempt.run_id, attempt=attempt.fence, **asdict(checkpoint)
+                )
+                checkpoints.write(session, row)
+                removed = checkpoints.remove(session, attempt.run_id, keep=CHECKPOINTS_KEPT)
+        self._remove_blobs(removed)
 
     def succeed(self, actor: Actor, attempt: Attempt, model: NewTrainedModel, progress: RunProgress) -> UUID:
         """In one transaction: the model is made, and the run ends in Success. Raises LeaseLost."""
-        actor.require(Claim.TRAINING_RUN_EXECUTE)
-        with self._database.transaction() as session:
-            run = repository.find_run(session, str(attempt.run_id), lock=True)
-            if run is None or run.fence != attempt.fence or run.status != RunStatus.PROCESSING:
-                raise LeaseLost
+        with self._hold(actor, attempt) as (session, run):
             created = self._create_model(actor, model)
             if created.name != run.name:
                 run.warnings = [
                     *run.warnings,
                     f"A model named {run.name!r} was imported meanwhile: this run's model is {created.name!r}.",
                 ]
-            run.status = RunStatus.SUCCESS
+            take_out_of_queue(run, RunStatus.SUCCESS)
             run.model_id = created.id
             run.model_name = created.name
             run.progress = asdict(progress)
-            run.checkpoint = None
             run.ended_at = func.now()
-            repository.end_attempt(session, run.id, attempt.fence, AttemptEnd.SUCCESS, "")
-            return created.id
+            attempts.end_attempt(session, run.id, attempt.fence, AttemptEnd.SUCCESS, "")
+            removed = checkpoints.remove(session, run.id)
+        self._remove_blobs(removed)
+        return created.id
+
+    def finish_dry_run(self, actor: Actor, attempt: Attempt, estimate: RunEstimate) -> None:
+        """The run is a Draft again, with what it will probably cost. Raises LeaseLost."""
+        with self._hold(actor, attempt) as (session, run):
+            take_out_of_queue(run, RunStatus.DRAFT)
+            run.is_dry_run = False
+            run.estimate = asdict(estimate)
+            run.progress = {}
+            run.scheduled_at = run.started_at = None
+            attempts.end_attempt(session, run.id, attempt.fence, AttemptEnd.DRY_RUN, "")
 
     def fail(self, actor: Actor, attempt: Attempt, error: RunError) -> None:
-        """The run ends in Error; its last checkpoint is kept. Raises LeaseLost."""
-        with self._write(
-            actor, attempt, status=RunStatus.ERROR, error=error.describe(), ended_at=func.now()
-        ) as session:
-            repository.end_attempt(session, attempt.run_id, attempt.fence, AttemptEnd.ERROR, error.code)
+        """The run ends in Error; its last checkpoint is kept. Raises LeaseLost.
+
+        Out of memory for the first time, a run whose user allowed it waits again with half the batch.
+        """
+        removed: list[str] = []
+        with self._hold(actor, attempt) as (session, run):
+            if _may_halve_batch(session, run, error):
+                attempts.end_attempt(session, run.id, run.fence, AttemptEnd.RETRIED_SMALLER, error.code)
+                removed = _halve_batch(session, run, error)
+            else:
+                attempts.end_attempt(session, run.id, run.fence, AttemptEnd.ERROR, error.code)
+                end_in_error(run, error)
+        self._remove_blobs(removed)
+
+    def lose(self, actor: Actor, attempt: Attempt, error: RunError) -> None:
+        """The attempt came to nothing through no fault of the run, such as a trainer that was killed: try again.
+
+        Raises LeaseLost.
+        """
+        with self._hold(actor, attempt) as (session, run):
+            end_fruitlessly(session, run, error.message, error)
 
     def hand_back(self, actor: Actor, attempt: Attempt, reason: str) -> None:
-        """The worker stops: the run waits again, first in line, and goes on from its checkpoint. Raises LeaseLost."""
-        actor.require(Claim.TRAINING_RUN_EXECUTE)
-        with self._database.transaction() as session:
-            run = repository.find_run(session, str(attempt.run_id), lock=True)
-            if run is None or run.fence != attempt.fence or run.status != RunStatus.PROCESSING:
-                raise LeaseLost
-            self._wait_again(session, run, AttemptEnd.WORKER_STOPPED, reason)
+        """The run goes on later from its checkpoint: it pauses where that was asked, else it waits, first in line.
 
-    def recover_lost_runs(self, actor: Actor) -> int:
-        """Runs whose worker died wait again, and go on from their checkpoint; returns how many there were.
-
-        A worker of this machine whose process is gone is dead at once; any other when its lease has run out, and
-        it has not renewed it `confirmation_s` later. A run that has lost too many workers ends in Error. A run that
-        waits without a job, because its job was taken by a worker that died before it began, gets a new one.
+        Raises LeaseLost.
         """
+        with self._hold(actor, attempt) as (session, run):
+            if run.is_pausing:
+                attempts.end_attempt(session, run.id, run.fence, AttemptEnd.PAUSED, "")
+                take_out_of_queue(run, RunStatus.PAUSED)
+            else:
+                attempts.end_attempt(session, run.id, run.fence, AttemptEnd.WORKER_STOPPED, reason)
+                put_in_queue(session, run, first=True)
+
+    def end_void_attempt(self, actor: Actor, attempt: Attempt) -> None:
+        """After LeaseLost, when the trainer is gone: nothing of this attempt is at work any more."""
         actor.require(Claim.TRAINING_RUN_EXECUTE)
         with self._database.transaction() as session:
-            silent = repository.lock_silent_runs(session, _SILENT_S, self._settings.lease_timeout_s)
-            confirmed = self._confirm_suspects(
-                {
-                    (run.id, attempt.number, attempt.heartbeat_at)
-                    for run, attempt, is_expired in silent
-                    # Whoever looks is alive, and about to renew its own.
-                    if is_expired and attempt.worker != make_worker_name()
-                }
-            )
-            lost = [
-                (run, attempt)
-                for run, attempt, _ in silent
-                if (run.id, attempt.number, attempt.heartbeat_at) in confirmed
-                or is_worker_gone(attempt.worker)
-            ]
-            for run, attempt in lost:
-                self._recover(session, run, attempt)
-            self._enqueue_forgotten_runs(session)
-        return len(lost)
+            run = runs.find_run(session, str(attempt.run_id), lock=True)
+            is_cancelled = run is not None and run.status == RunStatus.CANCELLED
+            end = AttemptEnd.CANCELLED if is_cancelled else AttemptEnd.LOST
+            attempts.end_attempt(session, attempt.run_id, attempt.fence, end, "")
+            runs.notify_workers(session)
 
-    def remove_leftovers(self, actor: Actor) -> None:
-        """Removes working folders and checkpoints whose run needs them no more; their worker was killed."""
-        actor.require(Claim.TRAINING_RUN_EXECUTE)
-        folders = [
-            RunFolder(self._settings, run_id)
-            for parent in (self._settings.work_folder, self._settings.runs_folder)
-            if parent.is_dir()
-            for entry in parent.iterdir()
-            if (run_id := parse_id(entry.name)) is not None
-        ]
-        with self._database.transaction() as session:
-            statuses = repository.list_statuses(session, [folder.run_id for folder in folders])
-        for folder in folders:
-            status = statuses.get(folder.run_id)
-            if status is not RunStatus.PROCESSING:
-                shutil.rmtree(folder.work, ignore_errors=True)
-            if status is RunStatus.SUCCESS:
-                shutil.rmtree(folder.checkpoints, ignore_errors=True)
-
-    def _confirm_suspects(self, expired: set[tuple[UUID, int, datetime]]) -> set[tuple[UUID, int, datetime]]:
-        """Those that were seen with the very same last heartbeat long enough ago."""
-        now = time.monotonic()
-        self._suspects = {suspect: self._suspects.get(suspect, now) for suspect in expired}
-        return {
-            suspect for suspect, seen_at in self._suspects.items() if now - seen_at >= self._confirmation_s
-        }
-
-    def _recover(self, session: Session, run: TrainingRun, attempt: TrainingRunAttempt) -> None:
-        reason = f"The worker {attempt.worker} was lost."
-        _log.warning("training_run.worker_lost", run=run.name, worker=attempt.worker)
-        if run.job_id is not None:
-            self._queue.discard(session, run.job_id)
-            run.job_id = None
-        attempts = repository.list_attempts(session, [run.id])[run.id]
-        lost = 1 + sum(earlier.end == AttemptEnd.LOST for earlier in attempts)
-        if lost < MOST_LOST_ATTEMPTS:
-            self._wait_again(session, run, AttemptEnd.LOST, reason)
-            return
-        run.status = RunStatus.ERROR
-        run.ended_at = func.now()
-        run.error = RunError(
-            code="lost",
-            message=f"{lost} workers were lost while they worked on this run.",
-            hint="Its memory may be too small for the batch size or the image size: lower them in a new run, "
-            "and look at the machine's log.",
-            log_tail=RunFolder(self._settings, run.id).read_log_tail(20),
-        ).describe()
-        repository.end_attempt(session, run.id, run.fence, AttemptEnd.LOST, reason)
-
-    def _enqueue_forgotten_runs(self, session: Session) -> None:
-        waiting = {run.job_id or 0: run for run in repository.lock_waiting_runs(session)}
-        for job_id in self._queue.find_dead_jobs(session, list(waiting), taken_for_s=_TAKEN_FOR_S):
-            run = waiting[job_id]
-            _log.warning("training_run.job_lost", run=run.name)
-            self._queue.discard(session, job_id)
-            run.job_id = self._enqueue(session, run)
+    def _remove_blobs(self, digests: list[str]) -> None:
+        """After the commit: a row names its blob as long as it is there."""
+        for digest in digests:
+            self._blobs.remove(digest)
 
     def _create_model(self, actor: Actor, model: NewTrainedModel) -> TrainedModelView:
         """Makes the model, under its run's name, or under the next free one: a run is not lost over a name."""
@@ -303,27 +277,102 @@ class TrainingRunExecution:
 
     @contextmanager
     def _write(self, actor: Actor, attempt: Attempt, **values: Any) -> Generator[Session]:
+        """One statement that locks the row, where the whole of it is not needed."""
         actor.require(Claim.TRAINING_RUN_EXECUTE)
         with self._database.transaction() as session:
-            if not repository.write_fenced(session, attempt.run_id, attempt.fence, **values):
+            if not runs.write_fenced(session, attempt.run_id, attempt.fence, **values):
                 raise LeaseLost
             yield session
 
-    def _wait_again(self, session: Session, run: TrainingRun, end: AttemptEnd, reason: str) -> None:
-        repository.end_attempt(session, run.id, run.fence, end, reason)
-        run.status = RunStatus.WAITING
-        run.progress = {**run.progress, "phase": "", "time_left_s": None}
-        run.job_id = self._enqueue(session, run)
+    @contextmanager
+    def _hold(self, actor: Actor, attempt: Attempt) -> Generator[tuple[Session, TrainingRun]]:
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        with self._database.transaction() as session:
+            run = runs.find_run(session, str(attempt.run_id), lock=True)
+            if run is None or run.fence != attempt.fence or run.status != RunStatus.PROCESSING:
+                raise LeaseLost
+            yield session, run
 
-    def _enqueue(self, session: Session, run: TrainingRun) -> int:
-        return self._queue.enqueue(session, EXECUTE_TASK, {"run_id": str(run.id)}, priority=_FIRST_IN_LINE)
 
-
-def _read_checkpoint(run: TrainingRun) -> Checkpoint | None:
-    """The run's checkpoint, where its file is still there."""
-    if run.checkpoint is None:
-        return None
-    checkpoint = Checkpoint(
-        path=Path(run.checkpoint["path"]), epoch=run.checkpoint["epoch"], step=run.checkpoint["step"]
+def _begin(session: Session, run: TrainingRun, worker: str, devices: list[str]) -> Attempt:
+    kept = checkpoints.list_of_runs(session, [run.id])[run.id]
+    take_out_of_queue(run, RunStatus.PROCESSING)
+    run.fence += 1
+    run.started_at = run.started_at or func.now()
+    row = TrainingRunAttempt(run_id=run.id, number=run.fence, worker=worker, device=",".join(devices))
+    session.add(row)
+    session.flush()
+    session.refresh(row)
+    return Attempt(
+        run_id=run.id,
+        run_name=run.name,
+        fence=run.fence,
+        devices=devices,
+        is_dry_run=run.is_dry_run,
+        dataset_version_id=run.dataset_version_id,
+        base_model_id=run.base_model_id,
+        architecture=run.architecture,
+        parameters=TrainingParameters.model_validate(run.parameters),
+        checkpoints=[
+            Checkpoint(
+                step=each.step,
+                epoch=each.epoch,
+                position=each.position,
+                digest=each.digest,
+                size_bytes=each.size_bytes,
+            )
+            for each in kept
+        ],
+        warnings=list(run.warnings),
+        time_limit_s=run.time_limit_s,
+        spent_s=attempts.measure_spent_s(session, run.id),
+        log_size_bytes=run.log_size_bytes,
+        started_at=row.started_at,
     )
-    return checkpoint if checkpoint.path.exists() else None
+
+
+def get_kind(device: str) -> DeviceKind:
+    """Of `cpu` or `cuda:N`."""
+    return DeviceKind(device.partition(":")[0])
+
+
+def choose_kind(asked: DeviceKind, capacity: Sequence[str]) -> DeviceKind:
+    """What a worker gives to a run: one that does not care gets a GPU where the worker has any."""
+    if asked is not DeviceKind.AUTO:
+        return asked
+    has_gpu = any(get_kind(device) is DeviceKind.CUDA for device in capacity)
+    return DeviceKind.CUDA if has_gpu else DeviceKind.CPU
+
+
+def _count_by_kind(devices: Sequence[str]) -> dict[DeviceKind, int]:
+    counts = {
+        kind: sum(get_kind(device) is kind for device in devices)
+        for kind in (DeviceKind.CPU, DeviceKind.CUDA)
+    }
+    return {**counts, DeviceKind.AUTO: counts[choose_kind(DeviceKind.AUTO, devices)]}
+
+
+def _may_halve_batch(session: Session, run: TrainingRun, error: RunError) -> bool:
+    if not (run.retry_smaller_batch and error.code.startswith(_OUT_OF_MEMORY)):
+        return False
+    earlier = attempts.list_of_runs(session, [run.id])[run.id]
+    return run.parameters["batch_size"] > 1 and not any(
+        attempt.end == AttemptEnd.RETRIED_SMALLER for attempt in earlier
+    )
+
+
+def _halve_batch(session: Session, run: TrainingRun, error: RunError) -> list[str]:
+    """The run starts again, with as many images a step. Returns digests of checkpoints that are of no use."""
+    parameters = TrainingParameters.model_validate(run.parameters)
+    halved = parameters.model_copy(
+        update={"batch_size": parameters.batch_size // 2, "accumulation": parameters.accumulation * 2}
+    )
+    run.parameters = halved.model_dump(mode="json")
+    told = (
+        f"{error.message} It was tried again with a batch of {halved.batch_size} instead of "
+        f"{parameters.batch_size} images, and the gradients of {halved.accumulation} batches a step."
+    )
+    run.warnings = [*run.warnings, told]
+    removed = forget_training(session, run)
+    put_in_queue(session, run, first=True)
+    return removed

@@ -6,12 +6,14 @@ from raven_scan.access.types import Actor
 from raven_scan.architectures.catalogue import Architecture, StartingWeights, get_architecture
 from raven_scan.architectures.decisions import check_parameters
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.datasets.fraction import count_fraction
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import Origin, TrainedModelView
+from raven_scan.training_runs.types import DeviceKind, RunOptions
 
 _BYTES_A_WEIGHT = 4
 _OPTIMISER_COPIES = 4
@@ -42,12 +44,14 @@ class PreflightChecks:
         version: DatasetVersionView,
         base_model: TrainedModelView,
         parameters: TrainingParameters,
+        options: RunOptions,
     ) -> list[Finding]:
         architecture = get_architecture(base_model.architecture)
+        device = self._device if options.device_kind is DeviceKind.AUTO else str(options.device_kind)
         return [
             *self._datasets.find_readiness_problems(actor, version.id),
             *self._check_base_model(actor, base_model, version.classes),
-            *_check_parameters(architecture, parameters, base_model, version, self._device),
+            *_check_parameters(architecture, parameters, base_model, version, device),
             *self._check_disk(base_model),
             *_check_memory(architecture, parameters),
         ]
@@ -118,7 +122,7 @@ def _check_parameters(
         architecture,
         parameters,
         starting_weights=get_starting_weights(base_model),
-        train_image_count=version.parts["train"].image_count,
+        train_image_count=count_fraction(version.parts["train"].image_count, parameters.fraction),
         device=device,
     )
     return [Finding(problem.code, Severity.ERROR, problem.sentence, problem.hint) for problem in problems]

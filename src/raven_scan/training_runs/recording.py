@@ -1,15 +1,19 @@
-"""Turns the trainer's events into progress, metrics and kept checkpoints, written in batches."""
+"""Turns what the trainer tells into progress, metrics, log and kept checkpoints, written in batches."""
 
-import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from raven_scan.kernel.errors import RavenError
+from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.training_runs.execution import Checkpoint
+from raven_scan.training_runs.run_log import RunLogCollector
 from raven_scan.training_runs.types import Figures, MetricPoint, RunProgress, clean_text
 from raven_scan.wire.events import (
     AnyEvent,
@@ -24,10 +28,11 @@ from raven_scan.wire.events import (
     Validated,
 )
 
-CHECKPOINTS_KEPT = 2
-"""The last so many; each holds the best weights so far, so that one is enough to go on from."""
-
 _WRITE_INTERVAL_S = 0.5
+_SILENT_STEPS = 20.0
+"""A trainer that tells nothing for so many steps' time hangs."""
+_SLOW_PHASE_FACTOR = 3.0
+"""Phases without steps, such as building a model, may be silent for so many times longer."""
 
 DATABASE_IS_AWAY = (OperationalError, InterfaceError)
 """What SQLAlchemy raises while PostgreSQL is restarted; the work goes on and is written down afterwards."""
@@ -36,32 +41,39 @@ _log = structlog.get_logger(__name__)
 
 
 class EventRecorder:
-    """Collects what the events of one attempt say, and hands it on a few times a second.
+    """Collects what one attempt says, and hands it on a few times a second.
+
+    A checkpoint goes to the blob store in a thread of its own: a large one may take long, and to a store far away
+    longer still. It is recorded once it is there.
 
     Args:
         write: `TrainingRunExecution.record` for this attempt.
-        run_folder: where checkpoints are kept.
-        warnings: what earlier attempts have told already.
+        log: the run's log.
         work_folder: what paths in events are relative to.
         progress: where the run stands now.
+        warnings: what earlier attempts have told already.
     """
 
     def __init__(
         self,
         write: Callable[..., None],
         *,
-        run_folder: Path,
+        blobs: LocalBlobStore,
+        log: RunLogCollector,
         work_folder: Path,
         progress: RunProgress,
         warnings: list[str],
     ) -> None:
         self._write = write
-        self._checkpoints_folder = run_folder / "checkpoints"
+        self._blobs = blobs
+        self._run_log = log
         self._work_folder = work_folder
         self._points: list[MetricPoint] = []
         self._warnings: list[str] = []
         self._told_warnings = set(warnings)
         self._best: Figures | None = None
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-keeper")
+        self._keeping: list[tuple[CheckpointWritten, Future[tuple[str, int]]]] = []
         self._checkpoint: Checkpoint | None = None
         self._written_at = 0.0
         self._changed = False
@@ -70,6 +82,23 @@ class EventRecorder:
         self.configuration: Path | None = None
         self.parameter_count: int | None = None
         self.versions: dict[str, str] = {}
+
+    def close(self) -> None:
+        self._keeper.shutdown(wait=True, cancel_futures=True)
+
+    def tell(self, now: datetime, line: str) -> None:
+        """A line of the platform's own for the run's log."""
+        self._run_log.tell(now, line)
+        self._changed = True
+
+    def list_last_lines(self, count: int) -> list[str]:
+        return self._run_log.list_last_lines(count)
+
+    def find_silence_limit_s(self, shortest_s: float) -> float:
+        """How long a trainer that is well may tell nothing, from the step time that was measured."""
+        if self.progress.phase != "training" or self.progress.step_time_s is None:
+            return shortest_s * _SLOW_PHASE_FACTOR
+        return max(shortest_s, self.progress.step_time_s * _SILENT_STEPS)
 
     def add(self, event: AnyEvent) -> None:
         """Takes an event in; nothing is written yet."""
@@ -115,14 +144,17 @@ class EventRecorder:
         except DATABASE_IS_AWAY as error:
             _log.warning("training_run.database_away", error=str(error.orig))
 
-    def flush(self) -> None:
-        """Writes what has come in.
+    def flush(self, *, is_final: bool = False) -> None:
+        """Writes what has come in; the last time, waits for checkpoints that are still on their way to the store.
 
         Raises:
             LeaseLost: the run is no longer this attempt's.
             OperationalError, InterfaceError: the database is away; nothing is forgotten.
         """
-        if not self._changed:
+        self._run_log.collect(is_final=is_final)
+        self._collect_checkpoint(wait=is_final)
+        log = self._run_log.pending
+        if not (self._changed or log or self._checkpoint):
             return
         self._write(
             progress=self.progress,
@@ -130,19 +162,42 @@ class EventRecorder:
             warnings=self._warnings,
             best=self._best,
             checkpoint=self._checkpoint,
+            log=log,
         )
-        if self._checkpoint is not None:
-            # Only now: until it is written which one is the last, the run goes on from the one before.
-            for old in sorted(self._checkpoints_folder.glob("step_*.pt"))[:-CHECKPOINTS_KEPT]:
-                old.unlink(missing_ok=True)
+        self._run_log.forget(len(log))
         self._points, self._warnings, self._best, self._checkpoint = [], [], None, None
         self._changed = False
 
+    def _collect_checkpoint(self, *, wait: bool) -> None:
+        while self._keeping and (wait or self._keeping[0][1].done()):
+            event, future = self._keeping.pop(0)
+            try:
+                digest, size_bytes = future.result()
+            except (OSError, RavenError) as error:
+                # The run goes on: the checkpoint before is still there, and the next one may find room.
+                _log.warning("training_run.checkpoint_not_kept", step=event.step, error=str(error))
+                self._warn(f"The checkpoint of step {event.step} could not be kept: {error}")
+                continue
+            if self._checkpoint is not None:
+                self._blobs.remove(self._checkpoint.digest)
+            self._checkpoint = Checkpoint(
+                step=event.step,
+                epoch=event.epoch,
+                position=event.position,
+                digest=digest,
+                size_bytes=size_bytes,
+            )
+
     def _add_message(self, event: Message) -> None:
-        text = clean_text(event.text)
-        if event.level == "warning" and text not in self._told_warnings:
+        if event.level == "warning":
+            self._warn(event.text)
+
+    def _warn(self, text: str) -> None:
+        text = clean_text(text)
+        if text not in self._told_warnings:
             self._told_warnings.add(text)
             self._warnings.append(text)
+            self._changed = True
 
     def _add_step(self, event: Step) -> None:
         values = {
@@ -181,16 +236,19 @@ class EventRecorder:
             self._best = {**event.figures, "epoch": float(event.epoch)}
 
     def _keep_checkpoint(self, event: CheckpointWritten) -> None:
-        """Links the checkpoint into the run's folder, where it outlives the attempt."""
-        self._checkpoints_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        kept = self._checkpoints_folder / f"step_{event.step:08d}.pt"
-        _link(self._work_folder / event.path, kept)
-        self._checkpoint = Checkpoint(path=kept, epoch=event.epoch, step=event.step)
+        path = self._work_folder / event.path
+        # A second name, since the trainer removes its older checkpoints.
+        kept = path.with_name(f"kept-{event.step:08d}.pt")
+        try:
+            kept.unlink(missing_ok=True)
+            kept.hardlink_to(path)
+        except OSError as error:
+            self._warn(f"The checkpoint of step {event.step} could not be kept: {error.strerror}")
+            return
+        self._keeping.append((event, self._keeper.submit(self._put_into_store, kept)))
 
-
-def _link(source: Path, destination: Path) -> None:
-    """A second name for the same file, put in place of what was there in one step."""
-    temporary = destination.with_suffix(".part")
-    temporary.unlink(missing_ok=True)
-    os.link(source, temporary)
-    temporary.replace(destination)
+    def _put_into_store(self, path: Path) -> tuple[str, int]:
+        try:
+            return self._blobs.adopt_file(path), path.stat().st_size
+        finally:
+            path.unlink(missing_ok=True)

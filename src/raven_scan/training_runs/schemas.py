@@ -69,9 +69,7 @@ class TrainingRunClone(BaseModel):
     parameters: dict[str, Any] = Field(
         default_factory=dict[str, Any], description="Training parameters that differ, by name."
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict[str, Any], description="Options that differ, by name."
-    )
+    options: Options = Field(default=Options(), description="Options that differ; what is left out stays.")
 
 
 class TrainingRunMove(BaseModel):
@@ -173,6 +171,7 @@ class TrainingRunOut(_Schema):
     preset: str | None
     cloned_from: str | None
     is_dry_run: bool
+    is_pausing: bool
     estimate: Estimate | None
     checkpoints: list[Checkpoint]
     attempts: list[Attempt]

@@ -1,8 +1,9 @@
-"""The use cases of training runs."""
+"""The use cases of training runs: create, check, schedule, look."""
 
-from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -11,55 +12,62 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.catalogue import get_architecture
 from raven_scan.architectures.decisions import decide_parameters
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.datasets.fraction import count_fraction
 from raven_scan.datasets.service import DatasetService
-from raven_scan.jobs.queue import JobQueue
 from raven_scan.kernel.database import Database
+from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.names import check_name
 from raven_scan.kernel.paging import Page, PageRequest, cut_page
-from raven_scan.kernel.settings import Settings
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.training_runs import repository
-from raven_scan.training_runs.errors import name_taken, not_schedulable, preflight_failed, run_not_found
-from raven_scan.training_runs.execution import EXECUTE_TASK
-from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
+from raven_scan.training_runs.errors import name_taken, preflight_failed, run_not_found, wrong_status
+from raven_scan.training_runs.models import TrainingRun
 from raven_scan.training_runs.preflight import PreflightChecks, get_starting_weights
-from raven_scan.training_runs.run_folder import RunFolder
+from raven_scan.training_runs.presets import TrainingPresetService
+from raven_scan.training_runs.repository import attempts, checkpoints, logs, metrics, runs
+from raven_scan.training_runs.transitions import put_in_queue
 from raven_scan.training_runs.types import (
-    AttemptEnd,
     LogRange,
     MetricPoint,
-    NamedReference,
     Preflight,
-    RunAttempt,
-    RunError,
-    RunProgress,
+    RunOptions,
     RunStatus,
     TrainingRunView,
 )
+from raven_scan.training_runs.views import make_options, make_view
+
+LARGEST_LOG_RANGE_BYTES = 1 << 20
+_NO_OPTIONS = RunOptions()
 
 
 class TrainingRunService:
-    """Training runs, as users work with them."""
+    """Training runs, as users work with them; what stops and starts them is in `TrainingRunControl`."""
 
     def __init__(
         self,
         database: Database,
-        queue: JobQueue,
         datasets: DatasetService,
         models: TrainedModelService,
+        presets: TrainingPresetService,
         checks: PreflightChecks,
-        settings: Settings,
     ) -> None:
         self._database = database
-        self._queue = queue
         self._datasets = datasets
         self._models = models
+        self._presets = presets
         self._checks = checks
-        self._settings = settings
 
     def create(
-        self, actor: Actor, *, name: str, dataset: str, base_model: str, parameters: TrainingParameters
+        self,
+        actor: Actor,
+        *,
+        name: str,
+        dataset: str,
+        base_model: str,
+        parameters: TrainingParameters,
+        options: RunOptions = _NO_OPTIONS,
+        preset: str | None = None,
+        cloned_from: str | None = None,
     ) -> TrainingRunView:
         """Stores a Draft; parameters that were left open are decided here, and kept with the run.
 
@@ -69,22 +77,28 @@ class TrainingRunService:
             dataset: name, name@version, or id.
             base_model: name or id.
             parameters: within their bounds; whether they go together is said by the preflight.
+            options: when and on what it is executed.
+            preset: its parameters are taken where `parameters` says nothing.
+            cloned_from: the run that it is like.
 
         Raises:
             Invalid: the name cannot be one.
-            Conflict: a run or a model has the name already.
-            NotFound: the dataset or the base model.
+            Conflict: a run or a model has the name already, or the preset is for another architecture.
+            NotFound: the dataset, the base model or the preset.
         """
         actor.require(Claim.TRAINING_RUN_CREATE)
         check_name("training_run", name)
         version = self._datasets.get_version(actor, dataset)
         model = self._models.get_model(actor, base_model)
         self._models.check_name_free(actor, name)
+        if preset is not None:
+            parameters = self._presets.complete(actor, preset, model.architecture, parameters)
+        image_count = count_fraction(version.parts["train"].image_count, parameters.fraction)
         decided = decide_parameters(
             get_architecture(model.architecture),
             parameters,
             starting_weights=get_starting_weights(model),
-            train_image_count=version.parts["train"].image_count,
+            train_image_count=image_count,
         )
         run = TrainingRun(
             id=make_id(),
@@ -97,25 +111,73 @@ class TrainingRunService:
             architecture=model.architecture,
             parameters=decided.model_dump(mode="json"),
             created_by=actor.name,
+            preset_name=preset,
+            cloned_from=cloned_from,
+            **asdict(options),
         )
         try:
             with self._database.transaction() as session:
                 session.add(run)
                 session.flush()
                 session.refresh(run)
-                return _make_view(run, [])
+                return make_view(run)
         except IntegrityError as error:
             raise name_taken(name) from error
+
+    def clone(
+        self,
+        actor: Actor,
+        ref: str,
+        *,
+        name: str,
+        dataset: str | None = None,
+        base_model: str | None = None,
+        parameters: dict[str, Any],
+        options: dict[str, Any],
+    ) -> TrainingRunView:
+        """A new Draft like another run, with changes.
+
+        Args:
+            actor: needs `training_run:view` and `training_run:create`.
+            ref: the run that it is to be like.
+            name: as for `create`.
+            dataset: another one than the run's version.
+            base_model: another one than the run's.
+            parameters: training parameters that differ, by name.
+            options: options that differ, by name; a start time that has passed is not taken over.
+
+        Raises:
+            Invalid: a change is out of bounds.
+            Otherwise as `create`.
+        """
+        with self._database.transaction() as session:
+            run = get_run(session, actor, ref)
+        changed = _change_parameters(run, parameters)
+        kept = replace(make_options(run), start_at=None)
+        return self.create(
+            actor,
+            name=name,
+            dataset=dataset or str(run.dataset_version_id),
+            base_model=base_model or str(run.base_model_id),
+            parameters=changed,
+            options=replace(kept, **options),
+            cloned_from=run.name,
+        )
 
     def check(self, actor: Actor, ref: str) -> Preflight:
         """The preflight alone: what scheduling would find. Raises NotFound."""
         actor.require(Claim.TRAINING_RUN_SCHEDULE)
         with self._database.transaction() as session:
-            run = _get_run(session, actor, ref)
+            run = get_run(session, actor, ref)
         return self._check(actor, run)
 
-    def schedule(self, actor: Actor, ref: str) -> tuple[TrainingRunView, Preflight]:
-        """After a preflight without errors, in one transaction: status Waiting and the job enqueued.
+    def schedule(self, actor: Actor, ref: str, *, dry_run: bool = False) -> tuple[TrainingRunView, Preflight]:
+        """After a preflight without errors the run waits for a worker.
+
+        Args:
+            actor: needs `training_run:schedule`.
+            ref: name or id.
+            dry_run: it makes a few steps, tells what the whole run will cost, and is a Draft again.
 
         Raises:
             NotFound: there is no such run.
@@ -123,29 +185,28 @@ class TrainingRunService:
         """
         actor.require(Claim.TRAINING_RUN_SCHEDULE)
         with self._database.transaction() as session:
-            run = _get_run(session, actor, ref)
+            run = get_run(session, actor, ref)
             _check_is_draft(run)
         preflight = self._check(actor, run)
         if not preflight.is_passed:
             raise preflight_failed(run.name, preflight.findings)
         with self._database.transaction() as session:
-            run = _get_run(session, actor, ref, lock=True)
+            run = get_run(session, actor, ref, lock=True)
             _check_is_draft(run)
-            run.status = RunStatus.WAITING
             run.scheduled_at = func.now()
+            run.is_dry_run = dry_run
             run.warnings = [
                 finding.message for finding in preflight.findings if finding.severity == "warning"
             ]
-            run.job_id = self._queue.enqueue(session, EXECUTE_TASK, {"run_id": str(run.id)})
+            put_in_queue(session, run)
             session.flush()
             session.refresh(run)
-            return _make_view(run, []), preflight
+            return make_view(run, attempts.list_of_runs(session, [run.id])[run.id]), preflight
 
     def get_run(self, actor: Actor, ref: str) -> TrainingRunView:
         """The run of that name or id. Raises NotFound."""
         with self._database.transaction() as session:
-            run = _get_run(session, actor, ref)
-            return _make_view(run, repository.list_attempts(session, [run.id])[run.id])
+            return view_run(session, get_run(session, actor, ref))
 
     def list_runs(
         self, actor: Actor, page: PageRequest, status: RunStatus | None = None
@@ -153,25 +214,39 @@ class TrainingRunService:
         """Newest first."""
         actor.require(Claim.TRAINING_RUN_VIEW)
         with self._database.transaction() as session:
-            runs = repository.list_runs(session, page, status)
-            ids = [run.id for run in runs]
-            attempts = repository.list_attempts(session, ids)
-            return cut_page([_make_view(run, attempts[run.id]) for run in runs], page, ids)
+            found = runs.list_runs(session, page, status)
+            ids = [run.id for run in found]
+            tries = attempts.list_of_runs(session, ids)
+            kept = checkpoints.list_of_runs(session, ids)
+            return cut_page([make_view(run, tries[run.id], kept[run.id]) for run in found], page, ids)
 
     def list_metrics(self, actor: Actor, ref: str, names: list[str]) -> list[MetricPoint]:
         """Metrics by name and step; all of them where no names are given. Raises NotFound."""
         with self._database.transaction() as session:
-            run = _get_run(session, actor, ref)
+            run = get_run(session, actor, ref)
             return [
                 MetricPoint(name=row.name, step=row.step, epoch=row.epoch, value=row.value)
-                for row in repository.list_metrics(session, run.id, names)
+                for row in metrics.list_points(session, run.id, names)
             ]
 
     def read_log(self, actor: Actor, ref: str, offset: int, limit_bytes: int) -> LogRange:
-        """A part of the run's log, in bytes from `offset`. Raises NotFound."""
+        """A part of the run's log, in bytes from `offset`, cut at the end of a line where there is one.
+
+        Raises NotFound.
+        """
         with self._database.transaction() as session:
-            run = _get_run(session, actor, ref)
-        return RunFolder(self._settings, run.id).read_log(offset, limit_bytes)
+            run = get_run(session, actor, ref)
+            offset = min(offset, run.log_size_bytes)
+            content = logs.read(session, run.id, offset, min(limit_bytes, LARGEST_LOG_RANGE_BYTES))
+        whole = content.rfind(b"\n") + 1
+        if whole:
+            content = content[:whole]
+        return LogRange(
+            text=content.decode(errors="replace"),
+            offset=offset,
+            next_offset=offset + len(content),
+            size_bytes=run.log_size_bytes,
+        )
 
     def _check(self, actor: Actor, run: TrainingRun) -> Preflight:
         return Preflight(
@@ -180,59 +255,53 @@ class TrainingRunService:
                 self._datasets.get_version(actor, str(run.dataset_version_id)),
                 self._models.get_model(actor, run.base_model_id),
                 TrainingParameters.model_validate(run.parameters),
+                make_options(run),
             )
         )
 
 
-def _get_run(session: Session, actor: Actor, ref: str, *, lock: bool = False) -> TrainingRun:
+def get_run(session: Session, actor: Actor, ref: str, *, lock: bool = False) -> TrainingRun:
+    """Raises NotFound; needs `training_run:view`."""
     actor.require(Claim.TRAINING_RUN_VIEW)
-    run = repository.find_run(session, ref, lock=lock)
+    run = runs.find_run(session, ref, lock=lock)
     if run is None:
         raise run_not_found(ref)
     return run
 
 
-def _check_is_draft(run: TrainingRun) -> None:
-    if run.status != RunStatus.DRAFT:
-        raise not_schedulable(run.name, RunStatus(run.status))
-
-
-def _make_view(run: TrainingRun, attempts: Sequence[TrainingRunAttempt]) -> TrainingRunView:
-    parameters = TrainingParameters.model_validate(run.parameters)
-    return TrainingRunView(
-        id=run.id,
-        name=run.name,
-        status=RunStatus(run.status),
-        dataset_version=NamedReference(run.dataset_version_id, run.dataset_version_name),
-        base_model=NamedReference(run.base_model_id, run.base_model_name),
-        architecture=run.architecture,
-        parameters=parameters,
-        progress=_make_progress(run.progress, parameters),
-        error=RunError(**run.error) if run.error else None,
-        warnings=list(run.warnings),
-        best=run.best,
-        model=NamedReference(run.model_id, run.model_name) if run.model_id and run.model_name else None,
-        attempts=[
-            RunAttempt(
-                number=attempt.number,
-                worker=attempt.worker,
-                device=attempt.device,
-                started_at=attempt.started_at,
-                heartbeat_at=attempt.heartbeat_at,
-                ended_at=attempt.ended_at,
-                end=AttemptEnd(attempt.end) if attempt.end else None,
-                reason=attempt.reason,
-            )
-            for attempt in attempts
-        ],
-        created_by=run.created_by,
-        created_at=run.created_at,
-        scheduled_at=run.scheduled_at,
-        started_at=run.started_at,
-        ended_at=run.ended_at,
+def view_run(session: Session, run: TrainingRun) -> TrainingRunView:
+    """The run with its attempts and checkpoints, as the transaction sees it."""
+    session.flush()
+    session.refresh(run)
+    return make_view(
+        run,
+        attempts.list_of_runs(session, [run.id])[run.id],
+        checkpoints.list_of_runs(session, [run.id])[run.id],
     )
 
 
-def _make_progress(stored: dict[str, Any], parameters: TrainingParameters) -> RunProgress:
-    fields: dict[str, Any] = {"epochs": parameters.epochs, **stored}
-    return RunProgress(**fields)
+def _check_is_draft(run: TrainingRun) -> None:
+    if run.status != RunStatus.DRAFT:
+        raise wrong_status(
+            "scheduled",
+            run.name,
+            RunStatus(run.status),
+            "a Draft",
+            "`raven runs retry` runs one again that ended, `raven runs clone` makes a new one like it.",
+        )
+
+
+def _change_parameters(run: TrainingRun, changes: dict[str, Any]) -> TrainingParameters:
+    """A run's parameters with changes; what was decided for the architecture stays, unless it is set to None."""
+    try:
+        return TrainingParameters.model_validate({**run.parameters, **changes})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        raise Invalid(
+            "training_run.bad_parameters",
+            f"These parameters cannot be: {problems}.",
+            hint="docs/cli.md says the bounds of each.",
+        ) from error

@@ -13,6 +13,10 @@ Figures = dict[str, float | None]
 """Figures in 0-1 by name (map, map50, …); None where one cannot be had."""
 
 
+QUEUE_CHANNEL = "raven_training_runs"
+"""What PostgreSQL notifies on when a run waits."""
+
+
 def clean_text(text: str) -> str:
     """What a child process printed, as PostgreSQL can keep it: it takes no NUL."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -198,6 +202,26 @@ class QueueEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSlot:
+    """A device of a worker, and the run that it computes; None where it is free."""
+
+    device: str
+    run: "NamedReference | None"
+
+
+@dataclass(frozen=True, slots=True)
+class RunWorker:
+    """A worker that lives. `is_draining`: it ends what it does and takes nothing more."""
+
+    name: str
+    version: str
+    slots: list[WorkerSlot]
+    is_draining: bool
+    started_at: datetime
+    heartbeat_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingPresetView:
     """Parameters under a name. `run_name`: where they are from."""
 
@@ -236,6 +260,7 @@ class TrainingRunView:
     preset: str | None
     cloned_from: str | None
     is_dry_run: bool
+    is_pausing: bool
     estimate: RunEstimate | None
     checkpoints: list[RunCheckpoint]
     attempts: list[RunAttempt]

@@ -1,0 +1,83 @@
+"""Which workers are there, told by themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from raven_scan.jobs.models import Worker
+from raven_scan.jobs.worker_names import is_worker_gone
+from raven_scan.kernel.database import Database
+
+_FORGOTTEN_AFTER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker that lives.
+
+    Attributes:
+        slots: a device each.
+        is_draining: it ends what it does and takes nothing more.
+    """
+
+    name: str
+    version: str
+    slots: list[str]
+    is_draining: bool
+    started_at: datetime
+    heartbeat_at: datetime
+
+
+class WorkerRegistry:
+    """The workers of this database.
+
+    Args:
+        lease_timeout_s: a worker that is silent for longer counts as dead.
+    """
+
+    def __init__(self, database: Database, *, lease_timeout_s: float) -> None:
+        self._database = database
+        self._lease_timeout = timedelta(seconds=lease_timeout_s)
+
+    def beat(self, name: str, slots: Sequence[str], *, is_draining: bool = False) -> None:
+        """Tells that the worker lives, and with what."""
+        values = {"slots": list(slots), "is_draining": is_draining, "version": version("raven-scan")}
+        statement = insert(Worker).values(name=name, **values)
+        with self._database.transaction() as session:
+            session.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["name"], set_={**values, "heartbeat_at": func.now()}
+                )
+            )
+            session.execute(delete(Worker).where(Worker.heartbeat_at < func.now() - _FORGOTTEN_AFTER))
+
+    def drain(self, name: str) -> None:
+        with self._database.transaction() as session:
+            session.execute(update(Worker).where(Worker.name == name).values(is_draining=True))
+
+    def leave(self, name: str) -> None:
+        with self._database.transaction() as session:
+            session.execute(delete(Worker).where(Worker.name == name))
+
+    def list_alive(self) -> list[WorkerView]:
+        """By name; those whose heartbeat is young, and whose process is there where that can be seen."""
+        query = (
+            select(Worker).where(Worker.heartbeat_at > func.now() - self._lease_timeout).order_by(Worker.name)
+        )
+        with self._database.transaction() as session:
+            return [
+                WorkerView(
+                    name=worker.name,
+                    version=worker.version,
+                    slots=[str(slot) for slot in worker.slots],
+                    is_draining=worker.is_draining,
+                    started_at=worker.started_at,
+                    heartbeat_at=worker.heartbeat_at,
+                )
+                for worker in session.scalars(query)
+                if not is_worker_gone(worker.name)
+            ]

@@ -1,0 +1,358 @@
+"""One attempt at a training run, through its phases: lay out, train, evaluate a fresh copy, register."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from raven_scan.access.types import WORKER
+from raven_scan.datasets.service import DatasetService
+from raven_scan.datasets.types import DatasetVersionView, Layout
+from raven_scan.jobs.child_environment import LEASH_TIMEOUT_VARIABLE, LEASH_VARIABLE
+from raven_scan.jobs.child_process import run_child
+from raven_scan.kernel.clock import Clock
+from raven_scan.kernel.errors import RavenError, Unavailable
+from raven_scan.kernel.settings import Settings
+from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.trained_models.types import Figures, NewTrainedModel, TrainedModelView
+from raven_scan.training_runs.errors import LeaseLost
+from raven_scan.training_runs.estimates import estimate_run
+from raven_scan.training_runs.execution import Attempt, Checkpoint, TrainingRunExecution
+from raven_scan.training_runs.failures import describe_failure, is_transient
+from raven_scan.training_runs.recording import DATABASE_IS_AWAY, EventRecorder
+from raven_scan.training_runs.run_folder import AttemptFolder
+from raven_scan.training_runs.run_log import RunLogCollector
+from raven_scan.training_runs.types import RunProgress
+from raven_scan.wire.events import DryRunDone, Evaluated, TrainingDone
+from raven_scan.wire.spec import EvaluateSpec, TrainSpec
+
+_RETRY_S = 0.5
+_GRACE_S = 3.0
+"""For a trainer that is done, or whose run is not this attempt's any more."""
+_CHECKPOINT_GRACE_S = 60.0
+"""For a trainer that is to finish its step and write a checkpoint."""
+_LONGEST_S = 100 * 24 * 3600.0
+_LARGEST_EVALUATION_BATCH = 8
+_LEASH_PART = 0.75
+
+T = TypeVar("T")
+EventType = TypeVar("EventType", TrainingDone, Evaluated, DryRunDone)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTools:
+    """What every attempt of a worker works with.
+
+    Attributes:
+        worker: the worker's name.
+        threads: of a trainer on the CPU.
+        drain_s: how long a trainer may take to write a checkpoint when the worker is stopped.
+        trainer_module: what is run as the trainer.
+    """
+
+    execution: TrainingRunExecution
+    datasets: DatasetService
+    models: TrainedModelService
+    blobs: LocalBlobStore
+    settings: Settings
+    clock: Clock
+    worker: str
+    threads: int
+    drain_s: float
+    trainer_module: str
+
+
+class Lease:
+    """What the beats of an attempt have found out."""
+
+    def __init__(self) -> None:
+        self.is_lost = threading.Event()
+        self.is_pausing = threading.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a run trains on. `weights`: None for an architecture's own starting weights."""
+
+    layout: Layout
+    version: DatasetVersionView
+    base_model: TrainedModelView
+    weights: Path | None
+
+
+class AttemptWork:
+    """One attempt on its way through its phases."""
+
+    def __init__(
+        self,
+        tools: AttemptTools,
+        attempt: Attempt,
+        folder: AttemptFolder,
+        lease: Lease,
+        stop: threading.Event,
+    ) -> None:
+        self._tools = tools
+        self._attempt = attempt
+        self._folder = folder
+        self._lease = lease
+        self._stop = stop
+        limit_s = attempt.time_limit_s
+        self._ends_at = None if limit_s is None else time.monotonic() + limit_s - attempt.spent_s
+        last = attempt.checkpoints[0] if attempt.checkpoints else None
+        self._recorder = EventRecorder(
+            partial(self._tools.execution.record, WORKER, attempt),
+            blobs=self._tools.blobs,
+            log=RunLogCollector(
+                folder.output,
+                secrets=self._tools.settings.list_secrets(),
+                size_bytes=attempt.log_size_bytes,
+                largest_bytes=self._tools.settings.largest_log_bytes,
+            ),
+            work_folder=folder.path,
+            warnings=attempt.warnings,
+            progress=RunProgress(
+                phase="layout",
+                epochs=attempt.parameters.epochs,
+                epoch=last.epoch if last else 0,
+                step=last.step if last else 0,
+            ),
+        )
+
+    def run(self) -> None:
+        """To the end that the attempt has earned. Raises LeaseLost."""
+        try:
+            self._execute()
+        except LeaseLost:
+            raise
+        except Exception as error:
+            if self._lease.is_lost.is_set():
+                raise LeaseLost from error
+            self._end(error)
+        finally:
+            self._recorder.close()
+
+    def _end(self, error: Exception) -> None:
+        is_out_of_time = self._ends_at is not None and time.monotonic() > self._ends_at
+        is_cancellation = isinstance(error, RavenError) and error.code.endswith(".cancelled")
+        if is_cancellation and (self._stop.is_set() or self._lease.is_pausing.is_set()):
+            reason = f"The worker {self._tools.worker} was stopped."
+            self._tell(
+                "Paused." if self._lease.is_pausing.is_set() else f"{reason} The run waits for the next."
+            )
+            self._flush()
+            self._persist(partial(self._tools.execution.hand_back, WORKER, self._attempt, reason))
+            return
+        if is_cancellation and is_out_of_time:
+            error = Unavailable(
+                "training_run.time_limit",
+                f"The run took longer than its limit of {self._attempt.time_limit_s} s.",
+                hint="Its checkpoint is kept: clone it with a longer limit, or fewer epochs.",
+                parameters={"evidence": {"time_limit_s": self._attempt.time_limit_s}},
+            )
+        if not isinstance(error, RavenError):
+            _log.exception("training_run.failed_inside", run=self._attempt.run_name)
+        failure = describe_failure(error)
+        self._tell(f"{failure.code}: {failure.message} {failure.hint}")
+        self._flush()
+        failure.log_tail.extend(self._recorder.list_last_lines(20))
+        end = self._tools.execution.lose if is_transient(failure) else self._tools.execution.fail
+        self._persist(partial(end, WORKER, self._attempt, failure))
+
+    def _execute(self) -> None:
+        attempt, folder = self._attempt, self._folder
+        folder.create()
+        self._tell(f"Attempt {attempt.fence} on {self._tools.worker}, {', '.join(attempt.devices)}.")
+        self._flush(is_final=False)
+        inputs = self._persist(self._prepare_inputs)
+        good = [] if attempt.is_dry_run else self._find_good_checkpoints()
+        if not attempt.is_dry_run:
+            self._go_on_from(good[0] if good else None)
+        spec = TrainSpec(
+            run_id=str(attempt.run_id),
+            attempt=attempt.fence,
+            architecture=attempt.architecture,
+            classes=list(inputs.version.classes),
+            parameters=attempt.parameters.model_dump(mode="json"),
+            train=inputs.layout.train,
+            valid=inputs.layout.valid,
+            test=inputs.layout.test,
+            weights=inputs.weights,
+            weights_classes=inputs.base_model.classes if inputs.weights else None,
+            resume_from=[
+                folder.link_checkpoint(self._tools.blobs.get_path(each.digest), each.step) for each in good
+            ],
+            work_folder=folder.path,
+            events=folder.path / "train.events.jsonl",
+            devices=attempt.devices,
+            threads=self._tools.threads,
+        )
+        if attempt.is_dry_run:
+            self._finish_dry_run(inputs, self._run_trainer("dry-run", spec, DryRunDone))
+            return
+        done = self._run_trainer("train", spec, TrainingDone)
+        self._tell("Evaluating a fresh copy of the best weights on the test part.")
+        configuration = self._recorder.configuration
+        if configuration is None:
+            raise RuntimeError("the trainer ended without telling its configuration")
+        evaluated = self._run_trainer(
+            "evaluate",
+            EvaluateSpec(
+                architecture=attempt.architecture,
+                classes=list(inputs.version.classes),
+                configuration=configuration,
+                weights=folder.path / done.weights,
+                part=inputs.layout.test,
+                predictions=folder.path / "predictions.json",
+                events=folder.path / "evaluate.events.jsonl",
+                device=attempt.devices[0],
+                threads=self._tools.threads,
+                batch_size=min(_LARGEST_EVALUATION_BATCH, attempt.parameters.batch_size),
+            ),
+            Evaluated,
+        )
+        self._register(inputs, configuration, done, evaluated)
+
+    def _register(
+        self, inputs: _Inputs, configuration: Path, done: TrainingDone, evaluated: Evaluated
+    ) -> None:
+        attempt = self._attempt
+        model = NewTrainedModel(
+            name=attempt.run_name,
+            architecture=attempt.architecture,
+            classes=list(inputs.version.classes),
+            starting_weights=inputs.base_model.starting_weights,
+            weights_digest=self._tools.blobs.put_file(self._folder.path / done.weights),
+            configuration_digest=self._tools.blobs.put_file(configuration),
+            parameter_count=self._recorder.parameter_count or 0,
+            valid=Figures.collect(done.figures),
+            test=Figures.collect(
+                evaluated.figures,
+                by_class=evaluated.by_class,
+                image_count=evaluated.image_count,
+                box_count=evaluated.box_count,
+            ),
+            leak_allowed=inputs.version.leaked_image_count > 0,
+            base_model_id=attempt.base_model_id,
+            dataset_version_id=attempt.dataset_version_id,
+            training_run_id=attempt.run_id,
+            parameters=attempt.parameters.model_dump(mode="json"),
+            environment=self._recorder.versions,
+        )
+        self._tell(f"Success: test {_format_figures(evaluated.figures)}.")
+        self._flush()
+        self._persist(partial(self._tools.execution.succeed, WORKER, attempt, model, self._recorder.progress))
+
+    def _finish_dry_run(self, inputs: _Inputs, measured: DryRunDone) -> None:
+        estimate = estimate_run(
+            measured,
+            self._attempt.parameters,
+            valid_image_count=inputs.layout.valid.image_count,
+            test_image_count=inputs.layout.test.image_count,
+            device=", ".join(self._attempt.devices),
+        )
+        self._tell(
+            f"Dry run: about {estimate.time_s / 60:.1f} min and {estimate.memory_mb:.0f} MB for the whole run."
+        )
+        self._flush()
+        self._persist(partial(self._tools.execution.finish_dry_run, WORKER, self._attempt, estimate))
+
+    def _prepare_inputs(self) -> _Inputs:
+        attempt = self._attempt
+        layout = self._tools.datasets.lay_out(
+            WORKER,
+            attempt.dataset_version_id,
+            self._folder.path / "data",
+            fraction=attempt.parameters.fraction,
+            seed=attempt.parameters.seed,
+        )
+        return _Inputs(
+            layout=layout,
+            version=self._tools.datasets.get_version(WORKER, str(attempt.dataset_version_id)),
+            base_model=self._tools.models.get_model(WORKER, attempt.base_model_id),
+            weights=self._tools.models.open_weights(WORKER, attempt.base_model_id),
+        )
+
+    def _find_good_checkpoints(self) -> list[Checkpoint]:
+        """Those whose content is what was stored; a warning for each other."""
+        good: list[Checkpoint] = []
+        for checkpoint in self._attempt.checkpoints:
+            if self._tools.blobs.has(checkpoint.digest) and self._tools.blobs.verify(checkpoint.digest):
+                good.append(checkpoint)
+            else:
+                self._tell(f"The checkpoint of step {checkpoint.step} is missing or damaged: it is not used.")
+        return good
+
+    def _go_on_from(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is not None:
+            self._tell(f"Going on from the checkpoint of step {checkpoint.step}, epoch {checkpoint.epoch}.")
+        if self._attempt.fence > 1:
+            self._persist(partial(self._tools.execution.go_on_from, WORKER, self._attempt, checkpoint))
+
+    def _run_trainer(self, command: str, spec: msgspec.Struct, expected: type[EventType]) -> EventType:
+        try:
+            return run_child(
+                command,
+                spec,
+                expected=expected,
+                noun="training_run",
+                folder=self._folder.path,
+                log_path=self._folder.output,
+                timeout_s=_LONGEST_S,
+                threads=self._tools.threads,
+                on_event=self._recorder.add,
+                find_stop=self._find_stop,
+                find_silence_limit_s=partial(
+                    self._recorder.find_silence_limit_s, self._tools.settings.hang_timeout_s
+                ),
+                extra_env={
+                    LEASH_VARIABLE: str(self._folder.leash),
+                    # Well before the lease runs out: no other worker may begin while this trainer is at work.
+                    LEASH_TIMEOUT_VARIABLE: f"{self._tools.settings.lease_timeout_s * _LEASH_PART:.2f}",
+                },
+                grace_s=_GRACE_S,
+                module=self._tools.trainer_module,
+            )
+        finally:
+            # However it ended, nothing that it told is lost.
+            self._flush()
+
+    def _find_stop(self) -> float | None:
+        """How long the trainer has to end, where it must."""
+        self._recorder.flush_if_due()
+        if self._lease.is_lost.is_set():
+            return _GRACE_S
+        if self._stop.is_set():
+            return self._tools.drain_s
+        is_out_of_time = self._ends_at is not None and time.monotonic() > self._ends_at
+        return _CHECKPOINT_GRACE_S if is_out_of_time or self._lease.is_pausing.is_set() else None
+
+    def _tell(self, line: str) -> None:
+        self._recorder.tell(self._tools.clock.now(), line)
+
+    def _flush(self, *, is_final: bool = True) -> None:
+        self._persist(partial(self._recorder.flush, is_final=is_final))
+
+    def _persist(self, write: Callable[[], T]) -> T:
+        """Does it again and again while the database is away: hours of work hang on it."""
+        while True:
+            try:
+                return write()
+            except DATABASE_IS_AWAY as error:
+                _log.warning("training_run.database_away", error=str(error.orig))
+            if self._lease.is_lost.wait(_RETRY_S):
+                raise LeaseLost
+
+
+def _format_figures(figures: dict[str, float | None]) -> str:
+    return ", ".join(
+        f"{name} {value:.3f}" for name in ("map", "map50") if (value := figures.get(name)) is not None
+    )

@@ -1,0 +1,179 @@
+"""The queue as users see it: the order, why each run still waits, and when it will probably start."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from raven_scan.access.types import Actor, Claim
+from raven_scan.jobs.registry import WorkerRegistry, WorkerView
+from raven_scan.kernel.clock import Clock
+from raven_scan.kernel.database import Database
+from raven_scan.training_runs.execution import choose_kind, get_kind
+from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
+from raven_scan.training_runs.repository import attempts, runs
+from raven_scan.training_runs.types import DeviceKind, NamedReference, QueueEntry, RunWorker, WorkerSlot
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A device of a worker. `free_at`: None where nobody can tell when it will be free."""
+
+    worker: str
+    kind: DeviceKind
+    free_at: datetime | None
+    is_free_now: bool
+
+
+class TrainingRunQueue:
+    """The queue and the workers, looked at; workers take from it by themselves."""
+
+    def __init__(self, database: Database, registry: WorkerRegistry, clock: Clock) -> None:
+        self._database = database
+        self._registry = registry
+        self._clock = clock
+
+    def list_queue(self, actor: Actor) -> list[QueueEntry]:
+        """Runs that wait, the next first.
+
+        The expected start follows from the time that runs in process have left, and from dry runs of those that
+        wait: behind a run of which nobody knows how long it takes, nobody knows.
+        """
+        actor.require(Claim.TRAINING_RUN_VIEW)
+        with self._database.transaction() as session:
+            waiting = runs.list_queue(session)
+            processing = runs.list_processing(session)
+            ending = {
+                run_id
+                for run_id, tries in attempts.list_of_runs(session, [run.id for run in waiting]).items()
+                if any(attempt.ended_at is None for attempt in tries)
+            }
+            workers = self._registry.list_alive()
+        now = self._clock.now()
+        slots = _list_slots(workers, processing, now)
+        entries: list[QueueEntry] = []
+        for place, run in enumerate(waiting, 1):
+            code, reason = _explain(run, slots, now, is_ending=run.id in ending)
+            entries.append(
+                QueueEntry(
+                    place=place,
+                    run=NamedReference(run.id, run.name),
+                    priority=run.priority,
+                    device_kind=DeviceKind(run.device_kind),
+                    device_count=run.device_count,
+                    scheduled_at=run.scheduled_at,
+                    reason_code=code,
+                    reason=reason,
+                    expected_start_at=_occupy(run, slots, now),
+                )
+            )
+        return entries
+
+    def list_workers(self, actor: Actor) -> list[RunWorker]:
+        """Workers that live, and what each of their slots does."""
+        actor.require(Claim.TRAINING_RUN_VIEW)
+        with self._database.transaction() as session:
+            processing = runs.list_processing(session)
+            workers = self._registry.list_alive()
+        return [
+            RunWorker(
+                name=worker.name,
+                version=worker.version,
+                slots=_list_worker_slots(worker, processing),
+                is_draining=worker.is_draining,
+                started_at=worker.started_at,
+                heartbeat_at=worker.heartbeat_at,
+            )
+            for worker in workers
+        ]
+
+
+def _list_worker_slots(
+    worker: WorkerView, processing: Sequence[tuple[TrainingRun, TrainingRunAttempt]]
+) -> list[WorkerSlot]:
+    occupied = [
+        (device, NamedReference(run.id, run.name))
+        for run, attempt in processing
+        if attempt.worker == worker.name
+        for device in attempt.device.split(",")
+    ]
+    slots: list[WorkerSlot] = []
+    for device in worker.slots:
+        mine = next((each for each in occupied if each[0] == device), None)
+        if mine is not None:
+            occupied.remove(mine)
+        slots.append(WorkerSlot(device=device, run=mine[1] if mine else None))
+    return slots
+
+
+def _list_slots(
+    workers: Sequence[WorkerView],
+    processing: Sequence[tuple[TrainingRun, TrainingRunAttempt]],
+    now: datetime,
+) -> list[_Slot]:
+    left = {run.id: run.progress.get("time_left_s") for run, _ in processing}
+    slots: list[_Slot] = []
+    for worker in workers:
+        if worker.is_draining:
+            continue
+        for slot in _list_worker_slots(worker, processing):
+            free_at: datetime | None = now
+            if slot.run is not None:
+                left_s = left.get(slot.run.id)
+                free_at = None if left_s is None else now + timedelta(seconds=left_s)
+            slots.append(_Slot(worker.name, get_kind(slot.device), free_at, slot.run is None))
+    return slots
+
+
+def _find_groups(run: TrainingRun, slots: list[_Slot]) -> list[list[_Slot]]:
+    """Of each worker that could ever execute the run, its slots of the right kind."""
+    groups: list[list[_Slot]] = []
+    for worker in dict.fromkeys(slot.worker for slot in slots):
+        mine = [slot for slot in slots if slot.worker == worker]
+        kind = choose_kind(DeviceKind(run.device_kind), [slot.kind for slot in mine])
+        fitting = [slot for slot in mine if slot.kind is kind]
+        if len(fitting) >= run.device_count:
+            groups.append(fitting)
+    return groups
+
+
+def _explain(run: TrainingRun, slots: list[_Slot], now: datetime, *, is_ending: bool) -> tuple[str, str]:
+    groups = _find_groups(run, slots)
+    if run.start_at is not None and run.start_at > now:
+        return "starts_later", f"It is not to start before {run.start_at:%Y-%m-%d %H:%M} UTC."
+    if is_ending:
+        return "earlier_attempt_ending", "Its earlier attempt is still ending."
+    if not groups:
+        return _explain_missing(run, slots)
+    if not any(sum(slot.is_free_now for slot in group) >= run.device_count for group in groups):
+        return "devices_busy", "All devices that it could use are busy, or promised to runs before it."
+    return "about_to_start", "It is about to start."
+
+
+def _explain_missing(run: TrainingRun, slots: list[_Slot]) -> tuple[str, str]:
+    if not slots:
+        return "no_worker", "No worker is running: start one with `raven worker` or `raven serve`."
+    device = "device" if run.device_kind == DeviceKind.AUTO else f"{run.device_kind} device"
+    amount = f"{run.device_count} {device}s" if run.device_count > 1 else f"a {device}"
+    return "no_such_device", f"No worker has {amount}."
+
+
+def _occupy(run: TrainingRun, slots: list[_Slot], now: datetime) -> datetime | None:
+    """When the run will start; its slots are then occupied for as long as it will probably take."""
+    earliest = max(now, run.start_at) if run.start_at else now
+    best: tuple[datetime, list[_Slot]] | None = None
+    for group in _find_groups(run, slots):
+        known = sorted((slot for slot in group if slot.free_at), key=lambda slot: slot.free_at or now)
+        if len(known) < run.device_count:
+            continue
+        chosen = known[: run.device_count]
+        start = max(earliest, chosen[-1].free_at or now)
+        if best is None or start < best[0]:
+            best = (start, chosen)
+    if best is None:
+        return None
+    start, chosen = best
+    takes_s = (run.estimate or {}).get("time_s")
+    for slot in chosen:
+        slot.free_at = None if takes_s is None else start + timedelta(seconds=takes_s)
+        slot.is_free_now = False
+    return start

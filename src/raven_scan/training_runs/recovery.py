@@ -1,0 +1,142 @@
+"""What happens to runs whose worker died, and to what it left behind."""
+
+import shutil
+import time
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from raven_scan.access.types import Actor, Claim
+from raven_scan.jobs.worker_names import is_worker_gone, make_worker_name
+from raven_scan.kernel.clock import Clock
+from raven_scan.kernel.database import Database
+from raven_scan.kernel.ids import parse_id
+from raven_scan.kernel.settings import Settings
+from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
+from raven_scan.training_runs.repository import attempts, checkpoints, logs, runs
+from raven_scan.training_runs.run_log import format_line
+from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS, end_fruitlessly
+from raven_scan.training_runs.types import AttemptEnd, RunError, RunStatus
+
+_SILENT_S = 3.0
+_CONFIRMATION_S = 5.0
+_EARLIER_LOG = "log.txt"
+
+_log = structlog.get_logger(__name__)
+
+
+class TrainingRunRecovery:
+    """What any worker does for runs of all workers, every few seconds, and when it starts.
+
+    Args:
+        confirmation_s: a lease that has run out is looked at again after so long: after a suspend, or when the
+            database was away, every worker's lease has run out, and each renews its own.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        *,
+        confirmation_s: float = _CONFIRMATION_S,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._confirmation_s = confirmation_s
+        self._suspects: dict[tuple[UUID, int, datetime], float] = {}
+
+    def recover_lost_runs(self, actor: Actor) -> int:
+        """Runs whose worker died wait again, and go on from their checkpoint; returns how many attempts were lost.
+
+        A worker of this machine whose process is gone is dead at once; any other when its lease has run out, and
+        it has not renewed it `confirmation_s` later. A run that has lost too many workers ends in Error.
+        """
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        with self._database.transaction() as session:
+            silent = attempts.lock_silent(session, _SILENT_S, self._settings.lease_timeout_s)
+            confirmed = self._confirm_suspects(
+                {
+                    (run.id, attempt.number, attempt.heartbeat_at)
+                    for run, attempt, is_expired in silent
+                    # Whoever looks is alive, and about to renew its own.
+                    if is_expired and attempt.worker != make_worker_name()
+                }
+            )
+            lost = [
+                (run, attempt)
+                for run, attempt, _ in silent
+                if (run.id, attempt.number, attempt.heartbeat_at) in confirmed
+                or is_worker_gone(attempt.worker)
+            ]
+            for run, attempt in lost:
+                self._recover(session, run, attempt)
+        return len(lost)
+
+    def remove_leftovers(self, actor: Actor) -> None:
+        """Removes working folders of attempts that nobody works on; their worker was killed."""
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        if self._settings.work_folder.is_dir():
+            folders = {
+                run_id: entry
+                for entry in self._settings.work_folder.iterdir()
+                if (run_id := parse_id(entry.name)) is not None
+            }
+            with self._database.transaction() as session:
+                statuses = runs.list_statuses(session, list(folders))
+            for run_id, folder in folders.items():
+                if statuses.get(run_id) is not RunStatus.PROCESSING:
+                    shutil.rmtree(folder, ignore_errors=True)
+        self._adopt_earlier_logs()
+
+    def list_blob_digests(self, actor: Actor) -> list[str]:
+        """Blobs that runs need: their kept checkpoints."""
+        actor.require(Claim.TRAINING_RUN_VIEW)
+        with self._database.transaction() as session:
+            return list(checkpoints.list_digests(session))
+
+    def _adopt_earlier_logs(self) -> None:
+        """Logs were files in the data folder once; they belong into the database, where every machine reads them."""
+        folder = self._settings.runs_folder
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            run_id, path = parse_id(entry.name), entry / _EARLIER_LOG
+            if run_id is None or not path.is_file():
+                continue
+            with self._database.transaction() as session:
+                run = runs.find_run(session, str(run_id), lock=True)
+                if run is not None and run.log_size_bytes == 0:
+                    logs.append(session, run_id, path.read_bytes())
+            path.unlink()
+
+    def _confirm_suspects(self, expired: set[tuple[UUID, int, datetime]]) -> set[tuple[UUID, int, datetime]]:
+        """Those that were seen with the very same last heartbeat long enough ago."""
+        now = time.monotonic()
+        self._suspects = {suspect: self._suspects.get(suspect, now) for suspect in expired}
+        return {
+            suspect for suspect, seen_at in self._suspects.items() if now - seen_at >= self._confirmation_s
+        }
+
+    def _recover(self, session: Session, run: TrainingRun, attempt: TrainingRunAttempt) -> None:
+        reason = f"The worker {attempt.worker} was lost."
+        _log.warning("training_run.worker_lost", run=run.name, worker=attempt.worker)
+        if run.status != RunStatus.PROCESSING or attempt.number != run.fence:
+            # It was cancelled, and its worker died before it could say that the trainer is gone.
+            end = AttemptEnd.CANCELLED if run.status == RunStatus.CANCELLED else AttemptEnd.LOST
+            attempts.end_attempt(session, run.id, attempt.number, end, reason)
+            runs.notify_workers(session)
+            return
+        logs.append(session, run.id, format_line(self._clock.now(), reason))
+        tail = logs.read(session, run.id, max(0, run.log_size_bytes - 8192), 8192)
+        error = RunError(
+            code="lost",
+            message=f"Workers were lost {MOST_FRUITLESS_ATTEMPTS} times while they worked on this run, without a "
+            "checkpoint between them.",
+            hint="Its memory may be too small for the batch size or the image size: clone it with smaller ones, "
+            "and look at the machine's log. `raven runs retry` tries again.",
+            log_tail=tail.decode(errors="replace").splitlines()[-20:],
+            evidence={"worker": attempt.worker},
+        )
+        end_fruitlessly(session, run, reason, error)

@@ -1,0 +1,1 @@
+"""All SQL of training runs."""

@@ -1,0 +1,132 @@
+"""SQL of runs: finding, listing, the queue, and writes that carry a fencing number."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, case, func, select, text, update
+from sqlalchemy.orm import Session
+
+from raven_scan.kernel.ids import parse_id
+from raven_scan.kernel.paging import PageRequest
+from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
+from raven_scan.training_runs.types import QUEUE_CHANNEL, DeviceKind, RunStatus
+
+_LOOKED_AHEAD = 50
+_QUEUE_ORDER = (TrainingRun.priority.desc(), TrainingRun.queue_position, TrainingRun.id)
+
+
+def find_run(session: Session, ref: str, *, lock: bool = False) -> TrainingRun | None:
+    """The run of that id or name; locked until the transaction ends where asked."""
+    run_id = parse_id(ref)
+    if run_id is None and not ref.isprintable():
+        return None  # no name is so, and PostgreSQL takes no NUL
+    query = select(TrainingRun).where(TrainingRun.id == run_id if run_id else TrainingRun.name == ref)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
+
+
+def list_runs(session: Session, page: PageRequest, status: RunStatus | None) -> Sequence[TrainingRun]:
+    """Newest first, one more than the page holds."""
+    query = select(TrainingRun).order_by(TrainingRun.id.desc()).limit(page.limit + 1)
+    if page.after is not None:
+        query = query.where(TrainingRun.id < page.after)
+    if status is not None:
+        query = query.where(TrainingRun.status == status)
+    return session.scalars(query).all()
+
+
+def list_statuses(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, RunStatus]:
+    """Of those that there are."""
+    query = select(TrainingRun.id, TrainingRun.status).where(TrainingRun.id.in_(run_ids))
+    return {run_id: RunStatus(status) for run_id, status in session.execute(query)}
+
+
+def write_fenced(session: Session, run_id: UUID, fence: int, **values: Any) -> bool:
+    """Changes the run if attempt `fence` still holds it; tells whether it does. Locks the row."""
+    statement = (
+        update(TrainingRun)
+        .where(
+            TrainingRun.id == run_id, TrainingRun.fence == fence, TrainingRun.status == RunStatus.PROCESSING
+        )
+        .values(status=RunStatus.PROCESSING, **values)
+        .returning(TrainingRun.id)
+    )
+    return session.execute(statement).one_or_none() is not None
+
+
+def list_queue(session: Session, *, lock: bool = False) -> Sequence[TrainingRun]:
+    """Runs that wait, the next first."""
+    query = select(TrainingRun).where(TrainingRun.status == RunStatus.WAITING).order_by(*_QUEUE_ORDER)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).all()
+
+
+def list_processing(session: Session) -> Sequence[tuple[TrainingRun, TrainingRunAttempt]]:
+    """Runs that are executed, with the attempt that does."""
+    query = (
+        select(TrainingRun, TrainingRunAttempt)
+        .join(
+            TrainingRunAttempt,
+            and_(TrainingRunAttempt.run_id == TrainingRun.id, TrainingRunAttempt.number == TrainingRun.fence),
+        )
+        .where(TrainingRun.status == RunStatus.PROCESSING)
+        .order_by(TrainingRun.id)
+    )
+    return [(run, attempt) for run, attempt in session.execute(query)]
+
+
+def list_next(session: Session, most_devices: dict[DeviceKind, int]) -> Sequence[tuple[UUID, str, int]]:
+    """The runs at the head of the queue that a worker with so many devices of each kind could ever execute.
+
+    Left out: those whose time has not come, and those whose earlier attempt has not ended yet.
+
+    Returns:
+        Id, kind of device, number of devices; the next first.
+    """
+    needed = case(
+        {str(kind): count for kind, count in most_devices.items()}, value=TrainingRun.device_kind, else_=0
+    )
+    is_ending = (
+        select(TrainingRunAttempt.number)
+        .where(TrainingRunAttempt.run_id == TrainingRun.id, TrainingRunAttempt.ended_at.is_(None))
+        .exists()
+    )
+    query = (
+        select(TrainingRun.id, TrainingRun.device_kind, TrainingRun.device_count)
+        .where(
+            TrainingRun.status == RunStatus.WAITING,
+            TrainingRun.device_count <= needed,
+            (TrainingRun.start_at.is_(None)) | (TrainingRun.start_at <= func.now()),
+            ~is_ending,
+        )
+        .order_by(*_QUEUE_ORDER)
+        .limit(_LOOKED_AHEAD)
+    )
+    return [(run_id, kind, count) for run_id, kind, count in session.execute(query)]
+
+
+def lock_if_waiting(session: Session, run_id: UUID) -> TrainingRun | None:
+    """The run, locked; None where another worker is at it, or it does not wait any more."""
+    query = (
+        select(TrainingRun)
+        .where(TrainingRun.id == run_id, TrainingRun.status == RunStatus.WAITING)
+        .with_for_update(skip_locked=True)
+    )
+    return session.scalars(query).one_or_none()
+
+
+def find_last_position(session: Session) -> int:
+    """The highest place number in the queue; 0 where it is empty."""
+    return session.scalar(select(func.max(TrainingRun.queue_position))) or 0
+
+
+def find_first_position(session: Session) -> int:
+    return session.scalar(select(func.min(TrainingRun.queue_position))) or 0
+
+
+def notify_workers(session: Session) -> None:
+    """Workers hear of it at the commit."""
+    session.execute(text(f"NOTIFY {QUEUE_CHANNEL}"))

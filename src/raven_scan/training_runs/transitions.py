@@ -1,0 +1,73 @@
+"""What happens to a run's row when its status changes; the caller holds the row's lock."""
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from raven_scan.training_runs.models import TrainingRun
+from raven_scan.training_runs.repository import attempts, checkpoints, metrics, runs
+from raven_scan.training_runs.types import AttemptEnd, RunError, RunStatus
+
+MOST_FRUITLESS_ATTEMPTS = 5
+"""A run that lost so many attempts without a checkpoint between them ends in Error instead of taking the next."""
+
+
+def put_in_queue(session: Session, run: TrainingRun, *, first: bool = False) -> None:
+    """The run waits: last of its priority, or first, as one that had begun already."""
+    run.status = RunStatus.WAITING
+    run.queue_position = (
+        runs.find_first_position(session) - 1 if first else runs.find_last_position(session) + 1
+    )
+    run.is_pausing = False
+    run.error = None
+    run.ended_at = None
+    run.progress = {**run.progress, "phase": "", "time_left_s": None}
+    runs.notify_workers(session)
+
+
+def take_out_of_queue(run: TrainingRun, status: RunStatus) -> None:
+    """The run is in another status than Waiting."""
+    run.status = status
+    run.queue_position = None
+    run.is_pausing = False
+    run.progress = {**run.progress, "phase": "", "time_left_s": None}
+
+
+def end_in_error(run: TrainingRun, error: RunError) -> None:
+    take_out_of_queue(run, RunStatus.ERROR)
+    run.error = error.describe()
+    run.ended_at = func.now()
+
+
+def end_fruitlessly(session: Session, run: TrainingRun, reason: str, error: RunError) -> bool:
+    """The run's attempt was lost through no fault of its own: it pauses where that was asked, or waits again.
+
+    One that lost too many attempts without getting further ends in Error, with the cause that is given.
+
+    Returns:
+        Whether it ended.
+    """
+    earlier = attempts.list_of_runs(session, [run.id])[run.id]
+    kept = checkpoints.list_of_runs(session, [run.id])[run.id]
+    furthest = kept[0].attempt if kept else 0
+    lost = 1 + sum(
+        attempt.end == AttemptEnd.LOST
+        for attempt in earlier
+        if attempt.number >= furthest and attempt.number != run.fence
+    )
+    attempts.end_attempt(session, run.id, run.fence, AttemptEnd.LOST, reason)
+    if run.is_pausing:
+        take_out_of_queue(run, RunStatus.PAUSED)
+        return False
+    if lost < MOST_FRUITLESS_ATTEMPTS:
+        put_in_queue(session, run, first=True)
+        return False
+    end_in_error(run, error)
+    return True
+
+
+def forget_training(session: Session, run: TrainingRun) -> list[str]:
+    """The run is to start from its base model again; returns digests of checkpoints to remove after the commit."""
+    metrics.remove_after(session, run.id, -1)
+    run.best = None
+    run.progress = {}
+    return checkpoints.remove(session, run.id)
