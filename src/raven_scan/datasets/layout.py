@@ -1,6 +1,5 @@
 """Lays a version out on the disk as COCO: links to blobs, and one JSON a part."""
 
-import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import polars as pl
 
 from raven_scan.datasets.content import VersionContent
 from raven_scan.datasets.types import Layout, Part
-from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.blob_store import BlobStore
 from raven_scan.wire.spec import PartSpec
 
 ANNOTATIONS_FILE = "annotations_coco.json"
@@ -40,7 +39,7 @@ def lay_out_version(
     version_id: UUID,
     digest: str,
     content: VersionContent,
-    blobs: LocalBlobStore,
+    blobs: BlobStore,
     folder: Path,
     *,
     chosen: Mapping[str, Any],
@@ -79,16 +78,16 @@ def _lay_out_part(
     images: pl.DataFrame,
     first_row: int,
     content: VersionContent,
-    blobs: LocalBlobStore,
+    blobs: BlobStore,
     about: dict[str, Any],
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for inner in {name.rpartition("/")[0] for name in images["file_name"] if "/" in name}:
         (folder / inner).mkdir(parents=True, exist_ok=True, mode=0o700)
     # Text instead of paths: there may be a hundred thousand.
-    place = os.fspath(folder)
-    for name, digest in zip(images["file_name"].to_list(), images["digest"].to_list(), strict=True):
-        _link(os.path.abspath(blobs.get_path(digest)), f"{place}/{name}")  # noqa: PTH100
+    place = os.path.abspath(folder)  # noqa: PTH100
+    names, digests = images["file_name"].to_list(), images["digest"].to_list()
+    blobs.link_files([(digest, f"{place}/{name}") for digest, name in zip(digests, names, strict=True)])
     boxes = content.boxes.filter(
         (pl.col("image") >= first_row) & (pl.col("image") < first_row + images.height)
     )
@@ -117,20 +116,6 @@ def _list_annotations(boxes: pl.DataFrame, first_row: int) -> list[_Annotation]:
             boxes["crowd"].cast(pl.Int8).to_list(),
         )
     )
-
-
-def _link(target: str, link: str) -> None:
-    """A hard link: made in a third of a symbolic one's time, and removed in a hundredth of it (ext4)."""
-    try:
-        os.link(target, link)
-    except FileExistsError:
-        os.unlink(link)  # noqa: PTH108
-        _link(target, link)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
-            raise
-        Path(link).unlink(missing_ok=True)
-        os.symlink(target, link)  # noqa: PTH211
 
 
 def _write_whole(path: Path, content: bytes) -> None:
