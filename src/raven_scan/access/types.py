@@ -28,6 +28,7 @@ class Claim(StrEnum):
     DATASET_VIEW = "dataset:view"
     DATASET_DELETE = "dataset:delete"
     DATASET_EXPORT = "dataset:export"
+    NOTIFICATION_SEND = "notification:send"
     SYSTEM_VIEW = "system:view"
 
 
@@ -70,6 +71,7 @@ WORKER = Actor(
             Claim.TRAINED_MODEL_CREATE,
             Claim.TRAINED_MODEL_VIEW,
             Claim.DATASET_VIEW,
+            Claim.NOTIFICATION_SEND,
         }
     ),
 )

@@ -10,6 +10,7 @@ import raven_scan
 from raven_scan.client.connection import Connection
 from raven_scan.client.datasets import DatasetsClient
 from raven_scan.client.in_process import Application, InProcessTransport
+from raven_scan.client.notifications import NotificationsClient
 from raven_scan.client.trained_models import TrainedModelsClient
 from raven_scan.client.training_runs import TrainingRunsClient
 from raven_scan.kernel.errors import Invalid
@@ -44,6 +45,7 @@ class RavenClient:
         self.datasets = DatasetsClient(self._connection, shares_files=shares_files)
         self.models = TrainedModelsClient(self._connection, shares_files=shares_files)
         self.runs = TrainingRunsClient(self._connection)
+        self.notifications = NotificationsClient(self._connection)
 
     @classmethod
     def in_process(cls, application: Application) -> Self:

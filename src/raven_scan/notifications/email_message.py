@@ -1,0 +1,91 @@
+"""A message as an e-mail: plain text, and HTML beside it."""
+
+from datetime import datetime
+from email.charset import QP, Charset
+from email.header import Header
+from email.headerregistry import Address
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.utils import format_datetime, formataddr
+from html import escape
+
+import raven_scan
+from raven_scan.notifications.plain_text import make_line, make_storable
+from raven_scan.notifications.types import Message
+
+_DEFAULT_SENDER_NAME = "Raven Scan"
+_LONGEST_SUBJECT = 200
+_LONGEST_PARAGRAPH = 4000
+_LONGEST_LOG_LINE = 400
+_FOOTER = "Sent by Raven Scan {version}, since RAVEN_NOTIFY_EMAILS names this address."
+
+_CELL = 'style="padding: 2px 12px 2px 0; text-align: left; vertical-align: top"'
+_LOG = 'style="padding: 8px; background: #f2f2f2; white-space: pre-wrap"'
+
+
+def make_email(message: Message, *, sender: Address, recipient: Address, now: datetime) -> MIMEMultipart:
+    """Writes the mail.
+
+    Its `Message-ID` is the message's: a second delivery of it is known as such.
+    """
+    # Not an EmailMessage: folding a long subject, that one drops spaces between words that are not in ASCII.
+    mail = MIMEMultipart("alternative")
+    mail["From"] = formataddr((sender.display_name or _DEFAULT_SENDER_NAME, sender.addr_spec))
+    mail["To"] = recipient.addr_spec
+    subject = make_line(make_storable(message.subject), _LONGEST_SUBJECT)
+    mail["Subject"] = Header(subject, "utf-8")  # pyright: ignore[reportArgumentType] - it takes one
+    mail["Date"] = format_datetime(now)
+    mail["Message-ID"] = f"<{message.id}@{sender.domain}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.attach(_make_part(_write_text(message), "plain"))
+    mail.attach(_make_part(_write_html(message), "html"))
+    return mail
+
+
+def _make_part(text: str, subtype: str) -> MIMEText:
+    charset = Charset("utf-8")
+    charset.body_encoding = QP  # readable as it is sent, and passes servers that take seven bits alone
+    return MIMEText(make_storable(text), subtype, charset)  # pyright: ignore[reportArgumentType] - it takes one
+
+
+def _write_text(message: Message) -> str:
+    paragraphs = [make_line(message.summary, _LONGEST_PARAGRAPH)]
+    if message.advice:
+        paragraphs.append(f"What to do: {make_line(message.advice, _LONGEST_PARAGRAPH)}")
+    if message.facts:
+        width = max(len(title) for title, _ in message.facts) + 2
+        paragraphs.append("\n".join(f"{title + ':':{width}}{value}" for title, value in message.facts))
+    if message.link:
+        paragraphs.append(message.link)
+    if message.log_tail:
+        paragraphs.append("\n".join(["The end of its log:", *_clean_log(message.log_tail)]))
+    paragraphs.append(f"-- \n{_write_footer()}")
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _write_html(message: Message) -> str:
+    parts = [f"<p>{escape(make_line(message.summary, _LONGEST_PARAGRAPH))}</p>"]
+    if message.advice:
+        parts.append(f"<p><b>What to do:</b> {escape(make_line(message.advice, _LONGEST_PARAGRAPH))}</p>")
+    if message.facts:
+        rows = "\n".join(
+            f"<tr><th {_CELL}>{escape(title)}</th><td {_CELL}>{escape(value)}</td></tr>"
+            for title, value in message.facts
+        )
+        parts.append(f"<table>\n{rows}\n</table>")
+    if message.link:
+        parts.append(f'<p><a href="{escape(message.link)}">{escape(message.link)}</a></p>')
+    if message.log_tail:
+        log = escape("\n".join(_clean_log(message.log_tail)))
+        parts.append(f"<p>The end of its log:</p>\n<pre {_LOG}>{log}</pre>")
+    parts.append(f"<p><small>{escape(_write_footer())}</small></p>")
+    body = "\n".join(parts)
+    return f'<!doctype html>\n<html><head><meta charset="utf-8"></head>\n<body>\n{body}\n</body></html>\n'
+
+
+def _write_footer() -> str:
+    return _FOOTER.format(version=raven_scan.__version__)
+
+
+def _clean_log(lines: list[str]) -> list[str]:
+    return [make_line(line, _LONGEST_LOG_LINE) for line in lines]

@@ -1,0 +1,94 @@
+"""Sends a message to a recipient, by their channel, within a limit of time."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from raven_scan.kernel.addresses import read_email_address
+from raven_scan.kernel.clock import Clock
+from raven_scan.kernel.settings import Settings
+from raven_scan.notifications.email_message import make_email
+from raven_scan.notifications.plain_text import hide_secrets
+from raven_scan.notifications.recipients import Recipient
+from raven_scan.notifications.smtp import find_mail_server, send_email
+from raven_scan.notifications.types import Channel, Message, Outcome
+from raven_scan.notifications.webhook import post_webhook
+
+LONGEST_TRY_S = 30.0
+_LOOK_INTERVAL_S = 0.1
+
+_log = structlog.get_logger(__name__)
+
+
+class Messenger:
+    """Knows how each channel is reached."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._mail_server = find_mail_server(settings)
+
+    def send(self, recipient: Recipient, message: Message) -> Outcome:
+        """Sends once; whatever happens becomes an outcome, which tells no secret."""
+        try:
+            outcome = self._send_by_channel(recipient, message)
+        except Exception as error:  # noqa: BLE001 - logged whole; the others must be told nevertheless
+            _log.exception("notification.sending_broke", notification=str(message.id))
+            outcome = Outcome(is_sent=False, reason=f"Something went wrong inside ({type(error).__name__}).")
+        if outcome.is_sent:
+            return outcome
+        reason = hide_secrets(outcome.reason, self._settings.list_secrets())
+        return Outcome(is_sent=False, reason=reason, is_final=outcome.is_final)
+
+    def _send_by_channel(self, recipient: Recipient, message: Message) -> Outcome:
+        now = self._clock.now()
+        if recipient.channel is Channel.EMAIL:
+            assert self._mail_server is not None  # noqa: S101 - settings with e-mail recipients have one
+            address = read_email_address(recipient.address.get_secret_value())
+            mail = make_email(message, sender=self._mail_server.sender, recipient=address, now=now)
+            return send_email(self._mail_server, mail, recipient=address)
+        assert self._settings.webhook_secret is not None  # noqa: S101 - settings with webhooks have one
+        return post_webhook(recipient.address, self._settings.webhook_secret, message, now=now)
+
+
+class Try:
+    """A try to send, in a thread of its own, so that a receiver that never ends its answer holds nobody up.
+
+    The thread is left to itself where nobody waits any more; it ends with its connection or its process.
+    """
+
+    def __init__(self, send: Callable[[], Outcome], *, longest_s: float = LONGEST_TRY_S) -> None:
+        self._send = send
+        self._longest_s = longest_s
+        self._deadline = time.monotonic() + longest_s
+        self._outcome: Outcome | None = None
+        self._done = threading.Event()
+        threading.Thread(target=self._run, name="notification", daemon=True).start()
+
+    def _run(self) -> None:
+        self._outcome = self._send()
+        self._done.set()
+
+    def wait(self, *, stop: threading.Event | None = None, grace_s: float = 0.0) -> Outcome | None:
+        """How it went; where it takes too long, that it did.
+
+        Args:
+            stop: once set, waits no longer than the grace.
+            grace_s: seconds.
+
+        Returns:
+            None where `stop` ended the waiting: nobody knows whether it was sent.
+        """
+        deadline = self._deadline
+        is_stopping = False
+        while not self._done.wait(max(0.0, min(_LOOK_INTERVAL_S, deadline - time.monotonic()))):
+            if stop is not None and stop.is_set() and not is_stopping:
+                is_stopping = True
+                deadline = min(deadline, time.monotonic() + grace_s)
+            if time.monotonic() >= deadline:
+                if is_stopping:
+                    return None
+                return Outcome(is_sent=False, reason=f"It was not taken within {self._longest_s:.0f} s.")
+        return self._outcome
