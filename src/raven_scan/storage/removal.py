@@ -1,24 +1,41 @@
 """Who may remove blobs, and when: not while a backup copies what the database named at one moment.
 
-Whoever removes a blob that rows named once asks `may_remove_blobs` in a transaction, and removes it before that ends.
-A backup keeps them away by `keep_blobs`, and looks at the rows only then. So a blob that it saw named stays until it
-is copied.
+Whoever removes a blob that rows named once, and a collector too, asks `may_remove_blobs` in a transaction, and removes
+it before that ends. A backup keeps them away by `keep_blobs`, and looks at the rows only then. So a blob that it saw
+named stays until it is copied.
 """
 
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Busy
+from raven_scan.storage.blob_store import BlobStore
 
 REMOVAL_LOCK = 7_238_461_029_385
 """PostgreSQL's advisory lock: who removes blobs shares it, a backup has it alone."""
 
 _TIMEOUT_S = 60.0
 _INTERVAL_S = 0.1
+
+
+def remove_blobs(database: Database, store: BlobStore, digests: Sequence[str]) -> None:
+    """Removes blobs that rows named until just now.
+
+    They are left to the collector during a backup, and where the database went away: what they were removed for is
+    done, and must not seem to have failed.
+    """
+    if not digests:
+        return
+    with suppress(SQLAlchemyError), database.transaction() as session:
+        if may_remove_blobs(session):
+            for digest in digests:
+                store.remove(digest)
 
 
 def may_remove_blobs(session: Session) -> bool:

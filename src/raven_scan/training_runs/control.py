@@ -6,6 +6,7 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
 from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.removal import remove_blobs
 from raven_scan.training_runs.errors import wrong_status
 from raven_scan.training_runs.repository import logs, runs
 from raven_scan.training_runs.run_log import format_line
@@ -128,8 +129,7 @@ class TrainingRunControl:
             logs.append(session, run.id, format_line(self._clock.now(), line))
             put_in_queue(session, run)
             view = view_run(session, run)
-        for digest in removed:
-            self._blobs.remove(digest)
+        remove_blobs(self._database, self._blobs, removed)
         return view
 
     def move(self, actor: Actor, ref: str, place: int) -> None:

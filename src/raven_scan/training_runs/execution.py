@@ -22,6 +22,7 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Conflict
 from raven_scan.kernel.names import LONGEST_NAME
 from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.removal import remove_blobs
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import NewTrainedModel, TrainedModelView
 from raven_scan.training_runs.errors import LeaseLost
@@ -259,8 +260,7 @@ class TrainingRunExecution:
 
     def _remove_blobs(self, digests: list[str]) -> None:
         """After the commit: a row names its blob as long as it is there."""
-        for digest in digests:
-            self._blobs.remove(digest)
+        remove_blobs(self._database, self._blobs, digests)
 
     def _create_model(self, actor: Actor, model: NewTrainedModel) -> TrainedModelView:
         """Makes the model, under its run's name, or under the next free one: a run is not lost over a name."""
