@@ -24,6 +24,17 @@ class BlobFacts:
     modified_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What was on its way into a store when its process was killed."""
+
+    count: int
+    size_bytes: int
+
+    def __add__(self, other: "Leftovers") -> "Leftovers":
+        return Leftovers(self.count + other.count, self.size_bytes + other.size_bytes)
+
+
 class BlobStore(ABC):
     """Blobs by the sha256 of their content, as 64 hexadecimal digits.
 
@@ -72,8 +83,13 @@ class BlobStore(ABC):
     def has(self, digest: str) -> bool: ...
 
     @abstractmethod
-    def find_missing(self, digests: Iterable[str]) -> list[str]:
-        """Those that are not there; faster than asking `has` for each."""
+    def find_missing(self, digests: Iterable[str], *, near_is_enough: bool = False) -> list[str]:
+        """Those that are not there; faster than asking `has` for each.
+
+        Args:
+            digests: of the blobs in question.
+            near_is_enough: a copy on this machine counts, without asking over a network.
+        """
 
     @abstractmethod
     def get_path(self, digest: str) -> Path:
@@ -112,11 +128,16 @@ class BlobStore(ABC):
     def remove_if_older(self, digest: str, than: datetime) -> bool:
         """Removes the blob unless it was put since `than`; tells whether it was."""
 
+    @abstractmethod
+    def remove_leftovers(self, than: datetime, *, dry_run: bool) -> Leftovers:
+        """Removes what killed processes left half done before `than`."""
+
     def get_bytes(self, digest: str) -> bytes:
         return self.get_path(digest).read_bytes()
 
     def size_bytes(self, digest: str) -> int:
-        return self.get_path(digest).stat().st_size
+        facts = self.find_facts(digest)
+        return self.get_path(digest).stat().st_size if facts is None else facts.size_bytes
 
 
 def digest_file(path: Path) -> str:

@@ -3,7 +3,6 @@
 A blob is written to a temporary name, flushed to the disk, and renamed: whoever sees it, sees all of it.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -15,13 +14,13 @@ from pathlib import Path
 from uuid import uuid4
 
 from raven_scan.kernel.errors import NotFound, Unavailable
-from raven_scan.storage.blob_store import BlobFacts, BlobStore, digest_file
-from raven_scan.storage.disk import sync_filesystem, sync_folder
+from raven_scan.storage.blob_store import BlobFacts, BlobStore, Leftovers, digest_file
+from raven_scan.storage.disk import CANNOT_LINK, link_file, sync_filesystem, sync_folder
+from raven_scan.storage.scratch import remove_leftovers
 
 __all__ = ["LocalBlobStore", "digest_file"]
 
 _DIGEST_DIGITS = 64
-_CANNOT_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM)
 
 
 class LocalBlobStore(BlobStore):
@@ -73,7 +72,7 @@ class LocalBlobStore(BlobStore):
             except FileExistsError:
                 pass  # another process put it meanwhile, and young
             except OSError as error:
-                if error.errno not in _CANNOT_LINK:
+                if error.errno not in CANNOT_LINK:
                     raise
                 return self.put_file(path)
             sync_folder(final.parent)
@@ -101,7 +100,8 @@ class LocalBlobStore(BlobStore):
     def has(self, digest: str) -> bool:
         return self._path(digest).exists()
 
-    def find_missing(self, digests: Iterable[str]) -> list[str]:
+    def find_missing(self, digests: Iterable[str], *, near_is_enough: bool = False) -> list[str]:
+        del near_is_enough
         return [digest for digest in digests if not self.has(digest)]
 
     def make_path(self, digest: str) -> Path:
@@ -122,7 +122,7 @@ class LocalBlobStore(BlobStore):
         for digest, link in links:
             target = f"{place}/{digest[:2]}/{digest[2:4]}/{digest}"
             try:
-                _link(target, link)
+                link_file(target, link, otherwise=os.symlink)
             except FileNotFoundError:
                 self.get_path(digest)
                 raise
@@ -162,6 +162,9 @@ class LocalBlobStore(BlobStore):
             self.remove(digest)
         return True
 
+    def remove_leftovers(self, than: datetime, *, dry_run: bool) -> Leftovers:
+        return Leftovers(*remove_leftovers(self.incoming, than, dry_run=dry_run))
+
     def _path(self, digest: str) -> Path:
         return self.folder.joinpath(digest[:2], digest[2:4], digest)
 
@@ -193,17 +196,3 @@ def make_blob_missing(digest: str, place: str) -> NotFound:
         hint="Restore it from a backup.",
         parameters={"digest": digest},
     )
-
-
-def _link(target: str, link: str) -> None:
-    """A hard link: made in a third of a symbolic one's time, and removed in a hundredth of it (ext4)."""
-    try:
-        os.link(target, link)
-    except FileExistsError:
-        os.unlink(link)  # noqa: PTH108
-        _link(target, link)
-    except OSError as error:
-        if error.errno not in _CANNOT_LINK:
-            raise
-        Path(link).unlink(missing_ok=True)
-        os.symlink(target, link)  # noqa: PTH211
