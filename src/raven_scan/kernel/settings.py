@@ -51,6 +51,36 @@ class Settings(BaseSettings):
     largest_archive_files: int = Field(
         default=2_000_000, ge=1, description="An archive with more files than this is refused."
     )
+    storage_url: str | None = Field(
+        default=None,
+        description="Where blobs are kept: s3://bucket/prefix, or file:///mnt/share/raven. Default: the data folder.",
+    )
+    storage_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/@?#]+/?$",
+        description="The server of an S3 storage that is not Amazon's, as https://s3.example.org. "
+        "Default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or Amazon.",
+    )
+    storage_region: str | None = Field(
+        default=None, min_length=1, description="The region of an S3 storage. Default: AWS_REGION, or us-east-1."
+    )
+    storage_access_key: SecretStr | None = Field(
+        default=None,
+        description="The id of the key to an S3 storage. Default: AWS_ACCESS_KEY_ID, or the machine's role.",
+    )
+    storage_secret_key: SecretStr | None = Field(
+        default=None, description="The key to an S3 storage. Default: AWS_SECRET_ACCESS_KEY, or the machine's role."
+    )
+    storage_cache_folder: Path | None = Field(
+        default=None,
+        description="Where blobs of `RAVEN_STORAGE_URL` are used; on the file system of RAVEN_HOME. "
+        "Default: cache in the data folder.",
+    )
+    storage_cache_bytes: int = Field(
+        default=50_000_000_000,
+        ge=1_000_000,
+        description="Blobs that were used least recently leave the cache beyond so many bytes.",
+    )
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda:\d{1,2})$",
@@ -191,6 +221,8 @@ class Settings(BaseSettings):
                 self.database_url,
                 self.smtp_password,
                 self.webhook_secret,
+                self.storage_access_key,
+                self.storage_secret_key,
                 *self.notify_webhooks,
                 *(SecretStr(path) for path in paths if len(path) >= _SHORTEST_SECRET_PATH),
             )
@@ -200,6 +232,11 @@ class Settings(BaseSettings):
     @property
     def blobs_folder(self) -> Path:
         return self.home / "blobs"
+
+    @property
+    def blob_cache_folder(self) -> Path:
+        """Where blobs of a remote storage are used."""
+        return self.storage_cache_folder or self.home / "cache"
 
     @property
     def work_folder(self) -> Path:
