@@ -41,10 +41,17 @@ class Connection:
             answer = self._http.get(path, params=_drop_none(parameters), timeout=_TIMEOUT)
             return _read_answer(answer)
 
-    def post(self, path: str, content: Any = None) -> Any:
+    def post(self, path: str, content: Any = None, parameters: Parameters | None = None) -> Any:
+        """Sends it once: whether a request that broke off was done, nobody knows here."""
         with self._translate_failures():
-            answer = self._http.post(path, **_encode(content), timeout=_TIMEOUT)
+            answer = self._http.post(
+                path, params=_drop_none(parameters), **_encode(content), timeout=_TIMEOUT
+            )
             return _read_answer(answer)
+
+    def delete(self, path: str) -> None:
+        with self._translate_failures():
+            _read_answer(self._http.delete(path, timeout=_TIMEOUT))
 
     def do_long_work(
         self,
@@ -138,7 +145,7 @@ def _follow_work(lines: Iterator[str], on_progress: Progress) -> Any:
 
 def _read_answer(answer: httpx.Response) -> Any:
     if answer.is_success:
-        return answer.json()
+        return answer.json() if answer.content else None
     raise _read_problem(answer)
 
 

@@ -11,8 +11,11 @@ from raven_scan.client.connection import Connection
 from raven_scan.client.datasets import DatasetsClient
 from raven_scan.client.in_process import Application, InProcessTransport
 from raven_scan.client.notifications import NotificationsClient
+from raven_scan.client.run_queue import QueueClient
 from raven_scan.client.trained_models import TrainedModelsClient
+from raven_scan.client.training_presets import TrainingPresetsClient
 from raven_scan.client.training_runs import TrainingRunsClient
+from raven_scan.client.workers import WorkersClient
 from raven_scan.kernel.errors import Invalid
 
 _IN_PROCESS_URL = "http://in-process"
@@ -45,6 +48,9 @@ class RavenClient:
         self.datasets = DatasetsClient(self._connection, shares_files=shares_files)
         self.models = TrainedModelsClient(self._connection, shares_files=shares_files)
         self.runs = TrainingRunsClient(self._connection)
+        self.queue = QueueClient(self._connection)
+        self.presets = TrainingPresetsClient(self._connection)
+        self.workers = WorkersClient(self._connection)
         self.notifications = NotificationsClient(self._connection)
 
     @classmethod

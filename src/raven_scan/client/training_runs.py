@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from raven_scan.architectures.parameters import TrainingParameters
@@ -10,7 +11,9 @@ from raven_scan.kernel.errors import Busy, Unavailable
 from raven_scan.training_runs.schemas import (
     LogOut,
     MetricsOut,
+    Options,
     PreflightOut,
+    QueueOut,
     ScheduledOut,
     TrainingRunOut,
     TrainingRunPage,
@@ -33,6 +36,8 @@ class TrainingRunsClient:
         dataset: str,
         base_model: str,
         parameters: TrainingParameters | Mapping[str, Any] | None = None,
+        options: Options | Mapping[str, Any] | None = None,
+        preset: str | None = None,
     ) -> TrainingRunOut:
         """A new Draft.
 
@@ -40,17 +45,39 @@ class TrainingRunsClient:
             name: of the run, and of the model that comes out.
             dataset: name, name@version or id.
             base_model: name or id.
-            parameters: what is left out takes its default; the server checks the bounds.
+            parameters: what is left out takes its value from the preset, or its default; the server checks the bounds.
+            options: when and on what it is executed; what is left out takes its default.
+            preset: name or id of the preset whose parameters are taken.
         """
-        if isinstance(parameters, TrainingParameters):
-            parameters = parameters.model_dump(mode="json", exclude_unset=True)
         content = {
             "name": name,
             "dataset": dataset,
             "base_model": base_model,
-            "parameters": dict(parameters or {}),
+            "parameters": _dump_given(parameters),
+            "options": _dump_given(options),
+            "preset": preset,
         }
         return TrainingRunOut.model_validate(self._connection.post(_PATH, content))
+
+    def clone(
+        self,
+        ref: str,
+        *,
+        name: str,
+        dataset: str | None = None,
+        base_model: str | None = None,
+        parameters: TrainingParameters | Mapping[str, Any] | None = None,
+        options: Options | Mapping[str, Any] | None = None,
+    ) -> TrainingRunOut:
+        """A new Draft like another run; what is not given here is as it was there."""
+        content = {
+            "name": name,
+            "dataset": dataset,
+            "base_model": base_model,
+            "parameters": _dump_given(parameters),
+            "options": _dump_given(options),
+        }
+        return self._act(ref, "clone", content)
 
     def list(
         self, *, limit: int | None = None, cursor: str | None = None, status: str | None = None
@@ -67,9 +94,48 @@ class TrainingRunsClient:
         """All that speaks against scheduling it."""
         return PreflightOut.model_validate(self._connection.post(f"{_PATH}/{quote_ref(ref)}/preflight"))
 
-    def schedule(self, ref: str) -> ScheduledOut:
-        """Raises Conflict with `parameters["findings"]` where the preflight found errors."""
-        return ScheduledOut.model_validate(self._connection.post(f"{_PATH}/{quote_ref(ref)}/schedule"))
+    def schedule(self, ref: str, *, dry_run: bool = False) -> ScheduledOut:
+        """Puts a Draft in the queue.
+
+        Args:
+            ref: name or id.
+            dry_run: for a step of training and one of validation; it is a Draft again then, with its `estimate`.
+
+        Raises:
+            Conflict: with `parameters["findings"]` where the preflight found errors.
+        """
+        return ScheduledOut.model_validate(
+            self._connection.post(
+                f"{_PATH}/{quote_ref(ref)}/schedule", parameters={"dry_run": "true" if dry_run else "false"}
+            )
+        )
+
+    def cancel(self, ref: str) -> TrainingRunOut:
+        """Ends a run that has not ended; its last checkpoint is kept. Its processes end within seconds."""
+        return self._act(ref, "cancel")
+
+    def pause(self, ref: str) -> TrainingRunOut:
+        """Asks it to pause: one that is Processing becomes Paused when its checkpoint is written."""
+        return self._act(ref, "pause")
+
+    def resume(self, ref: str) -> TrainingRunOut:
+        """Has a paused run wait again; it goes on from its checkpoint."""
+        return self._act(ref, "resume")
+
+    def retry(self, ref: str, *, from_start: bool = False) -> TrainingRunOut:
+        """Has a run that ended in Error or was cancelled wait again.
+
+        Args:
+            ref: name or id.
+            from_start: not from its last checkpoint.
+        """
+        return self._act(ref, "retry", {"from_start": from_start})
+
+    def move(self, ref: str, *, place: int) -> QueueOut:
+        """Gives a run that waits another place in the queue; 1 is the first, beyond the end is the last."""
+        return QueueOut.model_validate(
+            self._connection.post(f"{_PATH}/{quote_ref(ref)}/move", {"place": place})
+        )
 
     def metrics(self, ref: str, *, names: Sequence[str] = ()) -> MetricsOut:
         """All metrics, or those named."""
@@ -85,7 +151,9 @@ class TrainingRunsClient:
     def watch(
         self, ref: str, *, poll_s: float = _POLL_S, patience_s: float = _PATIENCE_S
     ) -> Iterator[TrainingRunOut]:
-        """The run as it is now and after each change, until it is Success, Error or Cancelled.
+        """The run as it is now and after each change, until it is at rest.
+
+        That is Success, Error or Cancelled; also Paused, and Draft, which it is again after a dry run.
 
         Args:
             ref: name or id.
@@ -108,12 +176,12 @@ class TrainingRunsClient:
             if run != shown:
                 yield run
                 shown = run
-            if run.status.is_final:
+            if run.status in _AT_REST:
                 return
             time.sleep(poll_s)
 
     def wait(self, ref: str) -> TrainingRunOut:
-        """Waits for its end."""
+        """Waits until it is at rest, as `watch` does."""
         *_, last = self.watch(ref)
         return last
 
@@ -125,11 +193,11 @@ class TrainingRunsClient:
             offset = part.next_offset
 
     def follow_logs(self, ref: str, *, poll_s: float = _POLL_S) -> Iterator[str]:
-        """The log from its beginning, and what is written until the run is over."""
+        """The log from its beginning, and what is written until the run is at rest."""
         offset = 0
         while True:
-            # The order matters: what is written before a run is over is read after it was seen to be over.
-            is_over = self.get(ref).status in _QUIET
+            # The order matters: what is written before a run is at rest is read after it was seen to be.
+            is_over = self.get(ref).status in _AT_REST
             while (part := self.logs(ref, offset=offset)).next_offset > offset:
                 yield part.text
                 offset = part.next_offset
@@ -137,5 +205,21 @@ class TrainingRunsClient:
                 return
             time.sleep(poll_s)
 
+    def _act(self, ref: str, verb: str, content: Any = None) -> TrainingRunOut:
+        return TrainingRunOut.model_validate(
+            self._connection.post(f"{_PATH}/{quote_ref(ref)}/{verb}", content)
+        )
 
-_QUIET = {status for status in RunStatus if status.is_final} | {RunStatus.DRAFT}
+
+_AT_REST = {RunStatus.DRAFT, RunStatus.PAUSED, *(status for status in RunStatus if status.is_final)}
+"""Where nothing happens to a run by itself."""
+
+
+def _dump_given(given: TrainingParameters | Options | Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was set, as JSON; what was left out stays out, so that it is decided elsewhere."""
+    if isinstance(given, TrainingParameters | Options):
+        return given.model_dump(mode="json", exclude_unset=True)
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in (given or {}).items()
+    }

@@ -1,0 +1,25 @@
+"""The queue, from outside: runs that wait, in their order."""
+
+from collections.abc import Iterator
+
+from raven_scan.client.connection import Connection
+from raven_scan.training_runs.schemas import QueueEntryOut, QueueOut
+
+_PATH = "/api/v1/queue"
+
+
+class QueueClient:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self, *, limit: int | None = None, cursor: str | None = None) -> QueueOut:
+        """In their order; each with why it waits, and when it will probably start."""
+        return QueueOut.model_validate(self._connection.get(_PATH, {"limit": limit, "cursor": cursor}))
+
+    def list_all(self) -> Iterator[QueueEntryOut]:
+        """The whole queue, page by page."""
+        page = self.list()
+        yield from page.items
+        while page.next is not None:
+            page = self.list(cursor=page.next)
+            yield from page.items

@@ -1,0 +1,15 @@
+"""Workers, from outside."""
+
+from raven_scan.client.connection import Connection
+from raven_scan.jobs.schemas import WorkerPage
+
+_PATH = "/api/v1/workers"
+
+
+class WorkersClient:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self) -> WorkerPage:
+        """Those that live, each with its devices and what they do."""
+        return WorkerPage.model_validate(self._connection.get(_PATH))
