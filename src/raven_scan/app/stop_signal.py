@@ -14,10 +14,13 @@ LONGEST_STOP_S = 9.0
 class StopSignal:
     """While it is entered, SIGTERM and SIGINT ask for the end instead of ending; the second one ends at once.
 
-    The process ends within `LONGEST_STOP_S` of the first.
+    The process ends within `longest_s` of the first.
 
     Only for the main thread.
     """
+
+    def __init__(self, longest_s: float = LONGEST_STOP_S) -> None:
+        self._longest_s = longest_s
 
     def __enter__(self) -> Self:
         # A pipe, for a handler may write to it wherever the main thread is; locks could be held by it.
@@ -50,7 +53,7 @@ class StopSignal:
         if self._count > 1:
             os._exit(128 + number)
         # From the signal on, not from where it is heard: a start that hangs is to end in time too.
-        end_within()
+        end_within(self._longest_s)
         self.ask()
 
 

@@ -4,6 +4,8 @@ from raven_scan.kernel.errors import ErrorKind
 
 RUN_FAILED = 1
 """A run that was waited for ended in Error or Cancelled; also an error that nobody foresaw."""
+RUN_PAUSED = 7
+"""A run that was waited for was paused."""
 INTERRUPTED = 130
 
 EXIT_CODE_OF_KIND: dict[ErrorKind, int] = {
@@ -24,5 +26,6 @@ MEANINGS = {
     4: "not signed in, or not allowed",
     5: "conflict: a name is taken, a run cannot be scheduled, …",
     6: "busy or not available: no server, no database, …",
+    7: "a run that was waited for was paused",
     130: "interrupted",
 }

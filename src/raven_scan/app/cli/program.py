@@ -8,7 +8,17 @@ from typing import Annotated, Any
 import typer
 
 import raven_scan
-from raven_scan.app.cli import databases, datasets, demonstration, models, runs, service
+from raven_scan.app.cli import (
+    databases,
+    datasets,
+    demonstration,
+    models,
+    presets,
+    queue,
+    runs,
+    service,
+    workers,
+)
 from raven_scan.app.cli.exit_codes import EXIT_CODE_OF_KIND, INTERRUPTED, RUN_FAILED
 from raven_scan.app.cli.output import Output, wants_json
 from raven_scan.kernel.errors import RavenError
@@ -23,6 +33,9 @@ app = typer.Typer(
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
+app.add_typer(presets.app, name="presets")
+app.command("queue")(queue.list_queue)
+app.command("workers")(workers.list_workers)
 app.add_typer(databases.app, name="db")
 app.command("serve")(service.serve)
 app.command("worker")(service.work)

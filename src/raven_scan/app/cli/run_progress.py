@@ -3,11 +3,13 @@
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from raven_scan.app.cli.run_times import format_time
 from raven_scan.app.cli.tables import format_duration, format_figure
 from raven_scan.training_runs.schemas import TrainingRunOut
 from raven_scan.training_runs.types import RunStatus
@@ -76,9 +78,12 @@ class _Lines:
 
 def describe_phase(run: TrainingRunOut) -> str:
     """What the run does now, in a word or two."""
+    described = str(run.status)
     if run.status is RunStatus.PROCESSING and run.progress.phase:
-        return run.progress.phase.replace("_", " ")
-    return str(run.status)
+        described = run.progress.phase.replace("_", " ")
+    elif run.status is RunStatus.WAITING and (start := run.options.start_at) and start > datetime.now(UTC):
+        described = f"Waiting until {format_time(start)}"
+    return f"dry run, {described}" if run.is_dry_run else described
 
 
 def describe_figures(run: TrainingRunOut) -> str:

@@ -1,134 +1,113 @@
 """`raven runs`: create, schedule, watch and read training runs."""
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raven_scan.app.cli.exit_codes import INTERRUPTED, RUN_FAILED
+from raven_scan.app.cli import run_control
 from raven_scan.app.cli.output import JsonFlag, Output, print_json
+from raven_scan.app.cli.run_display import show_run
+from raven_scan.app.cli.run_settings import RunRef, RunSettings, WaitFlag, take_run_settings
+from raven_scan.app.cli.run_waiting import schedule_and_show, wait_and_show
 from raven_scan.app.cli.session import Session, open_raven, open_session
-from raven_scan.kernel.errors import Conflict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from raven_scan.training_runs.schemas import FindingOut, TrainingRunOut
+    from raven_scan.training_runs.schemas import TrainingRunOut
 
-app = typer.Typer(no_args_is_help=True, help="Training runs: create, schedule, watch and read them.")
+app = typer.Typer(no_args_is_help=True, help="Training runs: create, schedule, control, watch and read them.")
 
-RunRef = Annotated[str, typer.Argument(metavar="RUN", help="Name or id of the run.", show_default=False)]
-WaitFlag = Annotated[
+ScheduleFlag = Annotated[bool, typer.Option("--schedule", help="Schedule it too.")]
+DryRunFlag = Annotated[
     bool,
-    typer.Option("--wait", help="Wait for its end and show progress; without a server, execute it here."),
+    typer.Option(
+        "--dry-run",
+        help="Only a step of training and one of validation, to estimate the whole run's time and memory.",
+    ),
 ]
-_PANEL = "Training parameters"
-
-
-def _parameter(*names: str, help: str) -> Any:  # noqa: A002 - typer's word
-    return typer.Option(*names, help=help, show_default=False, rich_help_panel=_PANEL)
 
 
 @app.command()
+@take_run_settings
 def create(
+    settings: RunSettings,
     name: Annotated[str, typer.Option("--name", help="Of the run, and of the model that comes out.")],
     dataset: Annotated[str, typer.Option("--dataset", help="Name, name@version or id.")],
     base_model: Annotated[str, typer.Option("--base-model", help="Name or id of the model to start from.")],
-    epochs: Annotated[int | None, _parameter("--epochs", help="Passes over the training part.")] = None,
-    batch_size: Annotated[int | None, _parameter("--batch-size", help="Images a step.")] = None,
-    image_size: Annotated[
-        int | None, _parameter("--image-size", help="Side of the square input, in pixels; a multiple of 32.")
-    ] = None,
-    learning_rate: Annotated[
-        float | None, _parameter("--learning-rate", help="Peak learning rate. Default: by architecture.")
-    ] = None,
-    weight_decay: Annotated[float | None, _parameter("--weight-decay", help="Weight decay.")] = None,
-    warmup_epochs: Annotated[
-        float | None,
-        _parameter("--warmup-epochs", help="Epochs in which the learning rate rises from near zero."),
-    ] = None,
-    lr_schedule: Annotated[
+    preset: Annotated[
         str | None,
-        _parameter(
-            "--lr-schedule", help="How the learning rate goes after warm-up: cosine, step or constant."
-        ),
+        typer.Option("--preset", help="Take the parameters of this preset where none are given here."),
     ] = None,
-    frozen_stages: Annotated[
-        int | None,
-        _parameter("--frozen-stages", help="Stages of the backbone that are not trained, from the stem."),
-    ] = None,
-    augmentation: Annotated[
-        str | None, _parameter("--augmentation", help="Augmentation preset: off, light or full.")
-    ] = None,
-    seed: Annotated[int | None, _parameter("--seed", help="Seed of everything that is random.")] = None,
-    precision: Annotated[
-        str | None, _parameter("--precision", help="Arithmetic: auto, float32, bfloat16 or float16.")
-    ] = None,
-    early_stopping_patience: Annotated[
-        int | None,
-        _parameter("--early-stopping-patience", help="Stop after so many validations without a better mAP."),
-    ] = None,
-    validation_interval: Annotated[
-        int | None, _parameter("--validation-interval", help="Epochs between validations.")
-    ] = None,
-    checkpoint_interval: Annotated[
-        int | None, _parameter("--checkpoint-interval", help="Epochs between checkpoints.")
-    ] = None,
-    loader_processes: Annotated[
-        int | None,
-        _parameter("--loader-processes", help="Processes that load images. Default: by the machine."),
-    ] = None,
-    schedule: Annotated[bool, typer.Option("--schedule", help="Schedule it too.")] = False,
+    schedule: ScheduleFlag = False,
+    dry_run: DryRunFlag = False,
     wait: WaitFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Create a training run; with --schedule it goes to a worker at once."""
-    parameters = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "image_size": image_size,
-        "learning_rate": learning_rate,
-        "weight_decay": weight_decay,
-        "warmup_epochs": warmup_epochs,
-        "schedule": lr_schedule,
-        "frozen_stages": frozen_stages,
-        "augmentation": augmentation,
-        "seed": seed,
-        "precision": precision,
-        "early_stopping_patience": early_stopping_patience,
-        "validation_interval": validation_interval,
-        "checkpoint_interval": checkpoint_interval,
-        "loader_processes": loader_processes,
-    }
-    if wait and not schedule:
-        raise typer.BadParameter("--wait needs --schedule: a Draft does not run.")
+    _check_flags(schedule=schedule, dry_run=dry_run, wait=wait)
     output = Output(as_json)
     with open_session() as session:
         run = session.raven.runs.create(
             name=name,
             dataset=dataset,
             base_model=base_model,
-            parameters={key: value for key, value in parameters.items() if value is not None},
+            parameters=settings.parameters,
+            options=settings.options,
+            preset=preset,
         )
-        if schedule:
-            _schedule(session, output, run.name, wait=wait)
-            return
-    output.say(f"Next: raven runs schedule {run.name} --wait", style="dim")
-    _show_run(output, run)
+        _go_on(session, output, run, schedule=schedule, dry_run=dry_run, wait=wait)
+
+
+@app.command()
+@take_run_settings
+def clone(
+    run: RunRef,
+    settings: RunSettings,
+    name: Annotated[str, typer.Option("--name", help="Of the new run, and of the model that comes out.")],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Name, name@version or id; where not the same.")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option("--base-model", help="Name or id; where not the same.")
+    ] = None,
+    schedule: ScheduleFlag = False,
+    dry_run: DryRunFlag = False,
+    wait: WaitFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Create a run like another one; what is given here is changed."""
+    _check_flags(schedule=schedule, dry_run=dry_run, wait=wait)
+    output = Output(as_json)
+    with open_session() as session:
+        cloned = session.raven.runs.clone(
+            run,
+            name=name,
+            dataset=dataset,
+            base_model=base_model,
+            parameters=settings.parameters,
+            options=settings.options,
+        )
+        _go_on(session, output, cloned, schedule=schedule, dry_run=dry_run, wait=wait)
 
 
 @app.command("schedule")
-def schedule_run(run: RunRef, wait: WaitFlag = False, as_json: JsonFlag = False) -> None:
+def schedule_run(
+    run: RunRef, dry_run: DryRunFlag = False, wait: WaitFlag = False, as_json: JsonFlag = False
+) -> None:
     """Schedule a Draft: after a preflight, it waits for a worker."""
     with open_session() as session:
-        _schedule(session, Output(as_json), run, wait=wait)
+        schedule_and_show(session, Output(as_json), run, dry_run=dry_run, wait=wait or dry_run)
 
 
 @app.command("list")
 def list_runs(
     status: Annotated[
-        str | None, typer.Option("--status", help="Only these: Draft, Waiting, Processing, Success, Error, …")
+        str | None, typer.Option("--status", help="Only these: Draft, Waiting, Processing, Paused, …")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="At most so many.")] = None,
     cursor: Annotated[str | None, typer.Option("--cursor", help="Go on from the 'next' of a list.")] = None,
@@ -167,25 +146,35 @@ def list_runs(
 def show(run: RunRef, as_json: JsonFlag = False) -> None:
     """Show a training run."""
     with open_raven() as raven:
-        _show_run(Output(as_json), raven.runs.get(run))
+        show_run(Output(as_json), raven.runs.get(run))
 
 
 @app.command()
 def watch(run: RunRef, as_json: JsonFlag = False) -> None:
-    """Show a run's progress until its end; without a server, execute it here where it waits."""
+    """Show a run's progress until it is at rest; without a server, execute it here where it waits."""
     with open_session() as session:
-        _wait(session, Output(as_json), run)
+        wait_and_show(session, Output(as_json), session.raven.runs.get(run))
 
 
 @app.command()
 def logs(
     run: RunRef,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the run's end.")] = False,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Print a run's log."""
+    """Print a run's log, or download it."""
     with open_raven() as raven:
         parts = raven.runs.follow_logs(run) if follow else raven.runs.read_logs(run)
+        if output_file is not None:
+            size_bytes = _write_parts(output_file, parts)
+            Output(as_json).show(
+                {"file": str(output_file.absolute()), "size_bytes": size_bytes},
+                lambda console: console.print(f"{size_bytes} bytes in {output_file}", markup=False),
+            )
+            return
         if as_json:
             print_json({"text": "".join(parts)})
             return
@@ -229,110 +218,50 @@ def metrics(
     Output(as_json).show(found.model_dump(mode="json"), render)
 
 
-def _schedule(session: Session, output: Output, ref: str, *, wait: bool) -> None:
-    scheduled = session.raven.runs.schedule(ref)
-    _say_findings(output, scheduled.findings)
-    if wait:
-        _wait(session, output, scheduled.run.name, findings=scheduled.findings)
+for command in (
+    run_control.cancel,
+    run_control.pause,
+    run_control.resume,
+    run_control.retry,
+    run_control.move,
+):
+    app.command()(command)
+
+
+def _check_flags(*, schedule: bool, dry_run: bool, wait: bool) -> None:
+    if schedule and dry_run:
+        raise typer.BadParameter("--schedule and --dry-run exclude each other: the dry run comes first.")
+    if wait and not (schedule or dry_run):
+        raise typer.BadParameter("--wait needs --schedule: a Draft does not run.")
+
+
+def _go_on(
+    session: Session, output: Output, run: "TrainingRunOut", *, schedule: bool, dry_run: bool, wait: bool
+) -> None:
+    """What becomes of a new Draft. A dry run is always waited for: its estimate is what it is made for."""
+    if schedule or dry_run:
+        schedule_and_show(session, output, run.name, dry_run=dry_run, wait=wait or dry_run)
         return
-    if session.platform is not None:
-        output.say(f"It waits for a worker. Next: raven runs watch {scheduled.run.name}", style="dim")
-    _show_run(output, scheduled.run, findings=scheduled.findings)
+    output.say(f"Next: raven runs schedule {run.name} --wait", style="dim")
+    show_run(output, run)
 
 
-def _say_findings(output: Output, findings: "list[FindingOut]") -> None:
-    for finding in findings:
-        output.say(f"{finding.message} {finding.hint} [{finding.code}]", style="yellow")
-
-
-def _wait(session: Session, output: Output, ref: str, *, findings: "list[FindingOut] | None" = None) -> None:
-    """Shows progress, then the run; the exit code says whether it ended in Success."""
-    run = session.raven.runs.get(ref)
-    if run.status == "Draft":
-        raise Conflict(
-            "training_run.not_scheduled",
-            f"The training run {run.name!r} is a Draft: nothing will happen.",
-            hint=f"Schedule it: raven runs schedule {run.name} --wait",
-            parameters={"name": run.name},
-        )
-    if not run.status.is_final:
-        try:
-            with session.executing():
-                run = _watch(session, output, ref)
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
-    _show_run(output, run, findings=findings)
-    if run.status != "Success":
-        raise typer.Exit(RUN_FAILED)
-
-
-def _watch(session: Session, output: Output, ref: str) -> "TrainingRunOut":
-    from raven_scan.app.cli.run_progress import display_run  # noqa: PLC0415
-
-    last: TrainingRunOut | None = None
+def _write_parts(path: Path, parts: Iterable[str]) -> int:
+    """Writes a file that is whole or not there, and returns its size."""
+    unfinished = path.with_name(f".{path.name}.part")
     try:
-        with display_run(output.message_console) as display:
-            for last in session.raven.runs.watch(ref):
-                display.show(last)
-    except KeyboardInterrupt:
-        if session.platform is None:
-            output.say(f"The run goes on at the server; `raven runs watch {ref}` shows it again.")
-        else:
-            output.say(
-                f"Stopping. What runs here goes back to Waiting; `raven runs watch {ref}` or `raven worker`"
-                " goes on with it."
-            )
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+            size_bytes = os.fstat(file.fileno()).st_size
+        unfinished.replace(path)
+    except BaseException as error:
+        unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise typer.BadParameter(
+                f"{path} cannot be written: {error.strerror}.", param_hint="--output"
+            ) from error
         raise
-    assert last is not None  # noqa: S101 - watch yields the run at least once
-    return last
-
-
-def _show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOut] | None" = None) -> None:
-    """The run; with what the preflight found, where it was scheduled just now."""
-
-    def render(console: "Console") -> None:
-        from raven_scan.app.cli.tables import make_status, print_facts  # noqa: PLC0415
-
-        print_facts(
-            console,
-            {
-                "Run": run.name,
-                "Status": make_status(run.status),
-                "Epoch": f"{run.epoch}/{run.epochs}",
-                "Dataset": run.dataset_version.name,
-                "Base model": f"{run.base_model.name} ({run.architecture})",
-                "Parameters": _describe_parameters(run.parameters.model_dump(mode="json", exclude_none=True)),
-                **_describe_best(run),
-                **({"Model": run.model.name} if run.model else {}),
-                "Created": run.created_at,
-                **({"Ended": run.ended_at} if run.ended_at else {}),
-                **({"Warnings": "\n".join(run.warnings)} if run.warnings else {}),
-            },
-        )
-        if run.error is not None:
-            output.say(run.error.message, style="bold red")
-            for line in run.error.log_tail:
-                output.say(f"  {line}", style="dim")
-            if run.error.hint:
-                output.say(run.error.hint, style="yellow")
-        if run.model is not None:
-            output.say(f"Next: raven models show {run.model.name}", style="dim")
-
-    document = run.model_dump(mode="json")
-    if findings is not None:
-        document["findings"] = [finding.model_dump(mode="json") for finding in findings]
-    output.show(document, render)
-
-
-def _describe_parameters(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in parameters.items())
-
-
-def _describe_best(run: "TrainingRunOut") -> dict[str, str]:
-    from raven_scan.app.cli.tables import format_figure  # noqa: PLC0415
-
-    if not run.best:
-        return {}
-    return {
-        "Best (valid)": f"mAP {format_figure(run.best.get('map'))}, mAP50 {format_figure(run.best.get('map50'))}"
-    }
+    return size_bytes

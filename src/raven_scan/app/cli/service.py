@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from raven_scan.app.cli.output import JsonFlag, Output, print_json
+from raven_scan.app.cli.run_times import parse_duration
 from raven_scan.app.cli.session import read_settings
+from raven_scan.jobs.devices import AUTOMATIC, find_devices, parse_slots
 
 if TYPE_CHECKING:
     from raven_scan.app.serving import ServerAddress
+    from raven_scan.kernel.settings import Settings
+
+_AFTER_DRAIN_S = 3.0
+"""For handing the runs back, once their trainers have ended."""
 
 
 def serve(
@@ -50,10 +56,19 @@ def _announce(output: Output, address: "ServerAddress") -> None:
 
 
 def work(
-    device: str | None = typer.Option(
-        None, "--device", help="What runs compute on: cpu, or cuda:N. Default: RAVEN_DEVICE."
+    slots: str | None = typer.Option(
+        None,
+        "--slots",
+        metavar="DEVICES",
+        help="What runs compute on, a run a slot: cpu:2, cuda:0,cuda:1, or cuda for all GPUs. "
+        "Default: RAVEN_DEVICE, or what is found: all GPUs, or one slot of the CPU.",
     ),
-    slots: int = typer.Option(1, "--slots", min=1, max=64, help="Runs at a time."),
+    drain_timeout: str = typer.Option(
+        "6s",
+        "--drain-timeout",
+        metavar="DURATION",
+        help="How long its trainers may take to write a checkpoint when it is stopped, as 30s or 5m.",
+    ),
     as_json: JsonFlag = False,
 ) -> None:
     """Execute runs that wait, until Ctrl-C or SIGTERM."""
@@ -63,17 +78,24 @@ def work(
     from raven_scan.app.worker import BackgroundWorker  # noqa: PLC0415
 
     settings = read_settings()
+    devices = _choose_devices(settings) if slots is None else parse_slots(slots)
+    drain_s = parse_duration(drain_timeout, "--drain-timeout").total_seconds()
     set_up_logging(settings.log_level, secrets=settings.list_secrets())
     output = Output(as_json)
-    with StopSignal() as stop, build_platform(settings) as platform:
-        background = BackgroundWorker(platform, device=device, slots=slots)
+    with StopSignal(drain_s + _AFTER_DRAIN_S) as stop, build_platform(settings) as platform:
+        background = BackgroundWorker(platform, devices=devices, drain_s=drain_s)
         background.start()
         if as_json:
-            print_json({"worker": background.name})
+            print_json({"worker": background.name, "slots": devices})
         else:
             output.say(
-                f"Worker {background.name} waits for runs. Ctrl-C stops it; its runs go back to Waiting."
+                f"Worker {background.name} waits for runs, on {', '.join(devices)}. Ctrl-C stops it; its runs"
+                " write a checkpoint and go back to Waiting."
             )
         stop.wait()
-        end_within()
+        end_within(drain_s + _AFTER_DRAIN_S)
         background.stop()
+
+
+def _choose_devices(settings: "Settings") -> list[str]:
+    return find_devices() if settings.device == AUTOMATIC else [settings.device]

@@ -14,6 +14,7 @@ STYLE_OF_STATUS = {
     "Error": "bold red",
     "Processing": "cyan",
     "Waiting": "yellow",
+    "Paused": "magenta",
     "Cancelled": "dim",
     "Draft": "dim",
 }
@@ -59,6 +60,11 @@ def make_cell(value: Any) -> Text:
 
 def make_status(status: str) -> Text:
     return Text(status, style=STYLE_OF_STATUS.get(status, ""))
+
+
+def format_moment(moment: datetime) -> str:
+    """In this machine's zone, to the second."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def format_figure(value: float | None) -> str:
