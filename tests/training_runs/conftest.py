@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,10 @@ def dataset(platform: Platform, coco_folder: Path) -> DatasetVersionView:
 @pytest.fixture
 def create_run(platform: Platform, dataset: DatasetVersionView) -> Callable[..., TrainingRunView]:
     def create(
-        name: str = "first", parameters: TrainingParameters = TINY, base_model: str = "yolox-nano"
+        name: str = "first",
+        parameters: TrainingParameters = TINY,
+        base_model: str = "yolox-nano",
+        **more: Any,
     ) -> TrainingRunView:
         return platform.training_runs.create(
             LOCAL_ADMINISTRATOR,
@@ -72,6 +76,7 @@ def create_run(platform: Platform, dataset: DatasetVersionView) -> Callable[...,
             dataset=dataset.full_name,
             base_model=base_model,
             parameters=parameters,
+            **more,
         )
 
     return create

@@ -13,22 +13,19 @@ from sqlalchemy import text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.wiring import Platform
-from raven_scan.jobs.queue import JobQueue
-from raven_scan.jobs.worker import make_worker_name
+from raven_scan.jobs.worker_names import make_worker_name
 from raven_scan.kernel.errors import Forbidden
 from raven_scan.trained_models.types import Figures, NewTrainedModel
 from raven_scan.training_runs.errors import LeaseLost
-from raven_scan.training_runs.execution import (
-    MOST_LOST_ATTEMPTS,
-    Attempt,
-    Checkpoint,
-    TrainingRunExecution,
-)
-from raven_scan.training_runs.run_folder import RunFolder
+from raven_scan.training_runs.execution import CHECKPOINTS_KEPT, Attempt, Checkpoint
+from raven_scan.training_runs.recovery import TrainingRunRecovery
+from raven_scan.training_runs.run_folder import AttemptFolder
+from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS
 from raven_scan.training_runs.types import (
     AttemptEnd,
     MetricPoint,
     RunError,
+    RunOptions,
     RunProgress,
     RunStatus,
     TrainingRunView,
@@ -39,13 +36,15 @@ ScheduleRun = Callable[..., TrainingRunView]
 ERROR = RunError(code="crashed", message="It crashed.", hint="Look at the log.", log_tail=["boom"])
 
 
-def begin(platform: Platform, run: TrainingRunView, worker: str = "elsewhere:1:0.00") -> Attempt | None:
-    return platform.execution.begin_attempt(WORKER, run.id, worker=worker, device="cpu")
+def begin(platform: Platform, worker: str = "elsewhere:1:0.00", **devices: Any) -> Attempt | None:
+    given = {"free": ["cpu"], "capacity": ["cpu"], **devices}
+    return platform.execution.begin_next(WORKER, worker=worker, **given)
 
 
 def hold(platform: Platform, run: TrainingRunView, **options: Any) -> Attempt:
-    attempt = begin(platform, run, **options)
+    attempt = begin(platform, **options)
     assert attempt is not None
+    assert attempt.run_id == run.id
     return attempt
 
 
@@ -56,6 +55,7 @@ def record(platform: Platform, attempt: Attempt, **values: Any):
         "warnings": [],
         "best": None,
         "checkpoint": None,
+        "log": b"",
         **values,
     }
     platform.execution.record(WORKER, attempt, **told)
@@ -72,10 +72,13 @@ def age_heartbeats(platform: Platform, seconds: float):
 
 def recover(platform: Platform) -> int:
     """What housekeeping does, without waiting for confirmation."""
-    execution = TrainingRunExecution(
-        platform.database, JobQueue(), platform.trained_models, platform.settings, confirmation_s=0
-    )
-    return execution.recover_lost_runs(WORKER)
+    recovery = TrainingRunRecovery(platform.database, platform.settings, platform.clock, confirmation_s=0)
+    return recovery.recover_lost_runs(WORKER)
+
+
+def make_checkpoint(platform: Platform, step: int, content: bytes | None = None) -> Checkpoint:
+    digest = platform.blobs.put_bytes(content or f"checkpoint of step {step}".encode())
+    return Checkpoint(step=step, epoch=1, position=step % 3, digest=digest, size_bytes=1)
 
 
 def read(platform: Platform, run: TrainingRunView) -> TrainingRunView:
@@ -85,7 +88,7 @@ def read(platform: Platform, run: TrainingRunView) -> TrainingRunView:
 def test_one_worker_alone_begins_a_run(platform: Platform, schedule_run: ScheduleRun):
     run = schedule_run()
     attempt = hold(platform, run)
-    assert begin(platform, run) is None
+    assert begin(platform) is None
     assert attempt.fence == 1
     view = read(platform, run)
     assert view.status is RunStatus.PROCESSING
@@ -172,7 +175,7 @@ def test_a_dead_worker_of_this_machine_is_lost_at_once(platform: Platform, sched
 
 def test_a_run_that_takes_its_workers_down_ends_in_error(platform: Platform, schedule_run: ScheduleRun):
     run = schedule_run()
-    for _ in range(MOST_LOST_ATTEMPTS):
+    for _ in range(MOST_FRUITLESS_ATTEMPTS):
         hold(platform, run)
         age_heartbeats(platform, 100)
         recover(platform)
@@ -180,21 +183,29 @@ def test_a_run_that_takes_its_workers_down_ends_in_error(platform: Platform, sch
     assert view.status is RunStatus.ERROR
     assert view.error
     assert view.error.code == "lost"
-    assert [each.end for each in view.attempts] == [AttemptEnd.LOST] * MOST_LOST_ATTEMPTS
+    assert [each.end for each in view.attempts] == [AttemptEnd.LOST] * MOST_FRUITLESS_ATTEMPTS
 
 
-def test_a_resumed_run_leaves_no_double_metrics(
-    platform: Platform, schedule_run: ScheduleRun, tmp_path: Path
-):
+def test_a_run_that_gets_further_each_time_is_never_given_up(platform: Platform, schedule_run: ScheduleRun):
     run = schedule_run()
-    file = tmp_path / "step.pt"
-    file.touch()
+    for step in range(1, MOST_FRUITLESS_ATTEMPTS + 3):
+        attempt = hold(platform, run)
+        record(platform, attempt, checkpoint=make_checkpoint(platform, step))
+        age_heartbeats(platform, 100)
+        assert recover(platform) == 1
+    assert read(platform, run).status is RunStatus.WAITING
+
+
+def test_a_resumed_run_leaves_no_double_metrics(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
     attempt = hold(platform, run)
     points = [MetricPoint("loss", step, 0, float(step)) for step in range(1, 6)]
-    record(platform, attempt, points=points, checkpoint=Checkpoint(path=file, epoch=1, step=3))
+    checkpoint = make_checkpoint(platform, 3)
+    record(platform, attempt, points=points, checkpoint=checkpoint)
     platform.execution.hand_back(WORKER, attempt, "stopped")
     resumed = hold(platform, run)
-    assert resumed.checkpoint == Checkpoint(path=file, epoch=1, step=3)
+    assert resumed.checkpoints == [checkpoint]
+    platform.execution.go_on_from(WORKER, resumed, checkpoint)
     steps = [point.step for point in platform.training_runs.list_metrics(ADMIN, "first", [])]
     assert steps == [1, 2, 3]
     record(platform, resumed, points=[MetricPoint("loss", 3, 0, 3.5), MetricPoint("loss", 4, 0, 4.5)])
@@ -202,17 +213,70 @@ def test_a_resumed_run_leaves_no_double_metrics(
     assert values == [1.0, 2.0, 3.5, 4.5]
 
 
+def test_the_last_checkpoints_are_kept_and_others_removed(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    made = [make_checkpoint(platform, step) for step in range(1, 6)]
+    for checkpoint in made:
+        record(platform, attempt, checkpoint=checkpoint)
+    kept = read(platform, run).checkpoints
+    assert [each.step for each in kept] == [5, 4]
+    assert len(kept) == CHECKPOINTS_KEPT
+    assert [platform.blobs.has(each.digest) for each in made] == [False, False, False, True, True]
+    assert set(platform.recovery.list_blob_digests(ADMIN)) == {each.digest for each in kept}
+
+
+def test_going_on_from_an_earlier_checkpoint_forgets_the_later(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    first, second = make_checkpoint(platform, 1), make_checkpoint(platform, 2)
+    record(platform, attempt, checkpoint=first)
+    record(platform, attempt, checkpoint=second, points=[MetricPoint("loss", 2, 0, 1.0)])
+    platform.execution.hand_back(WORKER, attempt, "stopped")
+    resumed = hold(platform, run)
+    platform.execution.go_on_from(WORKER, resumed, first)
+    assert [each.step for each in read(platform, run).checkpoints] == [1]
+    assert not platform.blobs.has(second.digest)
+    assert platform.training_runs.list_metrics(ADMIN, "first", []) == []
+
+
+def test_the_log_is_kept_in_the_order_it_was_told(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    record(platform, attempt, log=b"one\ntwo\n")
+    record(platform, attempt, log="dr\u00fc\n".encode())
+    first = platform.training_runs.read_log(ADMIN, "first", 0, 6)
+    assert (first.text, first.next_offset, first.size_bytes) == ("one\n", 4, 13)
+    assert platform.training_runs.read_log(ADMIN, "first", 4, 100).text == "two\ndr\u00fc\n"
+    assert platform.training_runs.read_log(ADMIN, "first", 10_000, 100).text == ""
+    platform.execution.hand_back(WORKER, attempt, "stopped")
+    again = hold(platform, run)
+    assert again.log_size_bytes == 13
+
+
+def test_a_long_log_is_read_in_pieces_without_a_gap(platform: Platform, schedule_run: ScheduleRun):
+    attempt = hold(platform, schedule_run())
+    lines = [f"{number:07d}\n" for number in range(100_000)]
+    record(platform, attempt, log="".join(lines).encode())
+    read_lines: list[str] = []
+    offset = 0
+    while (part := platform.training_runs.read_log(ADMIN, "first", offset, 70_001)).text:
+        read_lines += part.text.splitlines(keepends=True)
+        offset = part.next_offset
+    assert read_lines == lines
+
+
 def test_users_may_not_act_as_workers(platform: Platform, schedule_run: ScheduleRun):
     run = schedule_run()
     with pytest.raises(Forbidden):
-        platform.execution.begin_attempt(ADMIN, run.id, worker="me", device="cpu")
+        platform.execution.begin_next(ADMIN, worker="me", free=["cpu"], capacity=["cpu"])
     attempt = hold(platform, run)
     with pytest.raises(Forbidden):
         platform.execution.beat(ADMIN, attempt)
     with pytest.raises(Forbidden):
         platform.execution.fail(ADMIN, attempt, ERROR)
     with pytest.raises(Forbidden):
-        platform.execution.recover_lost_runs(ADMIN)
+        platform.recovery.recover_lost_runs(ADMIN)
 
 
 def test_a_model_that_took_the_runs_name_meanwhile_costs_nobody_the_run(
@@ -256,7 +320,7 @@ def test_a_lease_that_ran_out_is_looked_at_twice(platform: Platform, schedule_ru
     run = schedule_run()
     hold(platform, run)
     age_heartbeats(platform, 100)
-    assert platform.execution.recover_lost_runs(WORKER) == 0
+    assert platform.recovery.recover_lost_runs(WORKER) == 0
     assert read(platform, run).status is RunStatus.PROCESSING
 
 
@@ -265,20 +329,6 @@ def test_a_worker_never_takes_its_own_run_for_lost(platform: Platform, schedule_
     hold(platform, run, worker=make_worker_name())
     age_heartbeats(platform, 100)
     assert recover(platform) == 0
-
-
-def test_a_run_whose_job_was_lost_gets_a_new_one(platform: Platform, schedule_run: ScheduleRun):
-    schedule_run()
-    with platform.database.transaction() as session:
-        session.execute(text("DELETE FROM procrastinate_jobs"))
-    recover(platform)
-    with platform.database.transaction() as session:
-        jobs = session.execute(text("SELECT id, status FROM procrastinate_jobs")).all()
-        job_id = session.execute(text("SELECT job_id FROM training_runs")).scalar_one()
-    assert [(job_id, "todo")] == [(job.id, job.status) for job in jobs]
-    recover(platform)
-    with platform.database.transaction() as session:
-        assert session.execute(text("SELECT count(*) FROM procrastinate_jobs")).scalar_one() == 1
 
 
 def test_output_that_no_database_can_keep_hides_no_failure(platform: Platform, schedule_run: ScheduleRun):
@@ -291,13 +341,53 @@ def test_output_that_no_database_can_keep_hides_no_failure(platform: Platform, s
 
 
 def test_leftovers_of_killed_workers_are_removed(platform: Platform, schedule_run: ScheduleRun):
-    waiting, processing = schedule_run(name="waits"), schedule_run(name="works")
+    processing = schedule_run(name="works")
     hold(platform, processing)
-    folders = {run.name: RunFolder(platform.settings, run.id) for run in (waiting, processing)}
-    gone = RunFolder(platform.settings, uuid4())
-    for folder in (*folders.values(), gone):
-        (folder.work / "attempt-1").mkdir(parents=True)
-    platform.execution.remove_leftovers(WORKER)
-    assert not folders["waits"].work.exists()
-    assert not gone.work.exists()
-    assert folders["works"].work.exists()
+    waiting = schedule_run(name="waits")
+    folders = {
+        name: AttemptFolder(platform.settings, run_id, 1)
+        for name, run_id in (("works", processing.id), ("waits", waiting.id), ("gone", uuid4()))
+    }
+    for folder in folders.values():
+        folder.create()
+    platform.recovery.remove_leftovers(WORKER)
+    assert {name for name, folder in folders.items() if folder.path.exists()} == {"works"}
+
+
+def test_logs_of_earlier_releases_are_taken_over(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    folder = platform.settings.runs_folder / str(run.id)
+    folder.mkdir()
+    (folder / "log.txt").write_text("from before\n", encoding="utf-8")
+    platform.recovery.remove_leftovers(WORKER)
+    assert platform.training_runs.read_log(ADMIN, "first", 0, 100).text == "from before\n"
+    assert not (folder / "log.txt").exists()
+
+
+def test_out_of_memory_is_tried_once_more_with_half_the_batch_where_that_is_allowed(
+    platform: Platform, schedule_run: ScheduleRun
+):
+    run = schedule_run(options=RunOptions(retry_smaller_batch=True))
+    attempt = hold(platform, run)
+    record(
+        platform, attempt, checkpoint=make_checkpoint(platform, 1), points=[MetricPoint("loss", 1, 0, 1.0)]
+    )
+    failure = RunError(
+        code="out_of_memory.device", message="The GPU has too little memory.", hint="Lower it."
+    )
+    platform.execution.fail(WORKER, attempt, failure)
+    view = read(platform, run)
+    assert view.status is RunStatus.WAITING
+    assert (view.parameters.batch_size, view.parameters.accumulation) == (2, 2)
+    assert view.attempts[0].end is AttemptEnd.RETRIED_SMALLER
+    assert "batch of 2" in view.warnings[-1]
+    assert view.checkpoints == []
+    assert platform.training_runs.list_metrics(ADMIN, "first", []) == []
+    platform.execution.fail(WORKER, hold(platform, run), failure)
+    assert read(platform, run).status is RunStatus.ERROR
+
+
+def test_out_of_memory_ends_a_run_whose_user_allowed_nothing(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    platform.execution.fail(WORKER, hold(platform, run), replace(ERROR, code="out_of_memory.host"))
+    assert read(platform, run).status is RunStatus.ERROR

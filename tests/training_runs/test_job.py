@@ -8,7 +8,9 @@ import pytest
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform
-from raven_scan.training_runs.run_folder import RunFolder
+from raven_scan.jobs.dispatcher import TakenWork
+from raven_scan.kernel.settings import Settings
+from raven_scan.training_runs.attempt_work import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
 from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunView
 
@@ -17,29 +19,43 @@ ScheduleRun = Callable[..., TrainingRunView]
 DEADLINE_S = 60.0
 
 
-def make_job(platform: Platform, trainer_module: str = "raven_scan.trainer") -> TrainingRunJob:
+def make_job(
+    platform: Platform, trainer_module: str = "raven_scan.trainer", settings: Settings | None = None
+) -> TrainingRunJob:
     return TrainingRunJob(
-        platform.execution,
-        platform.datasets,
-        platform.trained_models,
-        platform.blobs,
-        platform.settings,
-        platform.clock,
-        worker="elsewhere:1:0.00",
-        device="cpu",
-        trainer_module=trainer_module,
+        AttemptTools(
+            execution=platform.execution,
+            datasets=platform.datasets,
+            models=platform.trained_models,
+            blobs=platform.blobs,
+            settings=settings or platform.settings,
+            clock=platform.clock,
+            worker="elsewhere:1:0.00",
+            threads=1,
+            drain_s=6.0,
+            trainer_module=trainer_module,
+        )
     )
 
 
+def take(job: TrainingRunJob) -> TakenWork:
+    work = job.take_next(free=["cpu"], capacity=["cpu"])
+    assert work is not None
+    return work
+
+
 def execute(platform: Platform, run: TrainingRunView, trainer_module: str) -> TrainingRunView:
-    make_job(platform, trainer_module)(threading.Event(), run_id=str(run.id))
+    """Every attempt, to the run's end."""
+    job = make_job(platform, trainer_module)
+    while work := job.take_next(free=["cpu"], capacity=["cpu"]):
+        work.run(threading.Event())
     return platform.training_runs.get_run(ADMIN, str(run.id))
 
 
 @pytest.mark.parametrize(
     ("behaviour", "code", "words"),
     [
-        ("crash", "crashed", "SIGABRT"),
+        ("crash", "crashed.signal", "SIGABRT"),
         ("killed", "crashed.killed", "SIGKILL"),
         ("silent_exit", "crashed", "exit code 0"),
         ("garbage", "unreadable_events", "cannot be read"),
@@ -62,8 +78,7 @@ def test_every_failure_says_which_it_was(
     assert run.error.hint
     assert run.error.log_tail
     assert [point.value for point in platform.training_runs.list_metrics(ADMIN, "first", ["loss"])] == [2.5]
-    folder = RunFolder(platform.settings, run.id)
-    assert not list(folder.work.glob("*"))
+    assert not list(platform.settings.work_folder.iterdir())
     assert platform.trained_models.find_model(ADMIN, "first") is None
 
 
@@ -82,7 +97,7 @@ def hanging_job(
     run = schedule_run()
     stop = threading.Event()
     job = make_job(platform, misbehaving_trainer("hang"))
-    thread = threading.Thread(target=job, args=(stop, str(run.id)))
+    thread = threading.Thread(target=take(job).run, args=(stop,))
     thread.start()
     pause = threading.Event()
     for _ in range(int(DEADLINE_S / 0.05)):
@@ -115,18 +130,15 @@ def test_a_worker_that_lost_its_run_ends_its_trainer_and_changes_nothing(
 ):
     run, _, thread = hanging_job
     children = psutil.Process().children(recursive=True)
-    with platform.database.transaction() as session:
-        from sqlalchemy import text  # noqa: PLC0415
-
-        session.execute(text("UPDATE training_runs SET status = 'Waiting', fence = fence + 1"))
-        session.execute(text("UPDATE training_run_attempts SET ended_at = now(), \"end\" = 'lost'"))
+    platform.run_control.cancel(ADMIN, str(run.id))
     thread.join(DEADLINE_S)
     assert not thread.is_alive()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
     view = platform.training_runs.get_run(ADMIN, str(run.id))
-    assert view.status is RunStatus.WAITING
+    assert view.status is RunStatus.CANCELLED
     assert view.error is None
+    assert view.attempts[0].end is AttemptEnd.CANCELLED
 
 
 def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform, schedule_run: ScheduleRun):
@@ -150,6 +162,6 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     assert weights.stat().st_size > 100_000
     names = {point.name for point in platform.training_runs.list_metrics(ADMIN, "first", [])}
     assert {"loss", "learning_rate", "valid/map", "valid/map50"} <= names
-    folder = RunFolder(platform.settings, run.id)
-    assert not list(folder.work.glob("*"))
-    assert not folder.checkpoints.exists()
+    assert not list(platform.settings.work_folder.iterdir())
+    assert run.checkpoints == []
+    assert platform.recovery.list_blob_digests(ADMIN) == []

@@ -12,7 +12,6 @@ from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from raven_scan.kernel.paging import PageRequest
-from raven_scan.training_runs.run_folder import RunFolder
 from raven_scan.training_runs.types import RunStatus, TrainingRunView
 
 ADMIN = LOCAL_ADMINISTRATOR
@@ -81,7 +80,7 @@ def test_scheduling_puts_the_run_in_line_and_tells_the_findings(platform: Platfo
     assert len(run.warnings) == 1
     with pytest.raises(Conflict) as refusal:
         platform.training_runs.schedule(ADMIN, "first")
-    assert refusal.value.code == "training_run.not_a_draft"
+    assert refusal.value.code == "training_run.not_scheduled"
 
 
 def test_a_preflight_with_errors_tells_all_of_them_and_keeps_the_draft(
@@ -109,17 +108,9 @@ def test_pages_hold_under_inserts(platform: Platform, create_run: CreateRun):
     assert platform.training_runs.list_runs(ADMIN, PageRequest(), RunStatus.WAITING).items == []
 
 
-def test_a_log_is_read_in_parts_that_end_with_a_line(platform: Platform, create_run: CreateRun):
-    run = create_run()
+def test_a_run_without_a_log_has_an_empty_one(platform: Platform, create_run: CreateRun):
+    create_run()
     assert platform.training_runs.read_log(ADMIN, "first", 0, 100).text == ""
-    folder = RunFolder(platform.settings, run.id)
-    folder.create()
-    folder.log_path.write_text("one\ntwo\nthree\nfo", encoding="utf-8")
-    first = platform.training_runs.read_log(ADMIN, "first", 0, 9)
-    assert (first.text, first.next_offset) == ("one\ntwo\n", 8)
-    rest = platform.training_runs.read_log(ADMIN, "first", first.next_offset, 100)
-    assert rest.text == "three\n"
-    assert platform.training_runs.read_log(ADMIN, "first", 10_000, 100).text == ""
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ MOST_FRUITLESS_ATTEMPTS = 5
 
 def put_in_queue(session: Session, run: TrainingRun, *, first: bool = False) -> None:
     """The run waits: last of its priority, or first, as one that had begun already."""
+    # Asked for first: a query writes what was changed so far.
+    position = runs.find_first_position(session) - 1 if first else runs.find_last_position(session) + 1
     run.status = RunStatus.WAITING
-    run.queue_position = (
-        runs.find_first_position(session) - 1 if first else runs.find_last_position(session) + 1
-    )
+    run.queue_position = position
     run.is_pausing = False
     run.error = None
     run.ended_at = None

@@ -46,12 +46,13 @@ def write_heartbeat(session: Session, run_id: UUID, fence: int) -> tuple[str, in
             TrainingRunAttempt.run_id == run_id,
             TrainingRunAttempt.number == fence,
             TrainingRunAttempt.ended_at.is_(None),
-            TrainingRun.id == run_id,
+            TrainingRun.id == TrainingRunAttempt.run_id,
         )
         .values(heartbeat_at=func.now())
         .returning(TrainingRun.status, TrainingRun.fence, TrainingRun.is_pausing)
     )
-    row = session.execute(statement).one_or_none()
+    # Nothing in the session is to follow: the statement is all that a heartbeat does.
+    row = session.execute(statement, execution_options={"synchronize_session": False}).one_or_none()
     return None if row is None else (row[0], row[1], row[2])
 
 
