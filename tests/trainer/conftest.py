@@ -95,6 +95,13 @@ def tiny_parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PartSpec]:
 
 
 @pytest.fixture(scope="session")
+def small_parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PartSpec]:
+    """Three batches of four, the last one smaller."""
+    folder = tmp_path_factory.mktemp("small")
+    return {"train": write_part(folder / "train", 10, 1), "valid": write_part(folder / "valid", 4, 2)}
+
+
+@pytest.fixture(scope="session")
 def make_train_spec(tiny_parts: dict[str, PartSpec]) -> SpecMaker:
     def make(work_folder: Path, *, parameters: dict[str, Any] | None = None, **changes: Any) -> TrainSpec:
         work_folder.mkdir(parents=True, exist_ok=True)

@@ -64,8 +64,8 @@ def test_run_leaves_only_what_it_tells_of(finished_run: FinishedRun):
     left = sorted(str(path.relative_to(spec.work_folder)) for path in spec.work_folder.rglob("*"))
     assert left == [
         "checkpoints",
-        "checkpoints/epoch_000002.pt",
-        "checkpoints/epoch_000003.pt",
+        "checkpoints/step_000000012_epoch_000002.pt",
+        "checkpoints/step_000000018_epoch_000003.pt",
         "configuration.json",
         "events.jsonl",
         "weights.safetensors",
@@ -84,7 +84,9 @@ def test_exported_weights_are_finite_float32(finished_run: FinishedRun):
 
 def test_checkpoint_holds_no_objects(finished_run: FinishedRun):
     spec, _ = finished_run
-    content = torch.load(spec.work_folder / "checkpoints" / "epoch_000003.pt", weights_only=True)
+    content = torch.load(
+        spec.work_folder / "checkpoints" / "step_000000018_epoch_000003.pt", weights_only=True
+    )
     assert content["epoch"] == 3
     assert content["step"] == 18
 
@@ -94,8 +96,8 @@ def test_resumed_run_repeats_the_uninterrupted_one(
 ):
     spec, uninterrupted = finished_run
     # The checkpoint alone is taken elsewhere, as it is when another worker takes the run over.
-    checkpoint = tmp_path / "epoch_000002.pt"
-    shutil.copy(spec.work_folder / "checkpoints" / "epoch_000002.pt", checkpoint)
+    checkpoint = tmp_path / "step_000000012_epoch_000002.pt"
+    shutil.copy(spec.work_folder / "checkpoints" / "step_000000012_epoch_000002.pt", checkpoint)
     resumed = run_trainer("train", make_train_spec(tmp_path / "work", resume_from=[checkpoint], attempt=2))
     assert resumed.exit_code == 0, resumed.output[-3000:]
     assert sorted(resumed.losses) == list(range(13, 19))
@@ -105,8 +107,8 @@ def test_resumed_run_repeats_the_uninterrupted_one(
     expected, actual = (
         torch.load(each, weights_only=True)
         for each in (
-            spec.work_folder / "checkpoints" / "epoch_000003.pt",
-            tmp_path / "work" / "checkpoints" / "epoch_000003.pt",
+            spec.work_folder / "checkpoints" / "step_000000018_epoch_000003.pt",
+            tmp_path / "work" / "checkpoints" / "step_000000018_epoch_000003.pt",
         )
     )
     for name, tensor in expected["state_dict"].items():

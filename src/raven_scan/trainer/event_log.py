@@ -1,5 +1,6 @@
 """The trainer's end of the events file."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -13,13 +14,19 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not _ends_with_newline(path):
             # An earlier process was killed within a write: its half line must not swallow our first one.
             os.write(self._descriptor, b"\n")
 
     def emit(self, event: AnyEvent) -> None:
-        os.write(self._descriptor, encode_event(event))
+        """Raises OSError where the disk does not take the whole line; nothing of it is then left."""
+        line = encode_event(event)
+        written = os.write(self._descriptor, line)
+        if written < len(line):
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def tell_phase(self, phase: str) -> None:
         self.emit(Phase(time=time.time(), phase=phase))

@@ -34,18 +34,28 @@ def tie_to_parent(parent_pid: int) -> None:
 
 
 def tie_children_to_this_process() -> None:
-    """Make every process forked from here on, such as those that load images, end with the one that forked it."""
+    """Make every process forked from here on, such as those that load images, end with the one that forked it.
+
+    SIGTERM stays blocked in them: where the whole group gets it, the one that forked them decides what happens, and
+    must not find them gone in the middle of a step.
+    """
     forking: list[int] = [0]
 
     def remember_parent() -> None:
         forking[0] = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def take_signals_again() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def follow_parent() -> None:
         _ask_for_death_signal()
         if os.getppid() != forking[0]:
             os._exit(1)
 
-    os.register_at_fork(before=remember_parent, after_in_child=follow_parent)
+    os.register_at_fork(
+        before=remember_parent, after_in_parent=take_signals_again, after_in_child=follow_parent
+    )
 
 
 def _ask_for_death_signal() -> None:

@@ -3,6 +3,7 @@
 import math
 import resource
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,27 +13,24 @@ from raven_scan.trainer.evaluation.coco_metric import convert_figures
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError
 from raven_scan.trainer.run_state import RunState
-from raven_scan.wire.events import Configured, EpochEnded, EvaluationProgress, Step, Validated
+from raven_scan.trainer.step_telling import StepTeller
+from raven_scan.wire.events import Configured, EvaluationProgress, Step, Validated
 
-# The first steps are each told: that is where a run goes wrong, and where it can be compared with another.
-_TOLD_FIRST_STEPS = 20
-_STEP_INTERVAL_S = 0.2
 _PROGRESS_INTERVAL_S = 1.0
 
 
 class StepEventsHook(Hook):
-    """Tells steps and epochs, at most five steps a second; stops a run whose loss is no number.
+    """Tells steps; stops a run whose loss is no number.
 
     After MMEngine's timer in the order of hooks, since it reads the timer's values.
     """
 
     priority = "BELOW_NORMAL"
 
-    def __init__(self, log: EventLog, configuration: str) -> None:
+    def __init__(self, log: EventLog, steps: StepTeller, configuration: str) -> None:
         self._log = log
+        self._steps = steps
         self._configuration = configuration
-        self._told_at = -math.inf
-        self._steps_here = 0
         self._last_finite: int | None = None
 
     def before_run(self, runner: Any) -> None:
@@ -58,34 +56,32 @@ class StepEventsHook(Hook):
         del data_batch
         # The message hub has them as numbers already: asking the device again would make it wait again.
         hub = runner.message_hub
-        losses = {name: float(hub.get_scalar(f"train/{name}").current()) for name in outputs or {}}
+        names = list(outputs or ())
         step = runner.iter + 1
-        if not math.isfinite(losses.get("loss", 0.0)):
-            raise describe_divergence(step, self._last_finite, losses)
+        if "loss" in names and not math.isfinite(hub.get_scalar("train/loss").current()):
+            raise describe_divergence(step, self._last_finite, _read_losses(hub, names))
         self._last_finite = step
-        self._steps_here += 1
-        now = time.monotonic()
         is_edge = batch_idx == 0 or batch_idx + 1 == len(runner.train_dataloader)
-        if not is_edge and self._steps_here > _TOLD_FIRST_STEPS and now - self._told_at < _STEP_INTERVAL_S:
-            return
-        self._told_at = now
-        # Where layers have factors of their own, `base_lr` is the rate that was asked for.
-        rate = "train/base_lr" if "train/base_lr" in hub.log_scalars else "train/lr"
-        self._log.emit(
-            Step(
-                time=time.time(),
-                step=step,
-                epoch=runner.epoch,
-                learning_rate=float(hub.get_scalar(rate).current()),
-                losses={name: value for name, value in losses.items() if math.isfinite(value)},
-                step_time_s=float(hub.get_scalar("train/time").current()),
-                data_time_s=float(hub.get_scalar("train/data_time").current()),
-                memory_mb=measure_memory_mb(),
-            )
-        )
+        self._steps.note(step, runner.epoch, partial(_read_step, hub, names), is_edge=is_edge)
 
-    def after_train_epoch(self, runner: Any) -> None:
-        self._log.emit(EpochEnded(time=time.time(), epoch=runner.epoch + 1, step=runner.iter))
+
+def _read_losses(hub: Any, names: list[str]) -> dict[str, float]:
+    return {name: float(hub.get_scalar(f"train/{name}").current()) for name in names}
+
+
+def _read_step(hub: Any, names: list[str], step: int, epoch: int) -> Step:
+    # Where layers have factors of their own, `base_lr` is the rate that was asked for.
+    rate = "train/base_lr" if "train/base_lr" in hub.log_scalars else "train/lr"
+    return Step(
+        time=time.time(),
+        step=step,
+        epoch=epoch,
+        learning_rate=float(hub.get_scalar(rate).current()),
+        losses={name: value for name, value in _read_losses(hub, names).items() if math.isfinite(value)},
+        step_time_s=float(hub.get_scalar("train/time").current()),
+        data_time_s=float(hub.get_scalar("train/data_time").current()),
+        memory_mb=measure_memory_mb(),
+    )
 
 
 class ValidationHook(Hook):

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,16 @@ class UnprintedConfig(Config):
 
 
 class RunRunner(Runner):
-    """A Runner that logs to the process's output alone, leaves no files of its own, and resumes our checkpoints.
+    """A Runner that logs to the process's output alone, leaves no files of its own, and is led by the platform.
 
     Attributes:
         restore: called in place of MMEngine's loading of a checkpoint, with the runner; None where there is
             nothing to resume.
+        lead: called by the training loop, with the runner, to do all epochs.
     """
 
-    restore: Any = None
+    restore: Callable[[Any], None] | None = None
+    lead: Callable[[Any], None]
 
     def build_logger(
         self, log_level: str | int = "INFO", log_file: str | None = None, **kwargs: Any

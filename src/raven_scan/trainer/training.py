@@ -8,24 +8,24 @@ from typing import Any, cast
 
 import msgspec
 import torch
-from mmengine.hooks import EMAHook
 from pydantic import ValidationError
 
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.trainer.checkpoint_files import identify_run, read_newest_checkpoint
+from raven_scan.trainer.checkpoint_writing import CheckpointWriter
 from raven_scan.trainer.configuration import build_configuration, encode_configuration
+from raven_scan.trainer.course import Course
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError, describe_failure
 from raven_scan.trainer.foreign_checkpoint import fit_to_model
 from raven_scan.trainer.registration import register_parts
-from raven_scan.trainer.run_checkpoints import (
-    RunCheckpointHook,
-    identify_run,
-    read_checkpoint,
-    restore_checkpoint,
-)
 from raven_scan.trainer.run_hooks import StepEventsHook, ValidationHook, check_weights_finite
+from raven_scan.trainer.run_loops import LedTrainLoop, StoppableValLoop
 from raven_scan.trainer.run_state import BestSoFar, RunState, copy_weights
 from raven_scan.trainer.runner import RunRunner, UnprintedConfig
+from raven_scan.trainer.runner_trainee import RunnerTrainee, find_averaged_model, restore_checkpoint
+from raven_scan.trainer.step_telling import StepTeller
+from raven_scan.trainer.stop_request import StopRequest
 from raven_scan.trainer.weights_file import name_some, read_shapes, write_bytes, write_weights
 from raven_scan.wire.events import TrainingDone
 from raven_scan.wire.spec import TrainSpec
@@ -36,16 +36,17 @@ WEIGHTS_FILE = "weights.safetensors"
 LEAST_MATCHED_SHARE = 0.5
 
 
-def train(spec: TrainSpec, log: EventLog) -> None:
+def train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
     """Train to the end; `weights.safetensors` in the work folder is then the best checkpoint.
 
     Raises:
         TrainerError: the specification is refused, or the training diverged.
+        StopRequested: it was asked to end, and wrote a checkpoint of where it came to.
     """
     parameters = read_parameters(spec)
-    checkpoint = None
-    if spec.resume_from:
-        checkpoint = read_checkpoint(spec.resume_from[0], identify_run(spec))
+    checkpoint = read_newest_checkpoint(spec.resume_from, identify_run(spec), log.tell)
+    if checkpoint is not None:
+        stop.epoch, stop.step = checkpoint["epoch"], checkpoint["step"]
     log.tell_phase("build")
     if spec.weights is not None and spec.weights_classes != spec.classes:
         log.tell(
@@ -57,11 +58,24 @@ def train(spec: TrainSpec, log: EventLog) -> None:
     runner = build_runner(configuration, spec)
     if checkpoint is None and spec.weights is not None:
         check_base_weights(runner.model, spec.weights, log)
+    steps = StepTeller(log)
     runner.register_hook(ValidationHook(log, state))
-    runner.register_hook(StepEventsHook(log, CONFIGURATION_FILE))
-    runner.register_hook(RunCheckpointHook(spec, log, state, interval=parameters.checkpoint_interval))
+    runner.register_hook(StepEventsHook(log, steps, CONFIGURATION_FILE))
     if checkpoint is not None:
         runner.restore = partial(_restore, content=checkpoint, state=state, log=log)
+
+    def lead(runner: Any) -> None:
+        runner.val_loop.stop = stop
+        Course(
+            RunnerTrainee(runner, state, steps),
+            log=log,
+            stop=stop,
+            writer=CheckpointWriter(spec, log, interval_s=parameters.checkpoint_minutes * 60),
+            checkpoint_interval=parameters.checkpoint_interval,
+            position=0 if checkpoint is None else checkpoint["position"],
+        ).run()
+
+    runner.lead = lead
     try:
         runner.train()
     except Exception as error:
@@ -100,6 +114,8 @@ def build_runner(configuration: dict[str, Any], spec: TrainSpec) -> RunRunner:
     configuration["default_hooks"] = {**configuration.get("default_hooks", {}), "checkpoint": None}
     configuration["work_dir"] = str(spec.work_folder)
     configuration["resume"] = False
+    configuration["train_cfg"] = {**configuration["train_cfg"], "type": LedTrainLoop}
+    configuration["val_cfg"] = {**configuration["val_cfg"], "type": StoppableValLoop}
     # Typed as a Runner, whatever the class is that it is called on.
     return cast("RunRunner", RunRunner.from_cfg(UnprintedConfig(configuration)))
 
@@ -130,15 +146,9 @@ def check_base_weights(model: torch.nn.Module, weights: Path, log: EventLog) -> 
 
 
 def _restore(runner: Any, *, content: dict[str, Any], state: RunState, log: EventLog) -> None:
-    expected = len(runner.train_dataloader)
-    if content["steps_per_epoch"] != expected:
-        raise TrainerError(
-            "refused.checkpoint_of_other_run",
-            f"The checkpoint has {content['steps_per_epoch']} steps an epoch, this run has {expected}.",
-            hint="Resume with the same dataset and batch size, or start the run again.",
-        )
     restore_checkpoint(runner, content, state)
-    log.tell(f"Goes on after epoch {content['epoch']}, step {content['step']}.")
+    within = f", {content['position']} steps into the next" if content["position"] else ""
+    log.tell(f"Goes on after epoch {content['epoch']}{within}, step {content['step']}.")
 
 
 def _explain(error: Exception, runner: Any) -> Exception:
@@ -162,7 +172,7 @@ def _export(spec: TrainSpec, log: EventLog, runner: Any, state: RunState) -> Non
             level="warning",
             code="no_best_checkpoint",
         )
-        best = BestSoFar(runner.epoch, state.last_figures, copy_weights(_find_averaged_model(runner)))
+        best = BestSoFar(runner.epoch, state.last_figures, copy_weights(find_averaged_model(runner)))
     path: Path = spec.work_folder / WEIGHTS_FILE
     write_weights(path, best.weights)
     log.emit(
@@ -176,10 +186,3 @@ def _export(spec: TrainSpec, log: EventLog, runner: Any, state: RunState) -> Non
             figures=best.figures,
         )
     )
-
-
-def _find_averaged_model(runner: Any) -> torch.nn.Module:
-    for hook in runner.hooks:
-        if isinstance(hook, EMAHook):
-            return hook.ema_model.module
-    return runner.model

@@ -70,6 +70,8 @@ class Validated(Event, frozen=True, kw_only=True, tag="validated"):
 
 
 class EpochEnded(Event, frozen=True, kw_only=True, tag="epoch_ended"):
+    """An epoch is completed, with its validation where it has one."""
+
     epoch: int
     step: int
 

@@ -14,9 +14,9 @@ _WARMUP_START_FACTOR = 1e-3
 _STEPS_AT = (2 / 3, 8 / 9)
 
 
-def count_steps_per_epoch(image_count: int, batch_size: int) -> int:
-    """Optimiser steps in an epoch; the last batch may be smaller."""
-    return ceil(image_count / batch_size)
+def count_steps_per_epoch(image_count: int, batch_size: int, device_count: int) -> int:
+    """Steps in an epoch: forward passes of a device; the last batch may be smaller."""
+    return ceil(ceil(image_count / device_count) / batch_size)
 
 
 def build_optimiser_section(
@@ -40,6 +40,8 @@ def build_optimiser_section(
         section["paramwise_cfg"] = {"custom_keys": {"backbone": {"lr_mult": 0.1}}}
     else:
         section["paramwise_cfg"] = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0, "bypass_duplicate": True}
+    if parameters.accumulation > 1:
+        section["accumulative_counts"] = parameters.accumulation
     if precision is Precision.BFLOAT16:
         section["type"] = "RavenAutocastOptimWrapper"
     elif precision is Precision.FLOAT16:
@@ -48,7 +50,10 @@ def build_optimiser_section(
 
 
 def build_schedule_section(parameters: TrainingParameters, steps_per_epoch: int) -> list[dict[str, Any]]:
-    """The `param_scheduler` of a configuration: everything counts steps."""
+    """The `param_scheduler` of a configuration: everything counts steps, as MMEngine does.
+
+    Where gradients are accumulated, the optimiser takes one step in so many of these.
+    """
     total = parameters.epochs * steps_per_epoch
     warmup = min(round(parameters.warmup_epochs * steps_per_epoch), total - 1)
     section: list[dict[str, Any]] = []

@@ -1,0 +1,86 @@
+"""A child process of the worker: a command, a specification, an events file, and an end that is always told."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from raven_scan.trainer.event_log import EventLog
+from raven_scan.trainer.failures import describe_failure
+from raven_scan.trainer.process_lifetime import tie_children_to_this_process, tie_to_parent
+from raven_scan.trainer.stop_request import StopRequest, StopRequested
+
+PARENT_PID_VARIABLE = "RAVEN_PARENT_PID"
+_CALLED_WRONGLY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a command takes and does.
+
+    Attributes:
+        spec: type of its specification, one of `raven_scan.wire.spec`.
+        run: does it; what it raises ends the process, and is told.
+    """
+
+    spec: type[Any]
+    run: Callable[[Any, EventLog, StopRequest], None]
+
+
+def run_command_line(arguments: list[str], commands: Mapping[str, Command], *, program: str) -> int:
+    """Run one command to its end.
+
+    Args:
+        arguments: a command's name and the path of its specification.
+        commands: by name.
+        program: what is called, for the message to who calls it wrongly.
+
+    Returns:
+        The exit code: 0 done or stopped, 1 failed, 2 called wrongly.
+    """
+    parent = os.environ.get(PARENT_PID_VARIABLE)
+    if parent:
+        tie_to_parent(int(parent))
+    tie_children_to_this_process()
+    if len(arguments) != 2 or arguments[0] not in commands:
+        sys.stderr.write(f"usage: python -m {program} {{{','.join(commands)}}} SPEC.json\n")
+        return _CALLED_WRONGLY
+    command = commands[arguments[0]]
+    try:
+        spec: Any = msgspec.json.decode(
+            Path(arguments[1]).read_bytes(), type=command.spec, dec_hook=_decode_path
+        )
+    except (OSError, msgspec.MsgspecError) as error:
+        sys.stderr.write(f"{arguments[1]} is no specification of {arguments[0]}: {error}\n")
+        return _CALLED_WRONGLY
+    with EventLog(spec.events) as log:
+        stop = StopRequest(log)
+        stop.listen()
+        try:
+            command.run(spec, log, stop)
+        except StopRequested:
+            stop.tell()
+        except BaseException as error:  # noqa: BLE001 - whatever ends the process is told
+            failure = describe_failure(error)
+            traceback.print_exc()
+            log.tell_failure(failure.code, failure.message, failure.hint, failure.detail)
+            return 1
+    return 0
+
+
+def end_process(exit_code: int) -> None:
+    """End at once: loader processes and torch's threads need no orderly end, which takes long."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
+def _decode_path(kind: type[Any], value: Any) -> Any:
+    if kind is Path and isinstance(value, str) and value.startswith("/"):
+        return Path(value)
+    raise ValueError(f"expected an absolute path, got {value!r}")

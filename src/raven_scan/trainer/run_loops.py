@@ -1,0 +1,65 @@
+"""MMEngine's loops, led by the platform: the training by whatever is set on the runner, the validation stoppable.
+
+They take the places of `EpochBasedTrainLoop` and `ValLoop` when the trainer builds its runner; the stored
+configuration names MMEngine's own.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from mmengine.runner import EpochBasedTrainLoop, ValLoop
+
+from raven_scan.trainer.stop_request import StopRequest
+
+
+class LedTrainLoop(EpochBasedTrainLoop):
+    """Counts epochs and steps; which step comes next is decided by `runner.lead`."""
+
+    def run(self) -> torch.nn.Module:
+        self.runner.call_hook("before_train")
+        self.runner.lead(self.runner)
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+    def go_to(self, *, epoch: int, step: int, stopped_early: bool) -> None:
+        self._epoch = epoch
+        self._iter = step
+        self.stop_training = stopped_early
+
+    def end_epoch(self) -> None:
+        self.runner.call_hook("after_train_epoch")
+        self._epoch += 1
+
+    def take_back_epoch(self) -> None:
+        self._epoch -= 1
+
+
+class StoppableValLoop(ValLoop):
+    """Ends between two batches, or while it waits for one, where the trainer is asked to end.
+
+    Attributes:
+        stop: set before it runs.
+        is_measuring: whether the model holds the weights that are measured: the averaged ones, where there are.
+    """
+
+    stop: StopRequest
+    is_measuring: bool = False
+
+    def run(self) -> dict[str, Any]:
+        self.runner.call_hook("before_val")
+        self.runner.call_hook("before_val_epoch")
+        self.is_measuring = True
+        self.runner.model.eval()
+        self.val_loss.clear()
+        batches = iter(self.dataloader)
+        index = 0
+        while (batch := self.stop.wait_for(partial(next, batches, None))) is not None:
+            self.run_iter(index, batch)
+            index += 1
+        dataset: Any = self.dataloader.dataset
+        metrics = self.stop.wait_for(partial(self.evaluator.evaluate, len(dataset)))
+        self.is_measuring = False
+        self.runner.call_hook("after_val_epoch", metrics=metrics)
+        self.runner.call_hook("after_val")
+        return metrics
