@@ -16,6 +16,7 @@ from raven_scan.app.wiring import Platform
 from raven_scan.jobs.worker_names import make_worker_name
 from raven_scan.kernel.errors import Forbidden
 from raven_scan.trained_models.types import Figures, NewTrainedModel
+from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import CHECKPOINTS_KEPT, Attempt, Checkpoint
 from raven_scan.training_runs.recovery import TrainingRunRecovery
@@ -72,7 +73,13 @@ def age_heartbeats(platform: Platform, seconds: float):
 
 def recover(platform: Platform) -> int:
     """What housekeeping does, without waiting for confirmation."""
-    recovery = TrainingRunRecovery(platform.database, platform.settings, platform.clock, confirmation_s=0)
+    recovery = TrainingRunRecovery(
+        platform.database,
+        platform.settings,
+        platform.clock,
+        RunAnnouncer(platform.notifications),
+        confirmation_s=0,
+    )
     return recovery.recover_lost_runs(WORKER)
 
 

@@ -12,6 +12,7 @@ from raven_scan.app.sign_in import HostCheck, SignIn, get_actor
 from raven_scan.app.system import build_system_router
 from raven_scan.app.wiring import Platform
 from raven_scan.datasets.api import build_router as build_datasets_router
+from raven_scan.notifications.api import build_router as build_notifications_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
 from raven_scan.training_runs.api import build_router as build_training_runs_router
 from raven_scan.training_runs.control_api import build_control_router, build_presets_router
@@ -53,6 +54,7 @@ def build_app(
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))
     app.include_router(build_control_router(platform.run_control, platform.run_queue, get_actor))
     app.include_router(build_presets_router(platform.presets, get_actor))
+    app.include_router(build_notifications_router(platform.notifications, get_actor))
     # The last one added is the outermost.
     app.add_middleware(SignIn, token=token)
     app.add_middleware(HostCheck, names=host_names)

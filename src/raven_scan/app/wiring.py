@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
 from raven_scan.jobs.devices import choose_device
+from raven_scan.jobs.queue import JobQueue
 from raven_scan.jobs.registry import WorkerRegistry
 from raven_scan.kernel.clock import Clock, SystemClock
 from raven_scan.kernel.database import Database
@@ -19,8 +20,11 @@ from raven_scan.kernel.embedded_postgres.state_folder import prepare_home
 from raven_scan.kernel.errors import Invalid, Unavailable
 from raven_scan.kernel.schema import is_schema_current, upgrade_schema
 from raven_scan.kernel.settings import Settings
-from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.notifications.service import NotificationService
+from raven_scan.storage.blob_store import BlobStore
+from raven_scan.storage.opening import open_blob_store
 from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.control import TrainingRunControl
 from raven_scan.training_runs.execution import TrainingRunExecution
 from raven_scan.training_runs.preflight import PreflightChecks
@@ -44,7 +48,7 @@ class Platform:
     clock: Clock
     database: Database
     holding: Holding | None
-    blobs: LocalBlobStore
+    blobs: BlobStore
     datasets: DatasetService
     trained_models: TrainedModelService
     training_runs: TrainingRunService
@@ -54,6 +58,7 @@ class Platform:
     workers: WorkerRegistry
     execution: TrainingRunExecution
     recovery: TrainingRunRecovery
+    notifications: NotificationService
 
 
 @contextmanager
@@ -116,12 +121,14 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     for folder in (settings.work_folder, settings.runs_folder):
         folder.mkdir(exist_ok=True, mode=0o700)
     clock = SystemClock()
-    blobs = LocalBlobStore(settings.blobs_folder)
+    blobs = open_blob_store(settings)
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
     checks = PreflightChecks(datasets, trained_models, blobs, device=choose_device(settings.device))
     presets = TrainingPresetService(database)
+    notifications = NotificationService(database, JobQueue(), settings, clock)
+    announcer = RunAnnouncer(notifications)
     workers = WorkerRegistry(database, lease_timeout_s=settings.lease_timeout_s)
     return Platform(
         settings=settings,
@@ -136,6 +143,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         run_queue=TrainingRunQueue(database, workers, clock),
         presets=presets,
         workers=workers,
-        execution=TrainingRunExecution(database, trained_models, blobs),
-        recovery=TrainingRunRecovery(database, settings, clock),
+        execution=TrainingRunExecution(database, trained_models, blobs, announcer),
+        recovery=TrainingRunRecovery(database, settings, clock, announcer),
+        notifications=notifications,
     )

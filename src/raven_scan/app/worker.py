@@ -13,7 +13,10 @@ from raven_scan.jobs.child_process import TRAINER_MODULE
 from raven_scan.jobs.devices import choose_device
 from raven_scan.jobs.dispatcher import Dispatcher
 from raven_scan.jobs.housekeeper import Housekeeper
+from raven_scan.jobs.worker import QueueWorker
 from raven_scan.jobs.worker_names import make_worker_name
+from raven_scan.notifications.tasks import SendingJob
+from raven_scan.notifications.types import SEND_TASK
 from raven_scan.training_runs.attempt_work import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
 from raven_scan.training_runs.types import QUEUE_CHANNEL
@@ -58,23 +61,31 @@ class BackgroundWorker:
             )
         )
         self._dispatcher = Dispatcher(make_conninfo(platform), QUEUE_CHANNEL, self.devices, job.take_next)
+        self._jobs = QueueWorker(
+            make_conninfo(platform), {SEND_TASK: SendingJob(platform.notifications, WORKER)}, name=self.name
+        )
         self._housekeeper = Housekeeper(self._keep_house)
 
     def start(self) -> None:
         self._platform.recovery.remove_leftovers(WORKER)
         self._platform.workers.beat(self.name, self.devices)
         self._housekeeper.start()
+        self._jobs.start()
         self._dispatcher.start()
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """Lets its trainers write checkpoints, hands their runs back, and tells whether that was done in time."""
         deadline = time.monotonic() + (self._drain_s + 3.0 if timeout_s is None else timeout_s)
         self._dispatcher.stop()
+        self._jobs.stop()
         with suppress(SQLAlchemyError):
             self._platform.workers.drain(self.name)
         is_done = self._dispatcher.join(max(0.0, deadline - time.monotonic()))
+        self._jobs.join(max(0.0, deadline - time.monotonic()))
         self._housekeeper.stop()
         with suppress(SQLAlchemyError):
+            # What ended just now is told before this process ends: there may be no other for long.
+            self._platform.notifications.deliver_due(WORKER, longest_s=max(0.0, deadline - time.monotonic()))
             self._platform.workers.leave(self.name)
         return is_done
 
@@ -87,6 +98,7 @@ class BackgroundWorker:
             self._platform.holding.ensure_running()
         self._platform.workers.beat(self.name, self.devices, is_draining=self._dispatcher.is_stopping)
         self._platform.recovery.recover_lost_runs(WORKER)
+        self._platform.notifications.keep_house(WORKER)
 
 
 def make_conninfo(platform: Platform) -> str:

@@ -19,7 +19,7 @@ from raven_scan.jobs.child_process import run_child
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.errors import RavenError, Unavailable
 from raven_scan.kernel.settings import Settings
-from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.blob_store import BlobStore
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import Figures, NewTrainedModel, TrainedModelView
 from raven_scan.training_runs.errors import LeaseLost
@@ -62,7 +62,7 @@ class AttemptTools:
     execution: TrainingRunExecution
     datasets: DatasetService
     models: TrainedModelService
-    blobs: LocalBlobStore
+    blobs: BlobStore
     settings: Settings
     clock: Clock
     worker: str

@@ -5,7 +5,7 @@ from sqlalchemy import func
 from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
-from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.removal import remove_blobs
 from raven_scan.training_runs.errors import wrong_status
 from raven_scan.training_runs.repository import logs, runs
@@ -18,7 +18,7 @@ from raven_scan.training_runs.types import RunStatus, TrainingRunView
 class TrainingRunControl:
     """Cancel, pause, resume, retry, move."""
 
-    def __init__(self, database: Database, blobs: LocalBlobStore, clock: Clock) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, clock: Clock) -> None:
         self._database = database
         self._blobs = blobs
         self._clock = clock

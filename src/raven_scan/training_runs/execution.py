@@ -21,10 +21,12 @@ from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Conflict
 from raven_scan.kernel.names import LONGEST_NAME
-from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.removal import remove_blobs
 from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.trained_models.types import Figures as ModelFigures
 from raven_scan.trained_models.types import NewTrainedModel, TrainedModelView
+from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, TrainingRunCheckpoint
 from raven_scan.training_runs.repository import attempts, checkpoints, logs, metrics, runs
@@ -100,8 +102,11 @@ class Attempt:
 class TrainingRunExecution:
     """The use cases of a worker; all but the first write in the name of one attempt."""
 
-    def __init__(self, database: Database, models: TrainedModelService, blobs: LocalBlobStore) -> None:
+    def __init__(
+        self, database: Database, models: TrainedModelService, blobs: BlobStore, announcer: RunAnnouncer
+    ) -> None:
         self._database = database
+        self._announcer = announcer
         self._models = models
         self._blobs = blobs
 
@@ -199,6 +204,7 @@ class TrainingRunExecution:
             run.ended_at = func.now()
             attempts.end_attempt(session, run.id, attempt.fence, AttemptEnd.SUCCESS, "")
             removed = checkpoints.remove(session, run.id)
+            self._announcer.announce_end(actor, session, run, _describe_figures(model.test))
         self._remove_blobs(removed)
         return created.id
 
@@ -225,6 +231,7 @@ class TrainingRunExecution:
             else:
                 attempts.end_attempt(session, run.id, run.fence, AttemptEnd.ERROR, error.code)
                 end_in_error(run, error)
+                self._announcer.announce_end(actor, session, run)
         self._remove_blobs(removed)
 
     def lose(self, actor: Actor, attempt: Attempt, error: RunError) -> None:
@@ -233,7 +240,8 @@ class TrainingRunExecution:
         Raises LeaseLost.
         """
         with self._hold(actor, attempt) as (session, run):
-            end_fruitlessly(session, run, error.message, error)
+            if end_fruitlessly(session, run, error.message, error):
+                self._announcer.announce_end(actor, session, run)
 
     def hand_back(self, actor: Actor, attempt: Attempt, reason: str) -> None:
         """The run goes on later from its checkpoint: it pauses where that was asked, else it waits, first in line.
@@ -329,6 +337,13 @@ def _begin(session: Session, run: TrainingRun, worker: str, devices: list[str]) 
         log_size_bytes=run.log_size_bytes,
         started_at=row.started_at,
     )
+
+
+def _describe_figures(figures: ModelFigures) -> Figures:
+    """Those that are numbers."""
+    return {
+        name: value for name, value in asdict(figures).items() if value is None or isinstance(value, float)
+    }
 
 
 def get_kind(device: str) -> DeviceKind:

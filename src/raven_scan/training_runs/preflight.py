@@ -6,11 +6,11 @@ from raven_scan.access.types import Actor
 from raven_scan.architectures.catalogue import Architecture, StartingWeights, get_architecture
 from raven_scan.architectures.decisions import check_parameters
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.datasets.fraction import count_fraction
+from raven_scan.datasets.split import count_fraction
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.kernel.findings import Finding, Severity
-from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.blob_store import BlobStore
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import Origin, TrainedModelView
 from raven_scan.training_runs.types import DeviceKind, RunOptions
@@ -31,7 +31,7 @@ class PreflightChecks:
     """
 
     def __init__(
-        self, datasets: DatasetService, models: TrainedModelService, blobs: LocalBlobStore, *, device: str
+        self, datasets: DatasetService, models: TrainedModelService, blobs: BlobStore, *, device: str
     ) -> None:
         self._datasets = datasets
         self._models = models

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from raven_scan.kernel.errors import RavenError
-from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.blob_store import BlobStore
 from raven_scan.training_runs.execution import Checkpoint
 from raven_scan.training_runs.run_log import RunLogCollector
 from raven_scan.training_runs.types import Figures, MetricPoint, RunProgress, clean_text
@@ -58,7 +58,7 @@ class EventRecorder:
         self,
         write: Callable[..., None],
         *,
-        blobs: LocalBlobStore,
+        blobs: BlobStore,
         log: RunLogCollector,
         work_folder: Path,
         progress: RunProgress,

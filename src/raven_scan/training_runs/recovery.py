@@ -14,6 +14,7 @@ from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.settings import Settings
+from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
 from raven_scan.training_runs.repository import attempts, checkpoints, logs, runs
 from raven_scan.training_runs.run_log import format_line
@@ -40,12 +41,14 @@ class TrainingRunRecovery:
         database: Database,
         settings: Settings,
         clock: Clock,
+        announcer: RunAnnouncer,
         *,
         confirmation_s: float = _CONFIRMATION_S,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
+        self._announcer = announcer
         self._confirmation_s = confirmation_s
         self._suspects: dict[tuple[UUID, int, datetime], float] = {}
 
@@ -73,7 +76,7 @@ class TrainingRunRecovery:
                 or is_worker_gone(attempt.worker)
             ]
             for run, attempt in lost:
-                self._recover(session, run, attempt)
+                self._recover(actor, session, run, attempt)
         return len(lost)
 
     def remove_leftovers(self, actor: Actor) -> None:
@@ -119,7 +122,7 @@ class TrainingRunRecovery:
             suspect for suspect, seen_at in self._suspects.items() if now - seen_at >= self._confirmation_s
         }
 
-    def _recover(self, session: Session, run: TrainingRun, attempt: TrainingRunAttempt) -> None:
+    def _recover(self, actor: Actor, session: Session, run: TrainingRun, attempt: TrainingRunAttempt) -> None:
         reason = f"The worker {attempt.worker} was lost."
         _log.warning("training_run.worker_lost", run=run.name, worker=attempt.worker)
         if run.status != RunStatus.PROCESSING or attempt.number != run.fence:
@@ -139,4 +142,5 @@ class TrainingRunRecovery:
             log_tail=tail.decode(errors="replace").splitlines()[-20:],
             evidence={"worker": attempt.worker},
         )
-        end_fruitlessly(session, run, reason, error)
+        if end_fruitlessly(session, run, reason, error):
+            self._announcer.announce_end(actor, session, run)
