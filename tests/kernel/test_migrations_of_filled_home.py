@@ -130,10 +130,8 @@ def test_a_run_that_was_at_work_is_recovered(upgraded: Platform):
         AttemptEnd.WORKER_STOPPED,
         None,
     ]
-    recovery = type(upgraded.recovery)(
-        upgraded.database, upgraded.settings, upgraded.clock, confirmation_s=0.0
-    )
-    assert recovery.recover_lost_runs(WORKER) == 1
+    upgraded.recovery._confirmation_s = 0.0
+    assert upgraded.recovery.recover_lost_runs(WORKER) == 1
     run = get_run(upgraded, "at work")
     assert (run.status, run.attempts[-1].end) == (RunStatus.WAITING, AttemptEnd.LOST)
 

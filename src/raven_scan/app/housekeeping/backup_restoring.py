@@ -23,6 +23,7 @@ from raven_scan.kernel.schema import is_known_revision, upgrade_schema
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.blobs import LocalBlobStore
+from raven_scan.storage.opening import open_blob_store
 
 _SHOWN = 100
 
@@ -128,9 +129,11 @@ class RestoreTarget:
                     hint="--replace moves them aside; or set RAVEN_HOME or RAVEN_DATABASE_URL to another one.",
                 )
             manifest = _verify(folder, progress)
+            aside = f"replaced_{SystemClock().now():%Y%m%d_%H%M%S}" if self.row_counts else None
+            # All that is there: tables that are too damaged or too new to be read may name any of it.
+            kept = [facts.digest for facts in self._blobs.list_blobs()] if aside else []
             copied = self._copy_blobs(folder, folder.list_digests(manifest), progress)
             progress("restoring the database", 0, 0)
-            aside = f"replaced_{SystemClock().now():%Y%m%d_%H%M%S}" if self.row_counts else None
             with self._database.engine.connect() as connection:
                 _check_alone(connection)
                 version = int(str(connection.scalar(text("SHOW server_version_num")))) // 10_000
@@ -139,6 +142,7 @@ class RestoreTarget:
                 folder.make_dump_path(manifest.id),
                 server_major_version=version,
                 aside=aside,
+                kept=kept,
                 row_counts=manifest.row_counts,
             )
         progress("bringing the tables up to date", 0, 0)
@@ -149,7 +153,7 @@ class RestoreTarget:
         source = LocalBlobStore(folder.blobs_folder)
         missing = set(self._blobs.find_missing(digests))
         size_bytes = sum(source.size_bytes(digest) for digest in missing)
-        if size_bytes > self._blobs.free_bytes():
+        if isinstance(self._blobs, LocalBlobStore) and size_bytes > self._blobs.free_bytes():
             raise Unavailable(
                 "backup.disk_full",
                 f"The blobs to restore have {size_bytes / 1e9:.1f} GB, and the disk of the data folder has "
@@ -177,7 +181,7 @@ def open_restore_target(settings: Settings) -> Generator[RestoreTarget]:
     with hold_database(settings) as (database, holding):
         if holding is not None:
             _check_no_holders(settings)
-        yield RestoreTarget(database, LocalBlobStore(settings.blobs_folder))
+        yield RestoreTarget(database, open_blob_store(settings))
 
 
 def _check_no_holders(settings: Settings) -> None:

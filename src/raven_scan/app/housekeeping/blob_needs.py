@@ -1,6 +1,10 @@
 """Which blobs the database names."""
 
+from psycopg.sql import SQL, Identifier
+from sqlalchemy import text
+
 from raven_scan.access.types import WORKER
+from raven_scan.app.housekeeping.database_dump import KEPT_TABLE
 from raven_scan.app.wiring import Platform
 
 
@@ -19,3 +23,17 @@ def list_needed_blobs(platform: Platform, *, allow_lost: bool = False) -> set[st
         | platform.trained_models.list_blob_digests(WORKER)
         | set(platform.recovery.list_blob_digests(WORKER))
     )
+
+
+def list_named_blobs(platform: Platform, *, allow_lost: bool = False) -> set[str]:
+    """As `list_needed_blobs`, and those of tables that a restore moved aside: what a collector must spare."""
+    named = list_needed_blobs(platform, allow_lost=allow_lost)
+    with platform.database.transaction() as session:
+        schemas = session.scalars(
+            text("SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = :table"),
+            {"table": KEPT_TABLE},
+        ).all()
+        for schema in schemas:
+            digests = SQL("SELECT digest FROM {}").format(Identifier(schema, KEPT_TABLE))
+            named.update(session.scalars(text(digests.as_string())))
+    return named

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -20,6 +20,9 @@ from raven_scan.kernel.schema import SCHEMA_LOCK
 
 SCHEMA = "public"
 """PostgreSQL's schema that all tables are in."""
+
+KEPT_TABLE = "kept_blobs"
+"""In a schema that was moved aside: the digests of the blobs that its tables may name."""
 
 _LOCK_TIMEOUT_MS = 60_000
 _POLL_S = 0.2
@@ -80,7 +83,13 @@ def dump_database(url: URL, file: Path, *, snapshot: str, on_size: Callable[[int
 
 
 def restore_database(
-    url: URL, file: Path, *, server_major_version: int, aside: str | None, row_counts: Mapping[str, int]
+    url: URL,
+    file: Path,
+    *,
+    server_major_version: int,
+    aside: str | None,
+    kept: Iterable[str],
+    row_counts: Mapping[str, int],
 ) -> None:
     """Fills a database from a dump, in one transaction: all of it or nothing, also where anything is killed.
 
@@ -89,6 +98,7 @@ def restore_database(
         file: what `dump_database` wrote. Its SQL is executed: it must come from somebody who is trusted.
         server_major_version: of the server that is to take it.
         aside: the schema's new name, where there are tables already; they go on living under it.
+        kept: digests of the blobs that must not be collected as long as that schema is there.
         row_counts: rows that each table must have afterwards.
 
     Raises:
@@ -115,6 +125,8 @@ def restore_database(
         assert writer.stdin is not None  # noqa: S101
         with suppress(BrokenPipeError):
             _write(writer.stdin, _list_first_statements(aside))
+            if aside is not None:
+                _write_kept(writer.stdin, aside, kept)
             _copy_script(reader.stdout, writer.stdin, server_major_version)
             if reader.wait() == 0:
                 # Only now: whoever is killed before has said no COMMIT, and nothing has happened.
@@ -149,6 +161,15 @@ def _list_first_statements(aside: str | None) -> Iterator[Composable]:
         yield SQL("ALTER SCHEMA {} RENAME TO {}").format(schema, Identifier(aside))
         yield SQL("CREATE SCHEMA {}").format(schema)
         yield SQL("GRANT USAGE ON SCHEMA {} TO PUBLIC").format(schema)
+
+
+def _write_kept(stream: IO[bytes], schema: str, digests: Iterable[str]) -> None:
+    table = Identifier(schema, KEPT_TABLE)
+    _write(stream, iter([SQL("CREATE TABLE {} (digest text PRIMARY KEY)").format(table)]))
+    _write(stream, iter([SQL("COPY {} FROM STDIN").format(table)]))
+    for digest in digests:
+        stream.write(digest.encode() + b"\n")
+    stream.write(b"\\.\n")
 
 
 def _list_last_statements(row_counts: Mapping[str, int]) -> Iterator[Composable]:

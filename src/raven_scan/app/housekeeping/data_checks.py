@@ -1,0 +1,185 @@
+"""Looks at the storage, the queue and the working folders, against what the database says."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import text
+
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
+from raven_scan.app.housekeeping.blob_needs import list_named_blobs, list_needed_blobs
+from raven_scan.app.housekeeping.checks import (
+    Check,
+    format_size,
+    make_error,
+    make_ok,
+    make_repaired,
+    make_warning,
+)
+from raven_scan.app.wiring import Platform
+from raven_scan.kernel.ids import parse_id
+from raven_scan.kernel.paging import PageRequest
+from raven_scan.kernel.progress import Progress
+from raven_scan.storage.collector import collect_blobs
+from raven_scan.storage.removal import may_remove_blobs
+from raven_scan.storage.scratch import hold_scratch_folder
+from raven_scan.training_runs.types import RunStatus, TrainingRunView
+
+_SHOWN = 3
+_RECOVERY_S = 15.0
+_INTERVAL_S = 0.5
+_LOCK_SUFFIX = ".lock"
+
+
+def check_storage(platform: Platform, progress: Progress, *, deep: bool, repair: bool) -> Iterator[Check]:
+    """Whether each blob is there that the database names, and, where `deep`, is what its digest says."""
+    blobs = platform.blobs
+    named = sorted(list_needed_blobs(platform, allow_lost=True))
+    missing = blobs.find_missing(named)
+    damaged: list[str] = []
+    if deep:
+        for number, digest in enumerate(named):
+            progress("reading blobs", number, len(named))
+            if digest not in missing and not blobs.verify(digest):
+                damaged.append(digest)
+        progress("reading blobs", len(named), len(named))
+    for digests, how in ((missing, "missing"), (damaged, "damaged")):
+        if digests:
+            shown = ", ".join(digests[:_SHOWN]) + (", …" if len(digests) > _SHOWN else "")
+            yield make_error(
+                "storage",
+                f"Of {len(named)} blobs that the database names, {len(digests)} are {how}: {shown}.",
+                "`raven backup restore` brings them back; datasets can also be imported again from their source.",
+            )
+    if not missing and not damaged:
+        how = "there and what its digest says" if deep else "there"
+        yield make_ok("storage", f"Each of the {len(named)} blobs that the database names is {how}.")
+    yield from _check_orphans(platform, repair=repair, is_known=not missing and not damaged)
+
+
+def _check_orphans(platform: Platform, *, repair: bool, is_known: bool) -> Iterator[Check]:
+    # Where a dataset's table is lost, its images are named by nothing that can be read.
+    removes = repair and is_known
+    with platform.database.transaction() as session:
+        removes = removes and may_remove_blobs(session)
+        named = list_named_blobs(platform, allow_lost=True)
+        found = collect_blobs(platform.blobs, named, platform.clock, dry_run=not removes)
+    count, size_bytes = (
+        found.blob_count + found.leftover_count,
+        found.blob_bytes + found.leftover_bytes,
+    )
+    if not count:
+        return
+    message = f"{count} files ({format_size(size_bytes)}) in the storage are named by nothing, or were left half done"
+    if removes:
+        yield make_repaired("storage", f"{message}; they were removed.")
+    else:
+        yield make_ok("storage", f"{message}. `--repair` removes them.")
+
+
+def check_queue(platform: Platform, *, repair: bool) -> Iterator[Check]:
+    """Runs that nobody will execute, and runs whose worker is gone."""
+    lost = _find_lost(platform)
+    if lost and repair:
+        # A worker that only slept, or was cut off from the database, has a few seconds to renew its lease.
+        deadline = time.monotonic() + _RECOVERY_S
+        while _find_lost(platform) and time.monotonic() < deadline:
+            platform.recovery.recover_lost_runs(WORKER)
+            time.sleep(_INTERVAL_S)
+        left = {run.id for run in _find_lost(platform)}
+        recovered = [run for run in lost if run.id not in left]
+        lost = [run for run in lost if run.id in left]
+        if recovered:
+            yield make_repaired("queue", f"Runs had lost their worker: {_name(recovered)}. They wait again.")
+    if lost:
+        yield make_warning(
+            "queue",
+            f"The worker of these runs has not been heard of: {_name(lost)}.",
+            "A worker takes them over within seconds; `--repair` makes them wait again.",
+        )
+    waiting = _list_runs(platform, RunStatus.WAITING)
+    workers = platform.workers.list_alive()
+    if waiting and not workers:
+        yield make_warning(
+            "queue",
+            f"Runs wait, and no worker lives: {_name(waiting)}.",
+            "Start `raven serve` or `raven worker`.",
+        )
+    elif not lost:
+        yield make_ok("queue", f"{len(waiting)} runs wait; {len(workers)} workers live.")
+
+
+def check_working_folders(platform: Platform, *, repair: bool) -> Iterator[Check]:
+    """What killed processes left in the data folder."""
+    work = platform.settings.work_folder
+    processing = {run.id for run in _list_runs(platform, RunStatus.PROCESSING)}
+    attempts = [
+        path
+        for path in sorted(work.iterdir())
+        if (run_id := parse_id(path.name)) is not None and run_id not in processing
+    ]
+    scratch = _find_abandoned(work)
+    names = [path.name for path in (*attempts, *scratch)]
+    if not names:
+        yield make_ok("working folders", "No working folder was left behind.")
+        return
+    message = f"{len(names)} working folders were left by killed processes"
+    if not repair:
+        yield make_warning("working folders", f"{message} in {work}.", "`--repair` removes them.")
+        return
+    platform.recovery.remove_leftovers(WORKER)
+    for prefix in {path.name.rpartition("-")[0] for path in scratch}:
+        with hold_scratch_folder(work, prefix):
+            pass  # whoever makes one removes the abandoned ones
+    left = [path for path in (*attempts, *scratch) if path.exists()]
+    if left:
+        yield make_warning(
+            "working folders", f"{left[0]} could not be removed.", "Look at its owner and permissions."
+        )
+    else:
+        yield make_repaired("working folders", f"{message}; they were removed.")
+
+
+def _find_lost(platform: Platform) -> list[TrainingRunView]:
+    with platform.database.transaction() as session:
+        now: datetime = session.execute(text("SELECT now()")).scalar_one()
+    expired = now - timedelta(seconds=platform.settings.lease_timeout_s)
+    return [
+        run
+        for run in _list_runs(platform, RunStatus.PROCESSING)
+        if not run.attempts or run.attempts[-1].heartbeat_at < expired
+    ]
+
+
+def _list_runs(platform: Platform, status: RunStatus) -> list[TrainingRunView]:
+    runs: list[TrainingRunView] = []
+    page = PageRequest(limit=100)
+    while True:
+        found = platform.training_runs.list_runs(LOCAL_ADMINISTRATOR, page, status)
+        runs += found.items
+        if found.next is None:
+            return runs
+        page = PageRequest.parse(limit=100, cursor=found.next)
+
+
+def _name(runs: list[TrainingRunView]) -> str:
+    names = ", ".join(run.name for run in runs[:_SHOWN])
+    return names if len(runs) <= _SHOWN else f"{names}, … ({len(runs)})"
+
+
+def _find_abandoned(folder: Path) -> list[Path]:
+    """Scratch folders whose holder is dead: their lock file is there, and nobody holds it."""
+    abandoned: list[Path] = []
+    for lock in sorted(folder.glob(f"*{_LOCK_SUFFIX}")):
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            abandoned.append(lock.with_name(lock.name.removesuffix(_LOCK_SUFFIX)))
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)
+    return abandoned
