@@ -224,25 +224,6 @@ def test_failure_is_an_event_and_an_exit_code(make_train_spec: Run, run_trainer:
     assert result.failure.hint
 
 
-def test_checkpoint_of_another_run_is_refused(
-    finished_run: FinishedRun, make_train_spec: Run, tmp_path: Path
-):
-    from raven_scan.trainer.run_checkpoints import identify_run, read_checkpoint  # noqa: PLC0415
-
-    spec, _ = finished_run
-    other = make_train_spec(tmp_path, run_id="run-2")
-    with pytest.raises(TrainerError) as caught:
-        read_checkpoint(spec.work_folder / "checkpoints", identify_run(other))
-    assert caught.value.code == "refused.checkpoint_of_other_run"
-    (tmp_path / "epoch_000009.pt").write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(TrainerError) as caught:
-        read_checkpoint(tmp_path, identify_run(spec))
-    assert caught.value.code == "refused.checkpoint_unreadable"
-    with pytest.raises(TrainerError) as caught:
-        read_checkpoint(tmp_path / "nothing.pt", identify_run(spec))
-    assert caught.value.code == "refused.checkpoint_missing"
-
-
 def test_run_starts_from_a_base_model_of_other_classes(
     finished_run: FinishedRun, make_train_spec: Run, run_trainer: Run, tmp_path: Path
 ):

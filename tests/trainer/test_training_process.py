@@ -16,7 +16,7 @@ import torch
 
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError, describe_failure
-from raven_scan.wire.events import AnyEvent, EventReader, Failed, Phase, Step
+from raven_scan.wire.events import AnyEvent, CheckpointWritten, EventReader, Failed, Phase, Step, Stopped
 
 Run = Callable[..., Any]
 # The command, and its events file.
@@ -121,14 +121,59 @@ def test_all_processes_end_with_the_parent(long_run: LongRun):
                 process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_loader_processes_end_with_the_trainer(long_run: LongRun, number: signal.Signals):
+def test_loader_processes_end_with_the_trainer(long_run: LongRun):
     with training(long_run) as (trainer, _):
         processes = list_group(trainer.pid)
         assert len(processes) >= 3
-        trainer.send_signal(number)
-        assert trainer.wait(_END_TIMEOUT_S) == -number
+        trainer.kill()
+        assert trainer.wait(_END_TIMEOUT_S) == -signal.SIGKILL
         assert wait_until(lambda: all(map(is_gone, processes)), _END_TIMEOUT_S), processes
+
+
+@pytest.mark.parametrize("case", ["trainer alone", "whole group", "loader processes hang"])
+def test_trainer_that_is_asked_to_end_writes_a_checkpoint_first(long_run: LongRun, case: str):
+    with training(long_run) as (trainer, events):
+        processes = list_group(trainer.pid)
+        if case == "loader processes hang":
+            for process in processes:
+                if process.pid != trainer.pid:
+                    process.suspend()
+            # Until nothing is left of what they had loaded.
+            assert wait_until(lambda: time.time() - events.stat().st_mtime > 1, 30)
+        if case == "whole group":
+            os.killpg(trainer.pid, signal.SIGTERM)
+        else:
+            trainer.terminate()
+        assert trainer.wait(3 * _END_TIMEOUT_S) == 0
+        assert wait_until(lambda: all(map(is_gone, processes)), _END_TIMEOUT_S), processes
+        told = EventReader(events).read_new()
+        stopped, checkpoint = told[-1], told[-2]
+        assert isinstance(stopped, Stopped)
+        assert isinstance(checkpoint, CheckpointWritten)
+        last_step = [event.step for event in told if isinstance(event, Step)][-1]
+        assert (stopped.epoch, stopped.step) == (checkpoint.epoch, checkpoint.step)
+        assert checkpoint.step == last_step == checkpoint.epoch * 6 + checkpoint.position
+        assert (events.parent / checkpoint.path).is_file()
+
+
+def test_trainer_that_has_nothing_to_keep_ends_at_once(long_run: LongRun):
+    command, events = long_run
+    trainer = subprocess.Popen(
+        command,
+        env={**os.environ, "RAVEN_PARENT_PID": str(os.getpid())},
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert wait_until(lambda: events.exists() and b'"build"' in events.read_bytes(), _START_TIMEOUT_S)
+        trainer.terminate()
+        assert trainer.wait(_END_TIMEOUT_S) == 0
+    finally:
+        trainer.kill()
+        trainer.wait(10)
+    told = EventReader(events).read_new()
+    assert isinstance(told[-1], Stopped)
+    assert not any(isinstance(event, CheckpointWritten) for event in told)
 
 
 def test_killed_loader_process_is_told_as_want_of_memory(long_run: LongRun):

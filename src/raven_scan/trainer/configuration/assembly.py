@@ -55,9 +55,7 @@ def build_configuration(spec: TrainSpec) -> dict[str, Any]:
         train_image_count=spec.train.image_count,
     )
     original = read_mmdetection_configuration(architecture)
-    steps_per_epoch = count_steps_per_epoch(
-        spec.train.image_count, parameters.batch_size, len(spec.devices)
-    )
+    steps_per_epoch = count_steps_per_epoch(spec.train.image_count, parameters.batch_size, len(spec.devices))
     precision = _decide_precision(parameters.precision, spec.devices[0])
     configuration = {
         **_build_surroundings(spec, parameters),

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from raven_scan.pixels import PixelRules
+from raven_scan.pixels.rules import PixelRules
 
 ANNOTATIONS_FILE = "annotations_coco.json"
 

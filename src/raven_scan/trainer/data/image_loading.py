@@ -5,7 +5,9 @@ from typing import Any
 from mmcv.transforms.base import BaseTransform
 from mmdet.registry import TRANSFORMS
 
-from raven_scan.pixels import PixelRules, UnreadableImage, read_image
+from raven_scan.pixels.errors import UnreadableImage
+from raven_scan.pixels.reading import read_image
+from raven_scan.pixels.rules import PixelRules
 
 
 class BadImageError(Exception):
