@@ -9,9 +9,11 @@ import typer
 
 import raven_scan
 from raven_scan.app.cli import (
+    backup,
     databases,
     datasets,
     demonstration,
+    doctor,
     models,
     presets,
     queue,
@@ -37,6 +39,8 @@ app.add_typer(presets.app, name="presets")
 app.command("queue")(queue.list_queue)
 app.command("workers")(workers.list_workers)
 app.add_typer(databases.app, name="db")
+app.add_typer(backup.app, name="backup")
+app.command("doctor")(doctor.examine)
 app.command("serve")(service.serve)
 app.command("worker")(service.work)
 app.command("demo")(demonstration.demonstrate)
