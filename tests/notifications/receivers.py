@@ -56,6 +56,15 @@ class MailBox:
         return "250 Taken"
 
 
+class _AnyPort(Controller):
+    """A controller that listens on a free port, and knows which."""
+
+    def _trigger_server(self) -> None:
+        server: Any = self.server
+        self.port = server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
 @contextmanager
 def receive_mail(
     *,
@@ -80,7 +89,7 @@ def receive_mail(
         mailbox.sign_ins.append((given.login.decode(), is_right))
         return AuthResult(success=is_right, handled=is_right)
 
-    controller = Controller(
+    controller = _AnyPort(
         mailbox,
         hostname="127.0.0.1",
         port=0,
@@ -88,14 +97,14 @@ def receive_mail(
         tls_context=starttls,
         require_starttls=starttls is not None,
         authenticator=authenticate,
-        auth_required=password is not None,
+        # Its warning about sign-ins without STARTTLS overlooks TLS from the start.
+        auth_required=password is not None and tls is None,
         auth_require_tls=tls is None,
         server_hostname="localhost",
     )
     controller.start()
     try:
-        sockets: Any = controller.server
-        mailbox.port = sockets.sockets[0].getsockname()[1]
+        mailbox.port = controller.port
         yield mailbox
     finally:
         controller.stop()

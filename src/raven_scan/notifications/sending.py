@@ -1,5 +1,6 @@
 """Sends a message to a recipient, by their channel, within a limit of time."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -71,24 +72,29 @@ class Try:
         self._outcome = self._send()
         self._done.set()
 
-    def wait(self, *, stop: threading.Event | None = None, grace_s: float = 0.0) -> Outcome | None:
+    def wait(
+        self,
+        *,
+        stop: threading.Event | None = None,
+        grace_s: float = 0.0,
+        give_up_at: float = math.inf,
+    ) -> Outcome | None:
         """How it went; where it takes too long, that it did.
 
         Args:
             stop: once set, waits no longer than the grace.
             grace_s: seconds.
+            give_up_at: waits no longer than until then, on the monotonic clock.
 
         Returns:
-            None where `stop` ended the waiting: nobody knows whether it was sent.
+            None where the caller's hurry ended the waiting: nobody knows whether it was sent.
         """
-        deadline = self._deadline
-        is_stopping = False
-        while not self._done.wait(max(0.0, min(_LOOK_INTERVAL_S, deadline - time.monotonic()))):
-            if stop is not None and stop.is_set() and not is_stopping:
-                is_stopping = True
-                deadline = min(deadline, time.monotonic() + grace_s)
-            if time.monotonic() >= deadline:
-                if is_stopping:
-                    return None
-                return Outcome(is_sent=False, reason=f"It was not taken within {self._longest_s:.0f} s.")
+        while not self._done.wait(_LOOK_INTERVAL_S):
+            now = time.monotonic()
+            if stop is not None and stop.is_set():
+                stop, give_up_at = None, min(give_up_at, now + grace_s)
+            if now >= give_up_at:
+                return None
+            if now >= self._deadline:
+                return Outcome(is_sent=False, reason=f"It was not taken within {self._longest_s:g} s.")
         return self._outcome

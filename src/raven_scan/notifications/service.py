@@ -1,5 +1,6 @@
 """The use cases of notifications."""
 
+import math
 import threading
 import time
 from datetime import datetime, timedelta
@@ -84,20 +85,28 @@ class NotificationService:
                     },
                 )
 
-    def deliver(self, actor: Actor, id_: UUID, *, stop: threading.Event | None = None) -> None:
+    def deliver(
+        self,
+        actor: Actor,
+        id_: UUID,
+        *,
+        stop: threading.Event | None = None,
+        give_up_at: float = math.inf,
+    ) -> None:
         """Sends one notification where it is due; where that fails, it is tried again later.
 
         Args:
             actor: needs `notification:send`.
             id_: of the notification; one that is gone, over or not due is no error.
             stop: once set, waits a few seconds more at most, and leaves the notification to others.
+            give_up_at: leaves it to others then, on the monotonic clock.
         """
         actor.require(Claim.NOTIFICATION_SEND)
         with self._database.transaction() as session:
             taken = repository.take(session, id_, longest_try_s=_LEASE_S)
         if taken is None:
             return
-        outcome = self._send(taken, stop)
+        outcome = self._send(taken, stop, give_up_at)
         with self._database.transaction() as session:
             self._record(session, taken, outcome)
 
@@ -106,15 +115,15 @@ class NotificationService:
 
         Args:
             actor: needs `notification:send`.
-            longest_s: begins nothing after so long.
+            longest_s: takes no longer than this, whatever a receiver does.
         """
         actor.require(Claim.NOTIFICATION_SEND)
-        deadline = time.monotonic() + longest_s
+        give_up_at = time.monotonic() + longest_s
         with self._database.transaction() as session:
             due = repository.list_due(session, limit=_BATCH_SIZE)
         for id_ in due:
-            if time.monotonic() < deadline:
-                self.deliver(actor, id_)
+            if time.monotonic() < give_up_at:
+                self.deliver(actor, id_, give_up_at=give_up_at)
 
     def keep_house(self, actor: Actor) -> None:
         """Queues anew what is due and whose job died with its worker; removes what ended long ago.
@@ -173,7 +182,9 @@ class NotificationService:
     def _enqueue(self, session: Session, id_: UUID, *, start_at: datetime | None = None) -> int:
         return self._queue.enqueue(session, SEND_TASK, {"notification_id": str(id_)}, start_at=start_at)
 
-    def _send(self, taken: TakenNotification, stop: threading.Event | None) -> Outcome | None:
+    def _send(
+        self, taken: TakenNotification, stop: threading.Event | None, give_up_at: float
+    ) -> Outcome | None:
         if taken.tries > _MOST_TRIES:  # the last try went with its process
             return Outcome(is_sent=False, reason="The worker died while it was sent.", is_final=True)
         recipient = next((each for each in self._recipients if each.key == taken.recipient_key), None)
@@ -181,7 +192,8 @@ class NotificationService:
             return Outcome(is_sent=False, reason="The settings do not name this recipient any more.")
         run = unpack_event(taken.content)
         message = describe_run(taken.id, run, public_url=self._settings.public_url)
-        return Try(lambda: self._messenger.send(recipient, message)).wait(stop=stop, grace_s=_STOP_GRACE_S)
+        begun = Try(lambda: self._messenger.send(recipient, message))
+        return begun.wait(stop=stop, grace_s=_STOP_GRACE_S, give_up_at=give_up_at)
 
     def _record(self, session: Session, taken: TakenNotification, outcome: Outcome | None) -> None:
         told = {"notification": str(taken.id), "recipient": taken.recipient, "tries": taken.tries}
