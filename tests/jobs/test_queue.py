@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -11,7 +12,8 @@ from sqlalchemy import make_url, text
 
 from raven_scan.jobs.housekeeper import Housekeeper
 from raven_scan.jobs.queue import JobQueue
-from raven_scan.jobs.worker import QueueWorker, is_worker_gone, make_worker_name
+from raven_scan.jobs.worker import QueueWorker
+from raven_scan.jobs.worker_names import is_worker_gone, make_worker_name
 from raven_scan.kernel.database import Database
 
 DEADLINE_S = 20.0
@@ -103,15 +105,6 @@ def test_a_job_of_a_transaction_that_fails_was_never_there(database: Database):
     assert count_jobs(database) == 0
 
 
-def test_higher_priority_goes_first(database: Database, start_worker: Callable[..., Worker]):
-    enqueue(database, "second")
-    enqueue(database, "first", priority=100)
-    worker = start_worker()
-    worker.wait_for_job()
-    worker.wait_for_job()
-    assert worker.seen == ["first", "second"]
-
-
 def test_a_handler_that_fails_does_not_stop_the_worker(
     database: Database, start_worker: Callable[..., Worker]
 ):
@@ -156,15 +149,18 @@ def test_a_worker_outlives_its_connections(
     assert worker.seen == ["before", "after"]
 
 
-def test_a_discarded_job_never_runs(database: Database, start_worker: Callable[..., Worker]):
-    job = enqueue(database, "discarded")
-    with database.transaction() as session:
-        JobQueue().discard(session, job)
-        JobQueue().discard(session, job)
-    enqueue(database, "kept")
+def test_a_job_for_later_waits(database: Database, start_worker: Callable[..., Worker]):
+    later = enqueue(database, "later", start_at=datetime.now(UTC) + timedelta(hours=1))
+    enqueue(database, "now")
     worker = start_worker()
     worker.wait_for_job()
-    assert worker.seen == ["kept"]
+    assert worker.seen == ["now"]
+    with database.transaction() as session:
+        session.execute(
+            text("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE id = :id"), {"id": later}
+        )
+    worker.wait_for_job()
+    assert worker.seen == ["now", "later"]
 
 
 def test_housekeeping_goes_on_whatever_it_raises():

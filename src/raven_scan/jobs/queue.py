@@ -1,12 +1,12 @@
 """The queue, on Procrastinate: a job is enqueued in the caller's own transaction.
 
-So a status and its job change together or not at all. What a job does is said by the handlers of
-`jobs.worker`; what keeps two workers from doing it at once is the lease of the slice that owns the work.
+So what happened and the job that it brings are stored together or not at all. What a job does is said by the
+handlers of `jobs.worker`. Training runs are no jobs of this queue: their own table is theirs (`jobs.dispatcher`).
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import procrastinate
 from sqlalchemy import text
@@ -26,7 +26,6 @@ class JobQueue:
         task: str,
         arguments: dict[str, Any],
         *,
-        priority: int = 0,
         start_at: datetime | None = None,
     ) -> int:
         """Enqueues a job as part of the session's transaction, returns its id; workers hear of it at the commit."""
@@ -34,16 +33,12 @@ class JobQueue:
         return self._app.configure_task(
             task,
             allow_unknown=True,
-            priority=priority,
             schedule_at=start_at,
             connection=connection,
         ).defer(**arguments)
 
     def find_dead_jobs(self, session: Session, job_ids: Sequence[int], *, taken_for_s: float) -> set[int]:
-        """Those that no worker will ever run: gone, ended, or taken so long ago that the taker must have died.
-
-        Only for jobs whose work has not begun: a job that works is rightly taken for hours.
-        """
+        """Those that no worker will ever run: gone, ended, or taken so long ago that the taker must have died."""
         query = text(
             """
             SELECT asked.id FROM unnest(CAST(:ids AS bigint[])) AS asked (id)
@@ -59,16 +54,3 @@ class JobQueue:
         )
         rows = session.execute(query, {"ids": list(job_ids), "taken_for_s": taken_for_s})
         return set(rows.scalars())
-
-    def discard(self, session: Session, job_id: int) -> None:
-        """Takes a job out of the queue, whatever state it is in; a job that is gone already is no error."""
-        state = session.execute(
-            text("SELECT status FROM procrastinate_jobs WHERE id = :id FOR UPDATE"), {"id": job_id}
-        ).scalar_one_or_none()
-        if cast("str | None", state) == "todo":
-            session.execute(text("SELECT procrastinate_cancel_job_v1(:id, false, true)"), {"id": job_id})
-        elif state == "doing":
-            session.execute(
-                text("SELECT procrastinate_finish_job_v1(:id, 'failed'::procrastinate_job_status, true)"),
-                {"id": job_id},
-            )
