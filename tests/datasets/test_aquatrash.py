@@ -12,7 +12,8 @@ from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.types import ImportOptions
 from raven_scan.kernel.settings import Settings
-from raven_scan.pixels import PixelRules, read_image
+from raven_scan.pixels.reading import read_image
+from raven_scan.pixels.rules import PixelRules
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_import_and_layout(
     assert ("images", 369, 369) in stages
     assert service.find_readiness_problems(LOCAL_ADMINISTRATOR, version.id) == []
 
-    blobs = {path.stat().st_ino for path in settings.blobs_folder.rglob("*") if path.is_file()}
+    blobs = {path.stat().st_ino for path in settings.blobs_folder.glob("??/??/*")}
     layout = service.lay_out(WORKER, version.id, tmp_path / "data")
     assert (layout.train.image_count, layout.valid.image_count, layout.test.image_count) == (258, 55, 56)
     for name in ("train", "valid", "test"):

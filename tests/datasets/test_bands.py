@@ -12,7 +12,8 @@ from PIL import Image
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.datasets.service import DatasetService
-from raven_scan.pixels import PixelRules, read_image
+from raven_scan.pixels.reading import read_image
+from raven_scan.pixels.rules import PixelRules
 
 RNG = np.random.default_rng(5)
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.content import BOXES_SCHEMA, IMAGES_SCHEMA, VersionContent
-from raven_scan.datasets.fraction import choose_fraction, count_fraction, take_fraction
+from raven_scan.datasets.fraction import choose_fraction, take_fraction
 from raven_scan.datasets.service import DatasetService
+from raven_scan.datasets.split import count_fraction
 from raven_scan.kernel.errors import Invalid
-from raven_scan.pixels import PixelRules
+from raven_scan.pixels.rules import PixelRules
 
 Import = Callable[..., Any]
 

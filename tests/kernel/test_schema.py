@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,7 +13,14 @@ from sqlalchemy import Engine, create_engine, text
 from raven_scan.app.tables import metadata
 from raven_scan.kernel.errors import Conflict
 from raven_scan.kernel.migrations.filters import is_ours
-from raven_scan.kernel.schema import is_schema_current, make_alembic_config, upgrade_schema
+from raven_scan.kernel.schema import (
+    find_head,
+    find_revision,
+    is_known_revision,
+    is_schema_current,
+    make_alembic_config,
+    upgrade_schema,
+)
 
 
 @pytest.fixture
@@ -22,9 +30,15 @@ def empty_engine(empty_database_url: str) -> Generator[Engine]:
     engine.dispose()
 
 
-def test_there_is_one_head(empty_engine: Engine):
+def test_there_is_one_head_and_files_begin_with_their_revision(empty_engine: Engine):
     with empty_engine.connect() as connection:
-        assert len(ScriptDirectory.from_config(make_alembic_config(connection)).get_heads()) == 1
+        script = ScriptDirectory.from_config(make_alembic_config(connection))
+    assert script.get_heads() == [find_head()]
+    steps = list(script.walk_revisions())
+    assert [Path(step.path).name.partition("_")[0] for step in steps] == [step.revision for step in steps]
+    assert [step.revision for step in steps] == sorted((step.revision for step in steps), reverse=True)
+    assert all(is_known_revision(step.revision) for step in steps)
+    assert not is_known_revision("later")
 
 
 def test_the_upgrade_equals_the_models(empty_engine: Engine):
@@ -38,6 +52,8 @@ def test_the_upgrade_equals_the_models(empty_engine: Engine):
 
 def test_an_upgrade_twice_changes_nothing(empty_engine: Engine):
     assert not is_schema_current(empty_engine)
+    with empty_engine.connect() as connection:
+        assert find_revision(connection) is None
     assert upgrade_schema(empty_engine)
     assert is_schema_current(empty_engine)
     assert not upgrade_schema(empty_engine)

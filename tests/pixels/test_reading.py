@@ -9,7 +9,10 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from raven_scan.pixels import PercentileSampler, PixelRules, UnreadableImage, probe_image, read_image
+from raven_scan.pixels.errors import UnreadableImage
+from raven_scan.pixels.percentiles import PercentileSampler
+from raven_scan.pixels.reading import probe_image, read_image
+from raven_scan.pixels.rules import PixelRules
 
 PLAIN = PixelRules()
 HEIGHT, WIDTH = 48, 80

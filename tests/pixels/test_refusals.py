@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from raven_scan.pixels import PercentileSampler, UnreadableImage, probe_image
+from raven_scan.pixels.errors import UnreadableImage
+from raven_scan.pixels.percentiles import PercentileSampler
+from raven_scan.pixels.reading import probe_image
 
 NOISE = np.random.default_rng(1).integers(0, 255, (40, 60, 3), dtype=np.uint8)
 

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from raven_scan.datasets.types import Part, PartCounts
-from raven_scan.pixels import PixelRules
+from raven_scan.pixels.rules import PixelRules
 
 _TAG = b"raven-scan dataset version 1"
 _PART_ORDER = {part: position for position, part in enumerate(Part)}

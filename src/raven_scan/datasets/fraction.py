@@ -17,16 +17,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from raven_scan.datasets.content import VersionContent
+from raven_scan.datasets.split import count_fraction
 from raven_scan.datasets.types import Part
 from raven_scan.kernel.errors import Invalid
 
 _COMPARED = 32
 _BACKGROUND, _CROWDS_ALONE = -1, -2
-
-
-def count_fraction(image_count: int, fraction: float) -> int:
-    """How many of so many images a fraction is: to the nearest, and one at least where there are any."""
-    return min(image_count, max(1, round(image_count * fraction)))
 
 
 def choose_fraction(content: VersionContent, fraction: float, seed: int) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from raven_scan.pixels import ImageHeader
+from raven_scan.pixels.header import ImageHeader
 from raven_scan.pixels.orientation import SWAPS_SIDES
 
 

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from raven_scan.datasets.annotated_part import SourceImage
 from raven_scan.datasets.image_frame import Frame, find_frame
 from raven_scan.kernel.progress import Progress
-from raven_scan.pixels import ImageHeader, PercentileSampler, UnreadableImage, probe_image, read_header
+from raven_scan.pixels.errors import UnreadableImage
+from raven_scan.pixels.header import ImageHeader, read_header
+from raven_scan.pixels.percentiles import PercentileSampler
+from raven_scan.pixels.reading import probe_image
 from raven_scan.pixels.rules import Bands
 
 _LARGEST_FILE_BYTES_PER_PIXEL = 8

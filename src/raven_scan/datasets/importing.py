@@ -17,7 +17,7 @@ from raven_scan.datasets.source_folder import find_source_parts
 from raven_scan.datasets.split import split_images
 from raven_scan.datasets.types import ImportOptions, Notice, Part
 from raven_scan.kernel.progress import Progress
-from raven_scan.pixels import PixelRules
+from raven_scan.pixels.rules import PixelRules
 from raven_scan.storage.batches import BlobBatch
 
 _EXAMPLES = 5

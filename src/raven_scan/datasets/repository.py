@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from raven_scan.datasets.models import Dataset, DatasetVersion
 from raven_scan.datasets.types import DatasetVersionView, DatasetView, Notice, Part, PartCounts
 from raven_scan.kernel.paging import PageRequest
-from raven_scan.pixels import PixelRules
+from raven_scan.pixels.rules import PixelRules
 
 
 def lock_dataset(session: Session, new_id: UUID, name: str, created_by: str, created_at: datetime) -> UUID:

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -11,12 +12,7 @@ from sqlalchemy.orm import Session
 from raven_scan.access.types import Actor, Claim
 from raven_scan.datasets import readiness, repository
 from raven_scan.datasets.archive import unpack_archive
-from raven_scan.datasets.class_lists import check_class_options
-from raven_scan.datasets.content import VersionContent, decode_table, encode_table
 from raven_scan.datasets.errors import make_dataset_missing, make_version_missing
-from raven_scan.datasets.fraction import take_fraction
-from raven_scan.datasets.importing import ReadDataset, read_dataset
-from raven_scan.datasets.layout import lay_out_version
 from raven_scan.datasets.types import DatasetVersionView, DatasetView, ImportOptions, Layout, Notice
 from raven_scan.datasets.upload import Upload
 from raven_scan.kernel.clock import Clock
@@ -31,6 +27,13 @@ from raven_scan.kernel.settings import Settings
 from raven_scan.storage.batches import BlobBatch, open_batch
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.scratch import hold_scratch_folder
+
+if TYPE_CHECKING:
+    from raven_scan.datasets.content import VersionContent
+    from raven_scan.datasets.importing import ReadDataset
+
+# What reads images and tables of boxes is imported where it is used: most commands need neither, and it takes a
+# fifth of a second.
 
 _LONGEST_NUMBER = 9
 
@@ -61,6 +64,9 @@ class DatasetService:
             Invalid: `dataset.refused` with all problems of the source, or the options or the archive are bad.
             Unavailable: the disk is full.
         """
+        from raven_scan.datasets.class_lists import check_class_options  # noqa: PLC0415
+        from raven_scan.datasets.importing import read_dataset  # noqa: PLC0415
+
         actor.require(Claim.DATASET_IMPORT)
         check_name("dataset", options.name)
         check_class_options(options)
@@ -130,6 +136,9 @@ class DatasetService:
             NotFound: there is no such version, or one of its images is gone.
             Invalid: `dataset.bad_fraction`.
         """
+        from raven_scan.datasets.fraction import take_fraction  # noqa: PLC0415
+        from raven_scan.datasets.layout import lay_out_version  # noqa: PLC0415
+
         version, content = self._load(actor, version_id)
         chosen = {} if fraction == 1 else {"fraction": fraction, "seed": seed}
         content = take_fraction(content, fraction, seed)
@@ -137,6 +146,8 @@ class DatasetService:
 
     def find_readiness_problems(self, actor: Actor, version_id: UUID) -> list[Finding]:
         """What keeps the version from being trained on, and what should be known before. Raises NotFound."""
+        from raven_scan.datasets.content import decode_table  # noqa: PLC0415
+
         version = self.get_version(actor, str(version_id))
         with self._database.transaction() as session:
             tables = repository.get_tables(session, version.id)
@@ -156,6 +167,8 @@ class DatasetService:
         Raises:
             NotFound: a table is lost.
         """
+        from raven_scan.datasets.content import decode_table  # noqa: PLC0415
+
         actor.require(Claim.DATASET_VIEW)
         with self._database.transaction() as session:
             tables = repository.list_tables(session)
@@ -165,7 +178,9 @@ class DatasetService:
                 digests.update(decode_table(self._blobs.get_bytes(images))["digest"].unique())
         return digests
 
-    def _load(self, actor: Actor, version_id: UUID) -> tuple[DatasetVersionView, VersionContent]:
+    def _load(self, actor: Actor, version_id: UUID) -> "tuple[DatasetVersionView, VersionContent]":
+        from raven_scan.datasets.content import VersionContent, decode_table  # noqa: PLC0415
+
         version = self.get_version(actor, str(version_id))
         with self._database.transaction() as session:
             images, boxes = repository.get_tables(session, version.id)
@@ -199,8 +214,10 @@ class DatasetService:
             )
 
     def _store(
-        self, actor: Actor, options: ImportOptions, read: ReadDataset, batch: BlobBatch, progress: Progress
+        self, actor: Actor, options: ImportOptions, read: "ReadDataset", batch: BlobBatch, progress: Progress
     ) -> DatasetVersionView:
+        from raven_scan.datasets.content import encode_table  # noqa: PLC0415
+
         content = read.content
         digest = content.make_digest()
         progress("storing", 0, 1)

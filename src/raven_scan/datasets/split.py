@@ -1,10 +1,15 @@
-"""A split for a source that has none: 70 % train, 15 % valid, 15 % test."""
+"""A split for a source that has none: 70 % train, 15 % valid, 15 % test; and how many images a share is."""
 
 import hashlib
 
 from raven_scan.datasets.types import Part
 
 _VALID_SHARE = _TEST_SHARE = 0.15
+
+
+def count_fraction(image_count: int, fraction: float) -> int:
+    """How many of so many images a fraction is: to the nearest, and one at least where there are any."""
+    return min(image_count, max(1, round(image_count * fraction)))
 
 
 def split_images(digests: list[str], has_boxes: list[bool], seed: int) -> list[Part]:

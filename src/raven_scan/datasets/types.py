@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from raven_scan.pixels import PixelRules
+from raven_scan.pixels.rules import PixelRules
 from raven_scan.wire.spec import PartSpec
 
 

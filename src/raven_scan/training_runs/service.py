@@ -12,8 +12,8 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.catalogue import get_architecture
 from raven_scan.architectures.decisions import decide_parameters
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.datasets.split import count_fraction
 from raven_scan.datasets.service import DatasetService
+from raven_scan.datasets.split import count_fraction
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.ids import make_id
