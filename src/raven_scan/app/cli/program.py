@@ -15,6 +15,7 @@ from raven_scan.app.cli import (
     demonstration,
     doctor,
     models,
+    notifications,
     presets,
     queue,
     runs,
@@ -38,6 +39,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(presets.app, name="presets")
 app.command("queue")(queue.list_queue)
 app.command("workers")(workers.list_workers)
+app.add_typer(notifications.app, name="notifications")
 app.add_typer(databases.app, name="db")
 app.add_typer(backup.app, name="backup")
 app.command("doctor")(doctor.examine)
