@@ -1,0 +1,62 @@
+"""Whoever is to hear of a run's end is told in the transaction in which it ends."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
+from raven_scan.app.wiring import Platform, build_services
+from raven_scan.kernel.database import Database
+from raven_scan.kernel.paging import PageRequest
+from raven_scan.kernel.settings import Settings
+from raven_scan.training_runs.errors import LeaseLost
+from raven_scan.training_runs.execution import Attempt
+from raven_scan.training_runs.types import RunError, TrainingRunView
+
+ADMIN = LOCAL_ADMINISTRATOR
+ERROR = RunError(code="diverged", message="The loss is no number.", hint="Lower the learning rate.")
+
+
+@pytest.fixture
+def platform(database: Database, tmp_path: Path) -> Platform:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    secret = "whsec_" + base64.b64encode(bytes(32)).decode()
+    settings = Settings.model_validate(
+        {"home": home, "notify_webhooks": ["http://127.0.0.1:9/hook"], "webhook_secret": secret}
+    )
+    return build_services(settings, database, None)
+
+
+def hold(platform: Platform) -> Attempt:
+    attempt = platform.execution.begin_next(WORKER, worker="elsewhere:1:0.00", free=["cpu"], capacity=["cpu"])
+    assert attempt is not None
+    return attempt
+
+
+def list_announced(platform: Platform) -> list[tuple[str, str]]:
+    page = platform.notifications.list_notifications(ADMIN, PageRequest())
+    return [(item.event, item.subject) for item in page.items]
+
+
+def test_a_run_that_failed_is_announced_once(
+    platform: Platform, schedule_run: Callable[..., TrainingRunView]
+):
+    schedule_run()
+    attempt = hold(platform)
+    platform.execution.fail(WORKER, attempt, ERROR)
+    with pytest.raises(LeaseLost):
+        platform.execution.fail(WORKER, attempt, ERROR)
+    assert list_announced(platform) == [("training_run.failed", "first")]
+
+
+def test_a_run_that_waits_again_or_is_cancelled_is_not_announced(
+    platform: Platform, schedule_run: Callable[..., TrainingRunView]
+):
+    schedule_run()
+    platform.execution.lose(WORKER, hold(platform), ERROR)
+    platform.execution.hand_back(WORKER, hold(platform), "stopped")
+    platform.run_control.cancel(ADMIN, "first")
+    assert list_announced(platform) == []
