@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from raven_scan.app import worker
 from raven_scan.app.cli.program import run
 from raven_scan.app.wiring import Platform, build_platform
 from raven_scan.datasets.sample_scenes import make_sample_dataset
@@ -150,3 +152,29 @@ def start_raven(environment: dict[str, str], tmp_path: Path) -> Iterator[Callabl
         if process.popen.poll() is None:
             process.popen.kill()
             process.popen.wait(DEADLINE_S)
+
+
+@pytest.fixture
+def quick_trainer(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Workers of this process train with `children/quick_trainer.py`, whoever starts them."""
+    module = "quick_trainer"
+    folder = Path(__file__).parent / "children"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setattr(worker, "BackgroundWorker", partial(worker.BackgroundWorker, trainer_module=module))
+    return module
+
+
+@pytest.fixture
+def start_worker(platform: Platform, quick_trainer: str) -> Iterator[Callable[..., worker.BackgroundWorker]]:
+    """Starts workers in threads of this process; none outlives the test."""
+    del quick_trainer
+    started: list[worker.BackgroundWorker] = []
+
+    def start(**options: Any) -> worker.BackgroundWorker:
+        started.append(worker.BackgroundWorker(platform, **options))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()

@@ -132,11 +132,11 @@ def test_a_run_is_created_and_read(imported: Raven) -> None:
 def test_a_run_is_scheduled(imported: Raven) -> None:
     assert create(imported).code == 0
     watched = imported("runs", "watch", "first", "--json")
-    assert (watched.code, watched.document["error"]["code"]) == (5, "training_run.not_scheduled")
+    assert (watched.code, watched.document["error"]["code"]) == (5, "training_run.is_a_draft")
     scheduled = imported("runs", "schedule", "first", "--json")
     assert (scheduled.code, scheduled.document["status"]) == (0, "Waiting")
     again = imported("runs", "schedule", "first", "--json")
-    assert (again.code, again.document["error"]["code"]) == (5, "training_run.not_a_draft")
+    assert (again.code, again.document["error"]["code"]) == (5, "training_run.not_scheduled")
 
 
 def test_a_failed_preflight_says_why(imported: Raven) -> None:

@@ -34,6 +34,10 @@ def make_run(status: RunStatus, epoch: int = 0) -> dict[str, Any]:
             "progress": {**empty, "phase": "training", "epoch": epoch, "epochs": 3, "step": 0, "steps": 9},
             "warnings": [],
             "attempts": [],
+            "options": {},
+            "is_dry_run": False,
+            "is_pausing": False,
+            "checkpoints": [],
             "created_by": "x",
             "created_at": datetime(2026, 1, 1, tzinfo=UTC),
         }
@@ -67,6 +71,13 @@ def test_watch_tells_each_change_and_bears_a_server_that_restarts() -> None:
         seen = [(run.status, run.epoch) for run in client.runs.watch("first", poll_s=0)]
     assert [status for status, _ in seen] == [waiting, processing, processing, success]
     assert [epoch for _, epoch in seen] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("status", [RunStatus.PAUSED, RunStatus.DRAFT, RunStatus.CANCELLED, RunStatus.ERROR])
+def test_watch_ends_where_a_run_is_at_rest(status: RunStatus) -> None:
+    """A run is a Draft again after a dry run."""
+    with connect(iter([answer(RunStatus.PROCESSING), answer(status)])) as client:
+        assert [run.status for run in client.runs.watch("first", poll_s=0)] == [RunStatus.PROCESSING, status]
 
 
 def test_watch_gives_up_where_a_server_stays_away() -> None:

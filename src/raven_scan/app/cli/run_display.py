@@ -34,6 +34,8 @@ def show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOu
         status = make_status(run.status)
         if run.is_dry_run:
             status.append(" (dry run)")
+        if run.is_pausing:
+            status.append(" (pausing)")
         options = describe_options(run.options)
         print_facts(
             console,

@@ -83,6 +83,8 @@ def describe_phase(run: TrainingRunOut) -> str:
         described = run.progress.phase.replace("_", " ")
     elif run.status is RunStatus.WAITING and (start := run.options.start_at) and start > datetime.now(UTC):
         described = f"Waiting until {format_time(start)}"
+    if run.is_pausing:
+        described += ", pausing"
     return f"dry run, {described}" if run.is_dry_run else described
 
 

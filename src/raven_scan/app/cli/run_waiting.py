@@ -64,7 +64,7 @@ def wait_and_show(
             raise typer.Exit(INTERRUPTED) from None
     elif run.status == "Draft":
         raise Conflict(
-            "training_run.not_scheduled",
+            "training_run.is_a_draft",
             f"The training run {run.name!r} is a Draft: nothing will happen.",
             hint=f"Schedule it: raven runs schedule {run.name} --wait",
             parameters={"name": run.name},
