@@ -141,6 +141,11 @@ def write_spec(spec: msgspec.Struct, path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def write_spec_file() -> Callable[[msgspec.Struct, Path], Path]:
+    return write_spec
+
+
+@pytest.fixture(scope="session")
 def build_command() -> Callable[[str, msgspec.Struct, Path], list[str]]:
     def build(command: str, spec: msgspec.Struct, folder: Path) -> list[str]:
         path = write_spec(spec, folder / "spec.json")

@@ -12,6 +12,7 @@ import msgspec
 
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import describe_failure
+from raven_scan.trainer.leash import follow_leash
 from raven_scan.trainer.process_lifetime import tie_children_to_this_process, tie_to_parent
 from raven_scan.trainer.stop_request import StopRequest, StopRequested
 
@@ -46,6 +47,7 @@ def run_command_line(arguments: list[str], commands: Mapping[str, Command], *, p
     parent = os.environ.get(PARENT_PID_VARIABLE)
     if parent:
         tie_to_parent(int(parent))
+        follow_leash()
     tie_children_to_this_process()
     if len(arguments) != 2 or arguments[0] not in commands:
         sys.stderr.write(f"usage: python -m {program} {{{','.join(commands)}}} SPEC.json\n")

@@ -22,8 +22,15 @@ class StepValues(Protocol):
 class StepTeller:
     """Tells steps, several together where they are fast."""
 
-    def __init__(self, log: EventLog, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        interval_s: float = _INTERVAL_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._log = log
+        self._interval_s = interval_s
         self._clock = clock
         self._told_at = -math.inf
         self._steps_here = 0
@@ -41,7 +48,7 @@ class StepTeller:
         self._steps_here += 1
         now = self._clock()
         self._pending = lambda: read(step, epoch)
-        if is_edge or self._steps_here <= _TOLD_FIRST_STEPS or now - self._told_at >= _INTERVAL_S:
+        if is_edge or self._steps_here <= _TOLD_FIRST_STEPS or now - self._told_at >= self._interval_s:
             self._told_at = now
             self.tell_pending()
 
