@@ -1,6 +1,7 @@
 """Commands that control runs, with real workers whose trainer is quick."""
 
 import re
+import signal
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -117,6 +118,21 @@ def test_a_pause_does_not_have_to_be_waited_for(imported: Raven, start_worker: S
     told = imported("runs", "pause", "first", "--no-wait", "--json")
     assert (told.code, told.document["status"]) == (0, "Processing")
     wait_for(imported, "Paused")
+
+
+def test_a_pause_comes_true_where_the_worker_is_killed(imported: Raven, start_raven: Start) -> None:
+    worker = start_raven("worker", "--slots", "cpu", "--json")
+    assert worker.wait_for_document()["slots"] == ["cpu"]
+    assert create(imported, "first", *ENDLESS, "--batch-size", "4", "--schedule").code == 0
+    wait_for(imported, "Processing")
+    worker.popen.send_signal(signal.SIGSTOP)
+    pausing = start_raven("runs", "pause", "first", "--json")
+    wait_until(lambda: show(imported)["is_pausing"], "the request")
+    worker.popen.kill()
+    worker.popen.wait(DEADLINE_S)
+    assert pausing.popen.wait(DEADLINE_S) == 0, pausing.err
+    assert pausing.wait_for_document()["status"] == "Paused"
+    assert "pausing" in pausing.err
 
 
 def test_what_waits_is_paused_and_cancelled_at_once(imported: Raven) -> None:

@@ -37,7 +37,8 @@ def pause(
         paused = session.raven.runs.pause(run)
         if wait and paused.status == "Processing":
             try:
-                paused = watch_run(session, output, paused.name)
+                with session.recovering():
+                    paused = watch_run(session, output, paused.name)
             except KeyboardInterrupt:
                 output.say(f"It pauses all the same; `raven runs show {paused.name}` tells when it has.")
                 raise typer.Exit(INTERRUPTED) from None

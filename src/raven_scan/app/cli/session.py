@@ -66,6 +66,27 @@ class Session:
             worker.stop()
             signal.signal(signal.SIGTERM, before)
 
+    @contextmanager
+    def recovering(self) -> Generator[None]:
+        """While somebody waits here for what another process executes: where it is killed, that is noticed."""
+        if self.platform is None:
+            yield
+            return
+        from raven_scan.access.types import WORKER  # noqa: PLC0415
+        from raven_scan.jobs.housekeeper import Housekeeper  # noqa: PLC0415
+
+        recovery = self.platform.recovery
+
+        def recover() -> None:
+            recovery.recover_lost_runs(WORKER)
+
+        housekeeper = Housekeeper(recover)
+        housekeeper.start()
+        try:
+            yield
+        finally:
+            housekeeper.stop()
+
 
 @contextmanager
 def open_session() -> Generator[Session]:
