@@ -118,8 +118,7 @@ def _read_url(given: SecretStr) -> str:
 
 
 def build_services(settings: Settings, database: Database, holding: Holding | None) -> Platform:
-    for folder in (settings.work_folder, settings.runs_folder):
-        folder.mkdir(exist_ok=True, mode=0o700)
+    settings.work_folder.mkdir(exist_ok=True, mode=0o700)
     clock = SystemClock()
     blobs = open_blob_store(settings)
     datasets = DatasetService(database, blobs, settings, clock)

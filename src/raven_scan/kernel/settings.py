@@ -245,7 +245,7 @@ class Settings(BaseSettings):
 
     @property
     def runs_folder(self) -> Path:
-        """Logs and kept checkpoints of runs, a folder a run."""
+        """Where earlier releases kept the logs of runs."""
         return self.home / "runs"
 
 
