@@ -228,11 +228,23 @@ def test_a_message_that_kills_its_worker_is_given_up(
     assert receiver.posts == []
 
 
-def test_a_try_that_was_overtaken_changes_nothing(
+@pytest.mark.parametrize(
+    ("late", "early", "state", "reason"),
+    [
+        (500, 503, NotificationState.WAITING, "The webhook answered 503."),
+        (500, 204, NotificationState.SENT, ""),
+        (204, 503, NotificationState.SENT, ""),
+    ],
+)
+def test_a_try_that_was_overtaken_says_only_that_it_arrived(
     database: Database,
     service: NotificationService,
     receiver: WebhookReceiver,
     make_run: Callable[..., RunEnded],
+    late: int,
+    early: int,
+    state: NotificationState,
+    reason: str,
 ):
     id_ = announce(service, make_run())
 
@@ -242,10 +254,10 @@ def test_a_try_that_was_overtaken_changes_nothing(
         deliver(service, id_)
 
     receiver.on_post = overtake
-    receiver.answers = [(204, {}, b""), (500, {}, b"")]
+    receiver.answers = [(early, {}, b""), (late, {}, b"")]
     deliver(service, id_)
-    (sent,) = list_all(service)
-    assert (sent.state, sent.tries, sent.reason) == (NotificationState.SENT, 2, "")
+    (told,) = list_all(service)
+    assert (told.state, told.tries, told.reason) == (state, 2, reason)
 
 
 def test_a_recipient_that_left_the_settings_is_not_told(

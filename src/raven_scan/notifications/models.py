@@ -18,7 +18,7 @@ class Notification(Base):
     """A message to one recipient, written in the transaction in which happened what it tells of.
 
     `recipient_key` finds the recipient in the settings; their address is not stored, for it may hold a token.
-    `tries` is the number of the try that may write; one that carries another number is void. `due_at`: not to be
+    `tries` is the number of the last try: one of an earlier number may no more say that it failed. `due_at`: not to be
     tried before; while a try is under way, the time after which it counts as lost.
     """
 

@@ -56,8 +56,18 @@ def take(session: Session, id_: UUID, *, longest_try_s: float) -> TakenNotificat
     return None if row is None else TakenNotification(*row)
 
 
-def end(session: Session, taken: TakenNotification, state: NotificationState, *, reason: str) -> None:
-    _write(session, taken, {"state": state, "reason": reason, "due_at": None, "ended_at": func.now()})
+def mark_sent(session: Session, id_: UUID) -> None:
+    """Also by a try that was overtaken: it has arrived."""
+    session.execute(
+        update(Notification)
+        .where(Notification.id == id_, Notification.state == NotificationState.WAITING)
+        .values(state=NotificationState.SENT, reason="", due_at=None, ended_at=func.now())
+    )
+
+
+def mark_failed(session: Session, taken: TakenNotification, *, reason: str) -> None:
+    values = {"state": NotificationState.FAILED, "reason": reason, "due_at": None, "ended_at": func.now()}
+    _write(session, taken, values)
 
 
 def postpone(

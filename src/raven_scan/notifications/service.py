@@ -201,10 +201,10 @@ class NotificationService:
             # The try does not count: what ended it was this process.
             self._postpone(session, taken, delay_s=0, reason="", tries=taken.tries - 1)
         elif outcome.is_sent:
-            repository.end(session, taken, NotificationState.SENT, reason="")
+            repository.mark_sent(session, taken.id)
             _log.info("notification.sent", **told)
         elif outcome.is_final or taken.tries >= _MOST_TRIES:
-            repository.end(session, taken, NotificationState.FAILED, reason=outcome.reason)
+            repository.mark_failed(session, taken, reason=outcome.reason)
             _log.error("notification.failed", reason=outcome.reason, **told)
         else:
             delay_s = RETRY_DELAYS_S[taken.tries - 1]
