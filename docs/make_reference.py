@@ -60,7 +60,7 @@ def make_settings_reference() -> str:
         if field.default_factory is not None:
             default = "the user's data directory"
         else:
-            default = "none" if field.default is None else f"`{field.default}`"
+            default = "none" if field.default in (None, ()) else f"`{field.default}`"
         rows.append(f"| `RAVEN_{name.upper()}` | {default} | {field.description} |\n")
     return _SETTINGS_START + "".join(rows) + _SETTINGS_END
 
