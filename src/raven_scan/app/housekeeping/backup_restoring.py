@@ -1,6 +1,7 @@
 """Brings a backup back: blobs first, then the whole database in one transaction."""
 
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.storage.opening import open_blob_store
 
 _SHOWN = 100
+# A process that has just ended leaves its session behind for an instant.
+_SESSION_END_S = 2.0
+_INTERVAL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,15 +197,25 @@ def _check_no_holders(settings: Settings) -> None:
 
 def _check_alone(connection: Connection) -> None:
     """Other processes would go on working for runs and models that are no more."""
-    others = connection.execute(
+    deadline = time.monotonic() + _SESSION_END_S
+    while others := _list_other_sessions(connection):
+        if time.monotonic() > deadline:
+            raise _make_in_use([{"pid": pid, "name": name} for pid, name in others])
+        time.sleep(_INTERVAL_S)
+
+
+def _list_other_sessions(connection: Connection) -> list[tuple[int, str]]:
+    rows = connection.execute(
         text(
             "SELECT pid, coalesce(application_name, '') FROM pg_stat_activity"
             " WHERE datname = current_database() AND usename IS NOT NULL AND pid <> pg_backend_pid()"
             " AND coalesce(backend_type, 'client backend') = 'client backend'"
         )
-    ).all()
-    if others:
-        raise _make_in_use([{"pid": pid, "name": name} for pid, name in others])
+    )
+    sessions = [(int(pid), str(name)) for pid, name in rows]
+    # PostgreSQL shows a transaction the same sessions all the time.
+    connection.rollback()
+    return sessions
 
 
 def _make_in_use(users: list[dict[str, Any]]) -> Conflict:
