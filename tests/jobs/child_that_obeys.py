@@ -82,6 +82,19 @@ def main() -> None:
             left = subprocess.Popen(["sleep", "600"])
             tell(event="message", level="info", text=str(left.pid))
             os._exit(3)
+        case "end-well":
+            signal.signal(signal.SIGTERM, lambda *_: (tell(event="phase", phase="checkpoint"), os._exit(0)))
+            tell(event="phase", phase="ready")
+            time.sleep(600)
+        case "build-when-asked":
+            signal.signal(signal.SIGTERM, lambda *_: (tell(**built), os._exit(0)))
+            tell(event="phase", phase="ready")
+            time.sleep(600)
+        case "build-slowly":
+            for _ in range(9):
+                time.sleep(0.4)
+                tell(event="phase", phase="slow")
+            tell(**built)
         case "hang":
             time.sleep(600)
         case _:

@@ -36,6 +36,21 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def find_children() -> list[psutil.Process]:
+    """Children of these tests that live."""
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.status() != psutil.STATUS_ZOMBIE and "child_that_obeys" in child.cmdline()
+    ]
+
+
+def make_stop(folder: Path, grace_s: float, said: str = "") -> Callable[[], float | None]:
+    """Asks the child to end once it has said something, and gives it so long."""
+    events = folder / "events.jsonl"
+    return lambda: grace_s if events.exists() and said in events.read_text() else None
+
+
 def make_spec(folder: Path) -> BuildStartingWeightsSpec:
     return BuildStartingWeightsSpec(
         architecture="yolox-nano",
@@ -166,8 +181,51 @@ class TestRunChild:
 
     def test_one_that_is_cancelled_is_stopped(self, tmp_path: Path):
         with pytest.raises(Unavailable) as caught:
-            run("hang", tmp_path, is_cancelled=(tmp_path / "events.jsonl").exists)
+            run("hang", tmp_path, find_stop=make_stop(tmp_path, 20.0))
         assert caught.value.code == "trained_model.cancelled"
+
+    def test_what_it_tells_once_it_was_asked_to_end_is_taken_in(self, tmp_path: Path):
+        told: list[AnyEvent] = []
+        with pytest.raises(Unavailable) as caught:
+            run("end-well", tmp_path, find_stop=make_stop(tmp_path, 20.0, "ready"), on_event=told.append)
+        assert caught.value.code == "trained_model.cancelled"
+        assert [event.phase for event in told if isinstance(event, Phase)] == [
+            "end-well",
+            "ready",
+            "checkpoint",
+        ]
+
+    def test_one_that_was_asked_to_end_and_does_not_is_killed_when_its_time_is_over(self, tmp_path: Path):
+        before = time.monotonic()
+        with pytest.raises(Unavailable) as caught:
+            run("ignore-termination", tmp_path, find_stop=make_stop(tmp_path, 0.5, "deaf"), grace_s=60)
+        assert caught.value.code == "trained_model.cancelled"
+        assert time.monotonic() - before < 20
+        assert not find_children()
+
+    def test_the_shortest_time_to_end_counts(self, tmp_path: Path):
+        """A worker that was stopped gives it long; one that lost its lease meanwhile does not."""
+        answers = iter([None, 600.0])
+        with pytest.raises(Unavailable) as caught:
+            run("ignore-termination", tmp_path, find_stop=lambda: next(answers, 0.3), grace_s=60)
+        assert caught.value.code == "trained_model.cancelled"
+
+    def test_a_result_that_comes_although_it_was_asked_to_end_counts(self, tmp_path: Path):
+        result = run("build-when-asked", tmp_path, find_stop=make_stop(tmp_path, 20.0, "ready"))
+        assert result.parameter_count == 7
+
+    def test_one_that_tells_nothing_for_too_long_hangs(self, tmp_path: Path):
+        with pytest.raises(Unavailable) as caught:
+            run("hang", tmp_path, find_silence_limit_s=lambda: 0.5)
+        assert caught.value.code == "trained_model.hung"
+        assert caught.value.parameters["evidence"]["silent_s"] >= 0.5
+        assert not find_children()
+
+    def test_one_that_tells_something_now_and_then_does_not_hang(self, tmp_path: Path):
+        told: list[AnyEvent] = []
+        result = run("build-slowly", tmp_path, find_silence_limit_s=lambda: 3.0, on_event=told.append)
+        assert result.parameter_count == 7
+        assert told[-1].time - told[0].time > 3.0
 
     def test_what_the_listener_raises_ends_it(self, tmp_path: Path):
         class ListenerError(Exception):
@@ -178,7 +236,7 @@ class TestRunChild:
 
         with pytest.raises(ListenerError):
             run("hang", tmp_path, on_event=fail)
-        assert not [child for child in psutil.Process().children() if "child_that_obeys" in child.cmdline()]
+        assert not find_children()
 
     def test_no_folder_no_child(self, tmp_path: Path):
         with pytest.raises(RavenError) as caught:
