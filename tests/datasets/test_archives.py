@@ -4,6 +4,7 @@ import io
 import stat
 import struct
 import threading
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from raven_scan.datasets.archive import unpack_archive
 from raven_scan.datasets.service import DatasetService
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Invalid
+from raven_scan.kernel.progress import ignore_progress
 from raven_scan.kernel.settings import Settings
 
 Refuse = Callable[[bytes], str]
@@ -190,3 +193,55 @@ def test_an_abandoned_folder_is_removed_by_the_next(
     path.write_bytes(pack(entries))
     import_source(path)
     assert list(settings.work_folder.iterdir()) == []
+
+
+def _make_directory(count: int, name_bytes: int, *, zip64: bool) -> bytes:
+    """An archive that is a directory alone: records without any file."""
+    record = struct.pack("<4s24x3H12x", b"PK\x01\x02", name_bytes, 0, 0) + b"n" * name_bytes
+    directory = record * count
+    end = b""
+    if zip64:
+        end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, len(directory), 0)
+        end += struct.pack("<4sLQL", b"PK\x06\x07", 0, len(directory), 1)
+    shown = 0xFFFF if zip64 else count % 0xFFFF
+    size = 0xFFFFFFFF if zip64 else len(directory)
+    return directory + end + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, shown, shown, size, 0, 0)
+
+
+@pytest.mark.parametrize("zip64", [False, True])
+@pytest.mark.parametrize(("count", "name_bytes"), [(400_000, 1), (1_000, 60_000)])
+def test_a_directory_is_counted_before_it_is_parsed(
+    tmp_path: Path, count: int, name_bytes: int, *, zip64: bool
+) -> None:
+    path = tmp_path / "hostile.zip"
+    path.write_bytes(_make_directory(count, name_bytes, zip64=zip64))
+    (tmp_path / "folder").mkdir()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid) as refusal:
+            unpack_archive(
+                path,
+                tmp_path / "folder",
+                largest_bytes=1 << 30,
+                largest_files=30_000,
+                progress=ignore_progress,
+            )
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refusal.value.code == "dataset.too_many_files"
+    assert "30000" in refusal.value.message
+    assert peak_bytes < 2 << 20
+
+
+def test_a_directory_of_many_files_below_the_limit_is_read(tmp_path: Path) -> None:
+    """Larger than one piece, so that it is counted."""
+    path = tmp_path / "plain.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(12_000):
+            archive.writestr(f"{'n' * 100}-{number}", b"")
+    (tmp_path / "folder").mkdir()
+    unpack_archive(
+        path, tmp_path / "folder", largest_bytes=1 << 30, largest_files=12_000, progress=ignore_progress
+    )
+    assert sum(1 for _ in (tmp_path / "folder").iterdir()) == 12_000

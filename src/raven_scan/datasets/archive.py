@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from raven_scan.datasets.archive_directory import ArchiveFile, DirectoryTooLarge
 from raven_scan.kernel.errors import Invalid, Unavailable
 from raven_scan.kernel.progress import Progress
 
@@ -28,7 +29,7 @@ def unpack_archive(
     """
     limit = _RatioLimit(path.stat().st_size, largest_bytes)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with ArchiveFile(path, largest_files) as file, zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             if len(entries) > largest_files:
                 raise _refuse(
@@ -40,6 +41,8 @@ def unpack_archive(
                 if not entry.filename.startswith(_LEFT_OUT):
                     _unpack_entry(archive, entry, folder, limit)
             progress("unpacking", len(entries), len(entries))
+    except DirectoryTooLarge as error:
+        raise _refuse("too_many_files", str(error)) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
         raise _refuse("damaged_archive", f"it is no zip, or a damaged one ({error})") from error
     except OSError as error:
