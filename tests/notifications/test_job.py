@@ -1,13 +1,18 @@
 """Notifications through the queue and a worker, as they run in production."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
 from tests.notifications.receivers import MailBox, WebhookReceiver
-from tests.notifications.steps import change_settings, list_all, make_due
+from tests.notifications.steps import SECRET, change_settings, list_all, make_due
 
 from raven_scan.access.types import WORKER
 from raven_scan.jobs.worker import QueueWorker
@@ -76,3 +81,43 @@ def test_a_worker_sends_what_was_announced_and_what_failed_before(
             return session.execute(text("SELECT count(*) FROM procrastinate_jobs")).scalar_one()
 
     wait_until(lambda: count_jobs() == 0)
+
+
+def test_a_worker_that_is_killed_while_it_sends_loses_nothing(
+    database: Database,
+    database_url: str,
+    start_worker: Callable[[], None],
+    receiver: WebhookReceiver,
+    make_run: Callable[..., RunEnded],
+    make_service: Callable[[Settings], NotificationService],
+    webhook_settings: Settings,
+):
+    by_webhook = make_service(webhook_settings)
+    by_webhook.announce(WORKER, make_run())
+    (address,) = webhook_settings.notify_webhooks
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAVEN_")} | {
+        "RAVEN_HOME": str(webhook_settings.home),
+        "RAVEN_DATABASE_URL": database_url,
+        "RAVEN_WEBHOOK_SECRET": SECRET,
+        "RAVEN_NOTIFY_WEBHOOKS": address.get_secret_value(),
+    }
+    program = Path(__file__).with_name("worker_of_a_process.py")
+    process = subprocess.Popen([sys.executable, str(program)], env=environment)
+    receiver.on_post = process.kill  # it has sent, and never hears the answer
+    try:
+        assert process.wait(DEADLINE_S) == -signal.SIGKILL
+    finally:
+        process.kill()
+    receiver.on_post = lambda: None
+    (waiting,) = list_all(by_webhook)
+    assert (waiting.state, waiting.tries) == (NotificationState.WAITING, 1)
+    # Turns the hands forward: the try counts as lost, and its job as dead.
+    make_due(database)
+    with database.transaction() as session:
+        session.execute(text("UPDATE procrastinate_events SET at = at - interval '1 hour'"))
+    by_webhook.keep_house(WORKER)
+    start_worker()
+    wait_until(lambda: [each.state for each in list_all(by_webhook)] == [NotificationState.SENT])
+    first, second = receiver.posts
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body

@@ -1,6 +1,7 @@
 """From the transaction in which a run ends to the receiver, on a real PostgreSQL."""
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from tests.notifications.receivers import MailBox, WebhookReceiver
 from tests.notifications.steps import SECRET, change_settings, list_all, make_due
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor
+from raven_scan.app.log_output import set_up_logging
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Conflict, Forbidden
 from raven_scan.kernel.ids import make_id
@@ -378,6 +380,30 @@ def test_secrets_reach_neither_table_nor_log(
     for secret in ("T0KEN", SECRET, "the-api-token"):
         assert secret not in everywhere
     assert receiver.url in everywhere
+
+
+def test_the_most_talkative_log_tells_no_address(
+    make_service: MakeService,
+    webhook_settings: Settings,
+    receiver: WebhookReceiver,
+    make_run: Callable[..., RunEnded],
+    capfd: pytest.CaptureFixture[str],
+):
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    set_up_logging("DEBUG", secrets=webhook_settings.list_secrets())
+    try:
+        service = make_service(webhook_settings)
+        deliver(service, announce(service, make_run()))
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+    logged = capfd.readouterr().err
+    assert "HTTP Request: POST" in logged, "the web client logs its requests"
+    assert len(receiver.posts) == 1
+    assert "T0KEN" not in logged
+    assert SECRET not in logged
 
 
 def test_a_test_message_tells_how_each_fared(
