@@ -28,6 +28,7 @@ def make_job(
             datasets=platform.datasets,
             models=platform.trained_models,
             blobs=platform.blobs,
+            checks=platform.checks,
             settings=settings or platform.settings,
             clock=platform.clock,
             worker="elsewhere:1:0.00",

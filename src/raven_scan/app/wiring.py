@@ -55,6 +55,7 @@ class Platform:
     run_control: TrainingRunControl
     run_queue: TrainingRunQueue
     presets: TrainingPresetService
+    checks: PreflightChecks
     workers: WorkerRegistry
     execution: TrainingRunExecution
     recovery: TrainingRunRecovery
@@ -141,6 +142,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         run_control=TrainingRunControl(database, blobs, clock),
         run_queue=TrainingRunQueue(database, workers, clock),
         presets=presets,
+        checks=checks,
         workers=workers,
         execution=TrainingRunExecution(database, trained_models, blobs, announcer),
         recovery=TrainingRunRecovery(database, settings, clock, announcer),

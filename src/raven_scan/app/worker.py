@@ -15,6 +15,7 @@ from raven_scan.jobs.dispatcher import Dispatcher
 from raven_scan.jobs.housekeeper import Housekeeper
 from raven_scan.jobs.worker import QueueWorker
 from raven_scan.jobs.worker_names import make_worker_name
+from raven_scan.kernel.database import make_conninfo
 from raven_scan.notifications.tasks import SendingJob
 from raven_scan.notifications.types import SEND_TASK
 from raven_scan.training_runs.attempt_work import AttemptTools
@@ -52,6 +53,7 @@ class BackgroundWorker:
                 datasets=platform.datasets,
                 models=platform.trained_models,
                 blobs=platform.blobs,
+                checks=platform.checks,
                 settings=platform.settings,
                 clock=platform.clock,
                 worker=self.name,
@@ -60,9 +62,9 @@ class BackgroundWorker:
                 trainer_module=trainer_module,
             )
         )
-        self._dispatcher = Dispatcher(make_conninfo(platform), QUEUE_CHANNEL, self.devices, job.take_next)
+        self._dispatcher = Dispatcher(make_conninfo(platform.database.engine.url), QUEUE_CHANNEL, self.devices, job.take_next)
         self._jobs = QueueWorker(
-            make_conninfo(platform), {SEND_TASK: SendingJob(platform.notifications, WORKER)}, name=self.name
+            make_conninfo(platform.database.engine.url), {SEND_TASK: SendingJob(platform.notifications, WORKER)}, name=self.name
         )
         self._housekeeper = Housekeeper(self._keep_house)
 
@@ -99,9 +101,3 @@ class BackgroundWorker:
         self._platform.workers.beat(self.name, self.devices, is_draining=self._dispatcher.is_stopping)
         self._platform.recovery.recover_lost_runs(WORKER)
         self._platform.notifications.keep_house(WORKER)
-
-
-def make_conninfo(platform: Platform) -> str:
-    """The database's address as libpq takes it."""
-    url = platform.database.engine.url.set(drivername="postgresql")
-    return url.render_as_string(hide_password=False)

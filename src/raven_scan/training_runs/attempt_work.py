@@ -18,6 +18,7 @@ from raven_scan.jobs.child_environment import LEASH_TIMEOUT_VARIABLE, LEASH_VARI
 from raven_scan.jobs.child_process import run_child
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.errors import RavenError, Unavailable
+from raven_scan.kernel.findings import Severity
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.trained_models.service import TrainedModelService
@@ -26,6 +27,7 @@ from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.estimates import estimate_run
 from raven_scan.training_runs.execution import Attempt, Checkpoint, TrainingRunExecution
 from raven_scan.training_runs.failures import describe_failure, is_transient
+from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.recording import DATABASE_IS_AWAY, EventRecorder
 from raven_scan.training_runs.run_folder import AttemptFolder
 from raven_scan.training_runs.run_log import RunLogCollector
@@ -63,6 +65,7 @@ class AttemptTools:
     datasets: DatasetService
     models: TrainedModelService
     blobs: BlobStore
+    checks: PreflightChecks
     settings: Settings
     clock: Clock
     worker: str
@@ -173,6 +176,7 @@ class AttemptWork:
         self._tell(f"Attempt {attempt.fence} on {self._tools.worker}, {', '.join(attempt.devices)}.")
         self._flush(is_final=False)
         inputs = self._persist(self._prepare_inputs)
+        self._check_machine(inputs)
         good = [] if attempt.is_dry_run else self._find_good_checkpoints()
         if not attempt.is_dry_run:
             self._go_on_from(good[0] if good else None)
@@ -280,6 +284,16 @@ class AttemptWork:
             base_model=self._tools.models.get_model(WORKER, attempt.base_model_id),
             weights=self._tools.models.open_weights(WORKER, attempt.base_model_id),
         )
+
+    def _check_machine(self, inputs: _Inputs) -> None:
+        """Days may have passed since the preflight, and this may be another machine."""
+        findings = self._tools.checks.check_machine(
+            inputs.base_model, self._attempt.parameters, self._attempt.devices[0]
+        )
+        for finding in findings:
+            if finding.severity is Severity.ERROR:
+                raise Unavailable(f"training_run.{finding.code}", finding.message, hint=finding.hint)
+            self._tell(f"{finding.message} {finding.hint}")
 
     def _find_good_checkpoints(self) -> list[Checkpoint]:
         """Those whose content is what was stored; a warning for each other."""

@@ -52,9 +52,17 @@ class PreflightChecks:
             *self._datasets.find_readiness_problems(actor, version.id),
             *self._check_base_model(actor, base_model, version.classes),
             *_check_parameters(architecture, parameters, base_model, version, device),
-            *self._check_disk(base_model),
-            *_check_memory(architecture, parameters),
+            *self.check_machine(base_model, parameters, device),
         ]
+
+    def check_machine(
+        self, base_model: TrainedModelView, parameters: TrainingParameters, device: str
+    ) -> list[Finding]:
+        """What this machine lacks now: asked before a run waits, and again by the worker that begins it."""
+        architecture = get_architecture(base_model.architecture)
+        # How much a GPU has is known to its framework alone.
+        memory = _check_memory(architecture, parameters) if device == "cpu" else []
+        return [*self._check_disk(base_model), *memory]
 
     def _check_base_model(
         self, actor: Actor, base_model: TrainedModelView, classes: list[str]
