@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         description="What runs compute on: cpu, cuda:0, …, or auto: a GPU where there is one.",
     )
     lease_timeout_s: float = Field(
-        default=12.0,
+        default=10.0,
         ge=1.0,
         description="A worker that has not been heard of for so long has lost its run.",
     )

@@ -6,8 +6,8 @@ from raven_scan.access.types import Actor
 from raven_scan.architectures.catalogue import Architecture, StartingWeights, get_architecture
 from raven_scan.architectures.decisions import check_parameters
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.datasets.split import count_fraction
 from raven_scan.datasets.service import DatasetService
+from raven_scan.datasets.split import count_fraction
 from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.storage.blob_store import BlobStore
