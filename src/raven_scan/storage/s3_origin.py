@@ -195,17 +195,10 @@ class S3Origin:
     def _tell_failures(self) -> Generator[None]:
         try:
             yield
-        except FileNotFoundError:
-            # An object that is not there is dealt with where it is asked for.
-            raise Unavailable(
-                "storage.unavailable",
-                f"The storage {self.name} has no such bucket.",
-                hint="Make the bucket, or correct RAVEN_STORAGE_URL.",
-            ) from None
-        except BaseError as error:
+        except (BaseError, FileNotFoundError) as error:
             raise self._make_error(error) from None
 
-    def _make_error(self, error: BaseError) -> Unavailable:
+    def _make_error(self, error: Exception) -> Unavailable:
         # The library's own words may quote what was sent: they stay out of messages and logs.
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
             return Unavailable(
@@ -213,6 +206,13 @@ class S3Origin:
                 f"The storage {self.name} refuses the access{_find_reason(error)}.",
                 hint="Check RAVEN_STORAGE_ACCESS_KEY and RAVEN_STORAGE_SECRET_KEY (or AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY), and what they may do in this bucket.",
+            )
+        # An object that is not there is dealt with where it is asked for.
+        if isinstance(error, FileNotFoundError) or "<Code>NoSuchBucket</Code>" in str(error):
+            return Unavailable(
+                "storage.unavailable",
+                f"The storage {self.name} has no such bucket.",
+                hint="Make the bucket, or correct RAVEN_STORAGE_URL.",
             )
         return Unavailable(
             "storage.unavailable",
