@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Engine, MetaData, create_engine
+from psycopg import conninfo
+from sqlalchemy import URL, Engine, MetaData, create_engine
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from raven_scan.kernel.errors import Unavailable
@@ -26,6 +27,15 @@ def describe_database_loss() -> Unavailable:
         "The database does not answer.",
         hint="See `raven db status`, or the server that RAVEN_DATABASE_URL names; then try again.",
     )
+
+
+def make_conninfo(url: URL) -> str:
+    """The address as libpq takes it, with its password.
+
+    Not as an address of a page: SQLAlchemy writes the space in a folder's name as a plus, and libpq reads a plus.
+    """
+    _, parameters = url.get_dialect()().create_connect_args(url)
+    return conninfo.make_conninfo("", **parameters)
 
 
 class Base(DeclarativeBase):

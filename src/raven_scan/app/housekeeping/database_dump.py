@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Composable, Identifier, Literal
 from sqlalchemy import URL
 
+from raven_scan.kernel import database
 from raven_scan.kernel.embedded_postgres.programs import find_programs
 from raven_scan.kernel.embedded_postgres.state_folder import MAJOR_VERSION
 from raven_scan.kernel.errors import Conflict, Unavailable
@@ -200,8 +201,7 @@ def _copy_script(source: IO[bytes], target: IO[bytes], server_major_version: int
 
 def _make_connection(url: URL) -> tuple[str, dict[str, str]]:
     """The address without its password, which other users of the machine could read, and an environment with it."""
-    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    parameters = conninfo_to_dict(address)
+    parameters = conninfo_to_dict(database.make_conninfo(url))
     password = parameters.pop("password", None)
     secret = {} if password is None else {"PGPASSWORD": str(password)}
     return make_conninfo("", **parameters), {**os.environ, **secret}
