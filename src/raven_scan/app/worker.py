@@ -62,9 +62,10 @@ class BackgroundWorker:
                 trainer_module=trainer_module,
             )
         )
-        self._dispatcher = Dispatcher(make_conninfo(platform.database.engine.url), QUEUE_CHANNEL, self.devices, job.take_next)
+        conninfo = make_conninfo(platform.database.engine.url)
+        self._dispatcher = Dispatcher(conninfo, QUEUE_CHANNEL, self.devices, job.take_next)
         self._jobs = QueueWorker(
-            make_conninfo(platform.database.engine.url), {SEND_TASK: SendingJob(platform.notifications, WORKER)}, name=self.name
+            conninfo, {SEND_TASK: SendingJob(platform.notifications, WORKER)}, name=self.name
         )
         self._housekeeper = Housekeeper(self._keep_house)
 
