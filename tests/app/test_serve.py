@@ -171,7 +171,7 @@ def test_a_worker_executes_what_waits_and_hands_it_back(
     )
     assert created.document["status"] == "Waiting"
     worker = start_raven("worker", "--json")
-    assert set(worker.wait_for_document()) == {"worker"}
+    assert set(worker.wait_for_document()) == {"worker", "slots"}
 
     def show() -> Any:
         return raven("runs", "show", "first", "--json").document

@@ -78,26 +78,29 @@ def test_an_interrupted_command_hands_its_run_back(
     assert not alive
 
 
-def test_a_run_that_ends_in_error_is_an_exit_code(
-    imported: Raven, start_raven: Start, tmp_path: Path
-) -> None:
-    waiting = start_raven(*create("first", 500), "--json")
-
-    def find_trainer() -> psutil.Process | None:
-        for child in psutil.Process(waiting.popen.pid).children(recursive=True):
-            if "raven_scan.trainer" in " ".join(child.cmdline()):
-                return child
-        return None
-
-    # Killed once, a trainer has crashed: the same would happen again.
-    wait_until(find_trainer, "the trainer").kill()
+def test_a_run_that_ends_in_error_is_an_exit_code(imported: Raven, start_raven: Start) -> None:
+    waiting = start_raven(*create("first", 500), "--time-limit", "1s", "--json")
     assert waiting.popen.wait(DEADLINE_S) == 1
     run = waiting.wait_for_document()
-    assert run["status"] == "Error"
-    assert run["error"]["message"]
+    assert (run["status"], run["error"]["code"]) == ("Error", "time_limit")
+    assert run["error"]["evidence"] == {"time_limit_s": 1}
     assert imported("runs", "list", "--status", "Error", "--json").document["items"][0]["name"] == "first"
     human = imported("runs", "watch", "first")
     assert human.code == 1
     assert run["error"]["message"] in human.err
     assert "Traceback" not in human.err.splitlines()[0]
-    assert (tmp_path / "home" / "runs").is_dir()
+
+
+def test_a_dry_run_leaves_a_draft_with_an_estimate(imported: Raven, start_raven: Start) -> None:
+    arguments = [argument for argument in create("first", 4) if argument not in {"--schedule", "--wait"}]
+    told = start_raven(*arguments, "--dry-run", "--json")
+    assert told.popen.wait(DEADLINE_S) == 0, told.out + told.err
+    run = told.wait_for_document()
+    assert (run["status"], run["error"], run["checkpoints"]) == ("Draft", None, [])
+    estimate = run["estimate"]
+    # 14 training images, in batches of 4.
+    assert estimate["steps"] in {4 * 3, 4 * 4}
+    assert 0 < estimate["step_time_s"] < estimate["time_s"] < 600
+    assert estimate["memory_mb"] > 100
+    assert "dry run" in told.err
+    assert "Estimate" in imported("runs", "show", "first").out
