@@ -1,6 +1,8 @@
 """What a mail looks like, whatever it tells of."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.headerregistry import Address
@@ -39,7 +41,9 @@ def write_message(message: Message, *, sender: Address = SENDER) -> EmailMessage
     mail = make_email(message, sender=sender, recipient=recipient, now=NOW)
     sent = mail.as_bytes(policy=compat32.clone(linesep="\r\n"))
     assert sent.isascii()
-    assert max(len(line) for line in sent.split(b"\r\n")) <= 998
+    assert max(len(line) for line in sent.split(b"\r\n")) <= 78
+    encoded_words = re.findall(rb"=\?utf-8\?[^?]\?[^?]*\?=", sent)
+    assert max(len(word) for word in encoded_words) <= 75, "RFC 2047, section 2"
     return message_from_bytes(sent, policy=default)
 
 
@@ -96,6 +100,12 @@ def test_an_error_says_what_to_do_and_shows_the_end_of_the_log(failed_run: RunEn
         assert "line 199" in text
         assert "line 159" not in text
         assert "http" not in text
+
+
+def test_a_traceback_keeps_its_indentation(failed_run: RunEnded):
+    lines = ["Traceback", '  File "x.py"', "\traise\x1b[0m", " " * 10_000 + "x"]
+    text = read_part(write(replace(failed_run, log_tail=lines)), "plain")
+    assert '\nTraceback\n  File "x.py"\n    raise [0m\n' in text
 
 
 def test_a_long_log_makes_no_long_mail(make_run: Callable[..., RunEnded]):

@@ -10,11 +10,12 @@ from email.utils import format_datetime, formataddr
 from html import escape
 
 import raven_scan
-from raven_scan.notifications.plain_text import make_line, make_storable
+from raven_scan.notifications.plain_text import make_line, make_log_line, make_storable
 from raven_scan.notifications.types import Message
 
 _DEFAULT_SENDER_NAME = "Raven Scan"
 _LONGEST_SUBJECT = 200
+_LONGEST_LINE = 76  # with its leading space; an encoded word has 75 (RFC 2047, section 2)
 _LONGEST_PARAGRAPH = 4000
 _LONGEST_LOG_LINE = 400
 _FOOTER = "Sent by Raven Scan {version}, since RAVEN_NOTIFY_EMAILS names this address."
@@ -33,7 +34,7 @@ def make_email(message: Message, *, sender: Address, recipient: Address, now: da
     mail["From"] = formataddr((sender.display_name or _DEFAULT_SENDER_NAME, sender.addr_spec))
     mail["To"] = recipient.addr_spec
     subject = make_line(make_storable(message.subject), _LONGEST_SUBJECT)
-    mail["Subject"] = Header(subject, "utf-8")  # pyright: ignore[reportArgumentType] - it takes one
+    mail["Subject"] = Header(subject, "utf-8", _LONGEST_LINE, "Subject").encode()
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{message.id}@{sender.domain}>"
     mail["Auto-Submitted"] = "auto-generated"
@@ -88,4 +89,4 @@ def _write_footer() -> str:
 
 
 def _clean_log(lines: list[str]) -> list[str]:
-    return [make_line(line, _LONGEST_LOG_LINE) for line in lines]
+    return [make_log_line(line, _LONGEST_LOG_LINE) for line in lines]

@@ -13,6 +13,13 @@ def make_line(text: str, longest: int) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
+def make_log_line(text: str, longest: int) -> str:
+    """As `make_line`, with the indentation that tracebacks are read by."""
+    text = text.expandtabs(4)
+    indentation = min(len(text) - len(text.lstrip(" ")), longest // 2)
+    return " " * indentation + make_line(text, longest - indentation)
+
+
 def make_storable(text: str) -> str:
     """What PostgreSQL and UTF-8 take: no NUL, no half of a surrogate pair."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
