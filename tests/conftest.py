@@ -6,7 +6,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import URL, create_engine, make_url, text
+from tests.storage.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server
 
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.embedded_postgres.server import EmbeddedPostgres
@@ -89,3 +91,31 @@ def settings(tmp_path: Path) -> Settings:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     return Settings(home=home)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[S3Server]:
+    """A real S3 server with a bucket for all tests of the session."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_prefix() -> str:
+    """A part of the bucket that no other test uses."""
+    return f"tests/{uuid4().hex}"
+
+
+@pytest.fixture
+def s3_settings(settings: Settings, s3_server: S3Server, s3_prefix: str) -> Settings:
+    """Blobs in S3, used from a cache in the data folder."""
+    return settings.model_copy(
+        update={
+            "storage_url": f"s3://{BUCKET}/{s3_prefix}",
+            "storage_endpoint": s3_server.endpoint,
+            "storage_access_key": SecretStr(ACCESS_KEY),
+            "storage_secret_key": SecretStr(SECRET_KEY),
+        }
+    )

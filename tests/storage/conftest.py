@@ -1,9 +1,8 @@
 """A store of every kind, on a real S3 server where it needs one."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
@@ -17,20 +16,6 @@ from raven_scan.storage.remote_blobs import RemoteBlobStore
 from raven_scan.storage.s3_origin import S3Origin
 
 OpenS3 = Callable[..., RemoteBlobStore]
-
-
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[S3Server]:
-    server = S3Server(tmp_path_factory.mktemp("s3"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def s3_prefix() -> str:
-    """A part of the bucket that no other test uses."""
-    return f"tests/{uuid4().hex}"
 
 
 @pytest.fixture

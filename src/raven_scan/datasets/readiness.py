@@ -21,7 +21,7 @@ def find_problems(version: DatasetVersionView, *, missing_blob_count: int) -> li
             Finding(
                 "dataset.files_missing",
                 Severity.ERROR,
-                f"{missing_blob_count} files of {version.full_name} are gone from the data folder.",
+                f"{missing_blob_count} files of {version.full_name} are gone from the storage.",
                 "Import the dataset again, or restore the data folder from a backup.",
             )
         )
