@@ -1,7 +1,7 @@
 """The child process: `python -m raven_scan.trainer COMMAND SPEC.json`.
 
-COMMAND is `train`, `evaluate`, `read-checkpoint` or `build-starting-weights`; the specification is the one of
-`raven_scan.wire.spec` for it. News goes to the events file that the specification names; text for people goes to
+COMMAND is `train`, `dry-run`, `evaluate`, `read-checkpoint` or `build-starting-weights`; its specification is one of
+`raven_scan.wire.spec`. News goes to the events file that the specification names; text for people goes to
 standard error. Exit codes: 0 done, or stopped where it was asked to (the last event says which), 1 failed (the last
 event says why), 2 called wrongly.
 
@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> int:
         arguments,
         {
             "train": Command(TrainSpec, _train),
+            "dry-run": Command(TrainSpec, _dry_run),
             "evaluate": Command(EvaluateSpec, _evaluate),
             "read-checkpoint": Command(ReadCheckpointSpec, _read_checkpoint),
             "build-starting-weights": Command(BuildStartingWeightsSpec, _build_starting_weights),
@@ -47,6 +48,14 @@ def _train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
 
     _tell_start(log, spec.devices[0])
     train(spec, log, stop)
+
+
+def _dry_run(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
+    _set_up(spec.devices[0], spec.threads)
+    from raven_scan.trainer.dry_run import dry_run  # noqa: PLC0415
+
+    _tell_start(log, spec.devices[0])
+    dry_run(spec, log, stop)
 
 
 def _evaluate(spec: EvaluateSpec, log: EventLog, _stop: StopRequest) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from raven_scan.trainer.failures import describe_failure
 from raven_scan.trainer.leash import follow_leash
 from raven_scan.trainer.process_lifetime import tie_children_to_this_process, tie_to_parent
 from raven_scan.trainer.stop_request import StopRequest, StopRequested
+
+PROCESS_STARTED_AT = time.monotonic()
+"""When this process began, but for the interpreter's own start."""
 
 PARENT_PID_VARIABLE = "RAVEN_PARENT_PID"
 _CALLED_WRONGLY = 2

@@ -1,7 +1,6 @@
 """What a run tells while it trains. Registered beside the hooks of the stored configuration, never part of it."""
 
 import math
-import resource
 import time
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from mmengine.hooks import Hook
 from raven_scan.trainer.evaluation.coco_metric import convert_figures
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError
+from raven_scan.trainer.memory import MemoryMeter
 from raven_scan.trainer.run_state import RunState
 from raven_scan.trainer.step_telling import StepTeller
 from raven_scan.wire.events import Configured, EvaluationProgress, Step, Validated
@@ -31,6 +31,7 @@ class StepEventsHook(Hook):
         self._log = log
         self._steps = steps
         self._configuration = configuration
+        self._memory = MemoryMeter()
         self._last_finite: int | None = None
 
     def before_run(self, runner: Any) -> None:
@@ -62,14 +63,14 @@ class StepEventsHook(Hook):
             raise describe_divergence(step, self._last_finite, _read_losses(hub, names))
         self._last_finite = step
         is_edge = batch_idx == 0 or batch_idx + 1 == len(runner.train_dataloader)
-        self._steps.note(step, runner.epoch, partial(_read_step, hub, names), is_edge=is_edge)
+        self._steps.note(step, runner.epoch, partial(_read_step, hub, names, self._memory), is_edge=is_edge)
 
 
 def _read_losses(hub: Any, names: list[str]) -> dict[str, float]:
     return {name: float(hub.get_scalar(f"train/{name}").current()) for name in names}
 
 
-def _read_step(hub: Any, names: list[str], step: int, epoch: int) -> Step:
+def _read_step(hub: Any, names: list[str], memory: MemoryMeter, step: int, epoch: int) -> Step:
     # Where layers have factors of their own, `base_lr` is the rate that was asked for.
     rate = "train/base_lr" if "train/base_lr" in hub.log_scalars else "train/lr"
     return Step(
@@ -80,7 +81,7 @@ def _read_step(hub: Any, names: list[str], step: int, epoch: int) -> Step:
         losses={name: value for name, value in _read_losses(hub, names).items() if math.isfinite(value)},
         step_time_s=float(hub.get_scalar("train/time").current()),
         data_time_s=float(hub.get_scalar("train/data_time").current()),
-        memory_mb=measure_memory_mb(),
+        memory_mb=memory.read_peak_mb(),
     )
 
 
@@ -151,10 +152,3 @@ def check_weights_finite(model: torch.nn.Module, step: int) -> None:
                 hint=_DIVERGED_HINT,
                 detail=f"not finite: {name}",
             )
-
-
-def measure_memory_mb() -> float:
-    """Peak memory: of the GPU where one is used, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

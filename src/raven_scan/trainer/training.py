@@ -47,17 +47,8 @@ def train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
     checkpoint = read_newest_checkpoint(spec.resume_from, identify_run(spec), log.tell)
     if checkpoint is not None:
         stop.epoch, stop.step = checkpoint["epoch"], checkpoint["step"]
-    log.tell_phase("build")
-    if spec.weights is not None and spec.weights_classes != spec.classes:
-        log.tell(
-            "The base model knows other classes, or in another order: its class head is fitted to this run's.",
-            code="class_head_fitted",
-        )
-    configuration = write_configuration(spec)
     state = RunState()
-    runner = build_runner(configuration, spec)
-    if checkpoint is None and spec.weights is not None:
-        check_base_weights(runner.model, spec.weights, log)
+    runner = prepare_runner(spec, log, resumes=checkpoint is not None)
     steps = StepTeller(log)
     runner.register_hook(ValidationHook(log, state))
     runner.register_hook(StepEventsHook(log, steps, CONFIGURATION_FILE))
@@ -76,11 +67,26 @@ def train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
         ).run()
 
     runner.lead = lead
-    try:
-        runner.train()
-    except Exception as error:
-        raise _explain(error, runner) from error
+    run_training(runner)
     _export(spec, log, runner, state)
+
+
+def prepare_runner(spec: TrainSpec, log: EventLog, *, resumes: bool) -> RunRunner:
+    """Write the configuration, build its runner, and check that the base model fits, where the run starts from it.
+
+    Raises:
+        TrainerError: the specification is refused.
+    """
+    log.tell_phase("build")
+    if spec.weights is not None and spec.weights_classes != spec.classes:
+        log.tell(
+            "The base model knows other classes, or in another order: its class head is fitted to this run's.",
+            code="class_head_fitted",
+        )
+    runner = build_runner(write_configuration(spec), spec)
+    if not resumes and spec.weights is not None:
+        check_base_weights(runner.model, spec.weights, log)
+    return runner
 
 
 def read_parameters(spec: TrainSpec) -> TrainingParameters:
@@ -143,6 +149,14 @@ def check_base_weights(model: torch.nn.Module, weights: Path, log: EventLog) -> 
             f"{len(afresh)} tensors are not taken from the base model and start afresh: {name_some(afresh)}.",
             code="base_weights_partial",
         )
+
+
+def run_training(runner: Any) -> None:
+    """Let the runner train. Raises what ends it, explained where its weights are no numbers any more."""
+    try:
+        runner.train()
+    except Exception as error:
+        raise _explain(error, runner) from error
 
 
 def _restore(runner: Any, *, content: dict[str, Any], state: RunState, log: EventLog) -> None:

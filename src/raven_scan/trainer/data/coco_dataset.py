@@ -49,7 +49,7 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
         self._load = LoadRavenImage(self._columns.pixel_rules)
         self.pipeline = _build_transforms(pipeline)
         self.mosaic = _build_transforms(mosaic or [])
-        self._mosaic_epochs = mosaic_epochs
+        self.mosaic_epochs = mosaic_epochs
         self._seed = seed
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         with seeded_for_sample(self._seed, epoch, index):
             results = self._load_sample(index)
-            if self.mosaic and epoch < self._mosaic_epochs:
+            if self.mosaic and epoch < self.mosaic_epochs:
                 partners = [
                     random.randrange(len(self))  # noqa: S311 - augmentation
                     for _ in range(_MOSAIC_PARTNERS)
