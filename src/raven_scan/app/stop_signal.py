@@ -25,7 +25,10 @@ class StopSignal:
     def __enter__(self) -> Self:
         # A pipe, for a handler may write to it wherever the main thread is; locks could be held by it.
         self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
         self._count = 0
+        # Handlers run in this thread, but the kernel may give the signal to another one: the byte is what wakes `wait`.
+        self._waked_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         self._before = {
             number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
         }
@@ -39,6 +42,7 @@ class StopSignal:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._waked_before)
 
     def wait(self) -> None:
         os.read(self._read_end, 1)
