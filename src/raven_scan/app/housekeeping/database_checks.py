@@ -22,7 +22,6 @@ from raven_scan.kernel.errors import RavenError
 from raven_scan.kernel.schema import find_revision, is_known_revision, is_schema_current, upgrade_schema
 from raven_scan.kernel.settings import Settings
 
-_LARGE_LOG_BYTES = 100 << 20
 _LEFTOVER_AGE_S = 3600.0
 _OLDEST_MAJOR_VERSION = 13
 _SKEW_S = 2.0
@@ -44,14 +43,6 @@ def check_embedded_files(settings: Settings, *, repair: bool) -> Iterator[Check]
     for leftover in sorted(now.data_folder.parent.glob("initdb-*")):
         if now.running and time.time() - leftover.stat().st_mtime > _LEFTOVER_AGE_S:
             yield _remove_leftover_of_start(leftover.name, repair=repair, settings=settings)
-    if now.log_file.exists() and (size_bytes := now.log_file.stat().st_size) > _LARGE_LOG_BYTES:
-        message = f"The embedded database's log {now.log_file} has {format_size(size_bytes)}"
-        if repair:
-            with now.log_file.open("r+b") as log:
-                log.truncate(0)  # the server appends
-            yield make_repaired("database", f"{message}; it was emptied.")
-        else:
-            yield make_warning("database", f"{message}.", "Look into it; `--repair` empties it.")
 
 
 def check_server(database: Database, *, is_embedded: bool) -> Iterator[Check]:
