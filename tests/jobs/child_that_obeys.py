@@ -95,6 +95,8 @@ def main() -> None:
                 time.sleep(0.4)
                 tell(event="phase", phase="slow")
             tell(**built)
+        case "stop-by-itself":
+            tell(event="stopped", epoch=0, step=3)
         case "hang":
             time.sleep(600)
         case _:

@@ -153,6 +153,12 @@ class TestRunChild:
             run("end-without-result", tmp_path)
         assert caught.value.parameters["exit_code"] == 0
 
+    def test_one_that_somebody_else_asked_to_end_was_stopped(self, tmp_path: Path):
+        # As systemd does, which sends SIGTERM to every process of a service.
+        with pytest.raises(Unavailable) as caught:
+            run("stop-by-itself", tmp_path)
+        assert caught.value.code == "trained_model.stopped"
+
     def test_a_signal_is_named(self, tmp_path: Path):
         with pytest.raises(Unavailable, match="SIGKILL") as caught:
             run("kill-itself", tmp_path)
@@ -183,6 +189,21 @@ class TestRunChild:
         with pytest.raises(Unavailable) as caught:
             run("hang", tmp_path, find_stop=make_stop(tmp_path, 20.0))
         assert caught.value.code == "trained_model.cancelled"
+
+    def test_one_that_talks_while_nobody_listens_does_not_hang(self, tmp_path: Path):
+        # As long as the database does not answer, its worker is held up.
+        held_up: list[float] = []
+
+        def hold_up() -> None:
+            if not held_up:
+                held_up.append(1.5)
+                time.sleep(1.5)
+
+        result = run(
+            "build-slowly", tmp_path, find_stop=hold_up, find_silence_limit_s=lambda: 1.2, timeout_s=30
+        )
+        assert result.parameter_count == 7
+        assert held_up
 
     def test_what_it_tells_once_it_was_asked_to_end_is_taken_in(self, tmp_path: Path):
         told: list[AnyEvent] = []

@@ -15,16 +15,24 @@ import msgspec
 import psutil
 
 from raven_scan.jobs.child_environment import build_child_environment
+from raven_scan.jobs.child_errors import (
+    check_silence,
+    describe_log,
+    make_cancellation,
+    make_crash,
+    make_failure,
+    make_stop,
+    make_timeout,
+)
 from raven_scan.jobs.spawner import spawn_process
-from raven_scan.kernel.errors import Invalid, RavenError, Unavailable
-from raven_scan.wire.events import AnyEvent, EventReader, Failed
+from raven_scan.kernel.errors import Unavailable
+from raven_scan.wire.events import AnyEvent, EventReader, Failed, Stopped
 
 TRAINER_MODULE = "raven_scan.trainer"
 
 _LOOK_INTERVAL_S = 0.05
 _KILL_TIMEOUT_S = 10.0
 _LONGEST_TAIL_BYTES = 256 * 1024
-_LOG_LINES_IN_ERROR = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +252,8 @@ def run_child(
 
     Raises:
         Invalid: `<noun>.refused.…`, the child refuses what it was given.
-        Unavailable: `<noun>.<code of Failed>`, or `<noun>.` with `crashed`, `timed_out`, `hung`,
-            `unreadable_events`, `cancelled`.
+        Unavailable: `<noun>.<code of Failed>`, or `<noun>.` with `crashed`, `stopped` (by somebody else),
+            `timed_out`, `hung`, `unreadable_events`, `cancelled`.
     """
     events_path: Path = _get_events_path(spec)
     reader = EventReader(events_path, offset=events_path.stat().st_size if events_path.exists() else 0)
@@ -255,8 +263,10 @@ def run_child(
     )
     heard_at = time.monotonic()
     ending = _Ending(child, find_stop)
+    was_stopped = False
     try:
         while True:
+            looked_at = time.monotonic()
             # The exit is looked at before the file, so that what was written before it is read after it.
             ended = child.poll()
             for event in _read_events(reader, child, noun, command):
@@ -267,15 +277,17 @@ def run_child(
                     child.wait(grace_s)
                     return event
                 if isinstance(event, Failed) and not ending.is_asked:
-                    raise _make_failure(event, noun)
+                    raise make_failure(event, noun)
+                was_stopped = was_stopped or isinstance(event, Stopped)
             if ending.is_asked and (ended is not None or ending.is_overdue):
-                raise _make_cancellation(noun, command)
+                raise make_cancellation(noun, command)
             if ended is not None:
-                raise _make_crash(child, noun, command, ended)
+                raise (make_stop if was_stopped else make_crash)(child, noun, command, ended)
             if not ending.ask():
                 if time.monotonic() > deadline:
-                    raise _make_timeout(child, noun, command, timeout_s)
-                _check_silence(child, noun, command, time.monotonic() - heard_at, find_silence_limit_s)
+                    raise make_timeout(child, noun, command, timeout_s)
+                # Not until now: asking may have taken long, and what it said meanwhile is still to be read.
+                check_silence(child, noun, command, looked_at - heard_at, find_silence_limit_s)
             child.wait(_LOOK_INTERVAL_S)
     finally:
         # One that was asked to end has had its time.
@@ -322,67 +334,8 @@ def _read_events(reader: EventReader, child: ChildProcess, noun: str, command: s
             f"{noun}.unreadable_events",
             f"The process for {command} wrote an event that cannot be read: {error}.",
             hint="The log has its output. The versions of server and trainer may differ: install again.",
-            parameters=_describe_log(child, command),
+            parameters=describe_log(child, command),
         ) from error
-
-
-def _make_failure(event: Failed, noun: str) -> RavenError:
-    kind = Invalid if event.code == "refused" or event.code.startswith("refused.") else Unavailable
-    return kind(
-        f"{noun}.{event.code}",
-        event.message,
-        hint=event.hint,
-        parameters={
-            **({"detail": event.detail} if event.detail else {}),
-            **({"evidence": event.evidence} if event.evidence else {}),
-        },
-    )
-
-
-def _make_cancellation(noun: str, command: str) -> RavenError:
-    return Unavailable(f"{noun}.cancelled", "It was cancelled.", parameters={"command": command})
-
-
-def _make_timeout(child: ChildProcess, noun: str, command: str, timeout_s: float) -> RavenError:
-    return Unavailable(
-        f"{noun}.timed_out",
-        f"The process for {command} did not end within {timeout_s:g} s and was stopped.",
-        hint="Try again when the machine is less busy.",
-        parameters=_describe_log(child, command),
-    )
-
-
-def _check_silence(
-    child: ChildProcess,
-    noun: str,
-    command: str,
-    silent_s: float,
-    find_limit_s: Callable[[], float] | None,
-) -> None:
-    if find_limit_s is None or silent_s <= find_limit_s():
-        return
-    raise Unavailable(
-        f"{noun}.hung",
-        f"The process for {command} told nothing for {silent_s:.0f} s and was stopped.",
-        hint="See the end of its log. A network folder or a device that does not answer is the usual cause.",
-        parameters={**_describe_log(child, command), "evidence": {"silent_s": round(silent_s, 1)}},
-    )
-
-
-def _make_crash(child: ChildProcess, noun: str, command: str, ended: ChildExit) -> RavenError:
-    killed = ended.signal == "SIGKILL"
-    return Unavailable(
-        f"{noun}.crashed",
-        f"The process for {command} ended without a result ({ended}).",
-        hint="The system may have killed it for want of memory: free some and try again."
-        if killed
-        else "The last lines of its output say more.",
-        parameters={**_describe_log(child, command), "exit_code": ended.exit_code, "signal": ended.signal},
-    )
-
-
-def _describe_log(child: ChildProcess, command: str) -> dict[str, Any]:
-    return {"command": command, "log": child.tail_log(_LOG_LINES_IN_ERROR)}
 
 
 def _encode_path(value: Any) -> Any:

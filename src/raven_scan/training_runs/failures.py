@@ -40,4 +40,4 @@ def describe_failure(error: Exception) -> RunError:
 
 def is_transient(failure: RunError) -> bool:
     """Whether the same run may well succeed at the next try: something from outside ended it."""
-    return failure.code == "hung" or failure.evidence.get("signal") in _FROM_OUTSIDE
+    return failure.code in {"hung", "stopped"} or failure.evidence.get("signal") in _FROM_OUTSIDE
