@@ -29,7 +29,7 @@ def show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOu
     """
 
     def render(console: "Console") -> None:
-        from raven_scan.app.cli.tables import make_status, print_facts  # noqa: PLC0415
+        from raven_scan.app.cli.tables import format_moment, make_status, print_facts  # noqa: PLC0415
 
         status = make_status(run.status)
         if run.is_dry_run:
@@ -52,8 +52,8 @@ def show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOu
                 **({"Estimate": describe_estimate(run.estimate)} if run.estimate else {}),
                 **_describe_best(run),
                 **({"Model": run.model.name} if run.model else {}),
-                "Created": run.created_at,
-                **({"Ended": run.ended_at} if run.ended_at else {}),
+                "Created": format_moment(run.created_at),
+                **({"Ended": format_moment(run.ended_at)} if run.ended_at else {}),
                 **({"Warnings": "\n".join(run.warnings)} if run.warnings else {}),
             },
         )
