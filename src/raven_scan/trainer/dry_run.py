@@ -22,14 +22,18 @@ _WARMUP_STEPS = 2
 # Loader processes have their queue full when the first step begins; until it is used up, they are not what it waits
 # for. The warm-up goes on so long, but no longer than this.
 _WARMUP_S = 5.0
-_STEPS_S = 15.0
+# At each of two places.
+_STEPS_S = 8.0
 _LEAST_STEPS = 2
+# So many, over so long, are enough.
+_MANY_STEPS = 24
+_MANY_STEPS_S = 2.0
 _VALIDATION_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Epochs that cost the same: with mosaics, and without."""
+    """An epoch whose steps stand for this share of all steps."""
 
     epoch: int
     share: float
@@ -57,26 +61,26 @@ def dry_run(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
 
 def _measure(spec: TrainSpec, log: EventLog, runner: Any, trainee: RunnerTrainee, state: RunState) -> None:
     memory = MemoryMeter()
-    places = _choose_places(runner)
-    step_time_s = start_time_s = 0.0
-    for number, place in enumerate(places):
-        measured_s, warm_at, warmup_steps = _measure_steps(
-            runner, trainee, place.epoch, _STEPS_S / len(places)
-        )
-        step_time_s += place.share * measured_s
-        if number == 0:
-            # What the first steps take more than others is part of the start.
-            start_time_s = max(0.0, warm_at - PROCESS_STARTED_AT - warmup_steps * measured_s)
+    first, second = _choose_places(runner)
+    # More steps may be done than an epoch, or even the run, has.
+    runner.optim_wrapper.initialize_count_status(runner.model, 0, -1)
+    first_time_s, warm_at, warmup_steps = _measure_steps(runner, trainee, first.epoch)
+    # What the first steps take more than others is part of the start.
+    start_time_s = max(0.0, warm_at - PROCESS_STARTED_AT - warmup_steps * first_time_s)
     memory.measure_peak_mb()
-    validation_image_time_s = _measure_validation(log, runner)
+    validation_image_time_s = _measure_validation(log, runner, _VALIDATION_S)
     # As large as it will be: with the best weights so far.
     state.best = BestSoFar(0, {}, copy_weights(find_averaged_model(runner)))
     checkpoint_time_s = _measure_checkpoint(spec, log, trainee)
+    # Steps after a validation, and a validation after those: memory is at its peak only then.
+    second_time_s, _, _ = _measure_steps(runner, trainee, second.epoch)
+    memory.measure_peak_mb()
+    _measure_validation(log, runner, 0.0)
     log.emit(
         DryRunDone(
             time=time.time(),
             start_time_s=start_time_s,
-            step_time_s=step_time_s,
+            step_time_s=first.share * first_time_s + second.share * second_time_s,
             validation_image_time_s=validation_image_time_s,
             checkpoint_time_s=checkpoint_time_s,
             peak_memory_mb=memory.measure_peak_mb(),
@@ -85,18 +89,16 @@ def _measure(spec: TrainSpec, log: EventLog, runner: Any, trainee: RunnerTrainee
     )
 
 
-def _choose_places(runner: Any) -> list[_Place]:
+def _choose_places(runner: Any) -> tuple[_Place, _Place]:
+    """With mosaics and without, where the run has both; else early and late."""
     epochs = runner.max_epochs
-    mosaic_epochs = runner.train_dataloader.dataset.mosaic_epochs
-    if not 0 < mosaic_epochs < epochs:
-        return [_Place(epochs // 2, 1.0)]
-    share = mosaic_epochs / epochs
-    return [_Place(mosaic_epochs // 2, share), _Place((mosaic_epochs + epochs) // 2, 1 - share)]
+    border = runner.train_dataloader.dataset.mosaic_epochs
+    share = border / epochs if 0 < border < epochs else 0.5
+    border = border if 0 < border < epochs else epochs // 2
+    return _Place(border // 2, share), _Place((border + epochs) // 2, 1 - share)
 
 
-def _measure_steps(
-    runner: Any, trainee: RunnerTrainee, epoch: int, limit_s: float
-) -> tuple[float, float, int]:
+def _measure_steps(runner: Any, trainee: RunnerTrainee, epoch: int) -> tuple[float, float, int]:
     """Returns seconds a step, when it was warm, and the steps before."""
     loader = runner.train_dataloader
     queue = loader.num_workers * (loader.prefetch_factor or 0)
@@ -108,7 +110,8 @@ def _measure_steps(
         now = time.monotonic()
         if is_warm:
             done += 1
-            if done >= _LEAST_STEPS and now - warm_at >= limit_s:
+            is_enough = now - warm_at >= _STEPS_S or (done >= _MANY_STEPS and now - warm_at >= _MANY_STEPS_S)
+            if done >= _LEAST_STEPS and is_enough:
                 break
         else:
             warmup_steps += 1
@@ -127,7 +130,7 @@ def _load_on(runner: Any, trainee: RunnerTrainee, epoch: int) -> Iterator[tuple[
         trainee.end_epoch()
 
 
-def _measure_validation(log: EventLog, runner: Any) -> float:
+def _measure_validation(log: EventLog, runner: Any, limit_s: float) -> float:
     """Seconds an image: predicting, and its share of computing the figures."""
     log.tell_phase("validation")
     loop = runner.val_loop
@@ -142,7 +145,7 @@ def _measure_validation(log: EventLog, runner: Any) -> float:
         predicted += len(batch["data_samples"])
         if index == 0:
             first_batch, warm_at = predicted, time.monotonic()
-        elif time.monotonic() - warm_at >= _VALIDATION_S:
+        elif time.monotonic() - warm_at >= limit_s:
             break
     measured_at = time.monotonic()
     if predicted > first_batch:
