@@ -1,7 +1,6 @@
 """Makes a backup while everything goes on: one moment of the database, and every blob that it names."""
 
 import os
-import shutil
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import raven_scan
 from raven_scan.app.housekeeping.backup_folder import FORMAT, BackupFolder, Manifest
 from raven_scan.app.housekeeping.blob_copies import BlobCopy, copy_blobs
 from raven_scan.app.housekeeping.blob_needs import list_needed_blobs
+from raven_scan.app.housekeeping.checks import format_size
 from raven_scan.app.housekeeping.database_dump import SCHEMA, check_server_version, dump_database
 from raven_scan.app.wiring import Platform
 from raven_scan.kernel.errors import Conflict, Unavailable
@@ -195,13 +195,14 @@ def count_rows(connection: Connection) -> dict[str, int]:
 def _copy(source: BlobStore, target: LocalBlobStore, needed: Collection[str], progress: Progress) -> BlobCopy:
     missing = target.find_missing(needed)
     size_bytes = _measure(source, missing)
-    if size_bytes + _SPARE_BYTES > shutil.disk_usage(target.folder).free:
+    free_bytes = target.free_bytes()
+    if size_bytes + _SPARE_BYTES > free_bytes:
         raise Unavailable(
             "backup.disk_full",
-            f"The blobs to copy have {size_bytes / 1e9:.1f} GB, and the disk of {target.folder.parent} has "
-            f"{shutil.disk_usage(target.folder).free / 1e9:.1f} GB free.",
+            f"The blobs to copy have {format_size(size_bytes)}, the dump comes to them, and the disk of "
+            f"{target.folder.parent} has {format_size(free_bytes)} free.",
             hint="Free some space, or name a folder on another disk.",
-            parameters={"needed_bytes": size_bytes},
+            parameters={"needed_bytes": size_bytes + _SPARE_BYTES, "free_bytes": free_bytes},
         )
     return copy_blobs(source, target, missing, progress)
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from raven_scan.app.housekeeping.backup_creation import count_rows
 from raven_scan.app.housekeeping.backup_folder import BackupFolder, Manifest
 from raven_scan.app.housekeeping.blob_copies import BlobCopy, copy_blobs
+from raven_scan.app.housekeeping.checks import format_size
 from raven_scan.app.housekeeping.database_dump import check_dump, restore_database
 from raven_scan.app.wiring import hold_database
 from raven_scan.kernel.clock import SystemClock
@@ -160,8 +161,8 @@ class RestoreTarget:
         if isinstance(self._blobs, LocalBlobStore) and size_bytes > self._blobs.free_bytes():
             raise Unavailable(
                 "backup.disk_full",
-                f"The blobs to restore have {size_bytes / 1e9:.1f} GB, and the disk of the data folder has "
-                f"{self._blobs.free_bytes() / 1e9:.1f} GB free.",
+                f"The blobs to restore have {format_size(size_bytes)}, and the disk of the data folder has "
+                f"{format_size(self._blobs.free_bytes())} free.",
                 hint="Free some space. Nothing was changed.",
                 parameters={"needed_bytes": size_bytes},
             )
