@@ -178,3 +178,13 @@ def start_worker(platform: Platform, quick_trainer: str) -> Iterator[Callable[..
     yield start
     for each in started:
         each.stop()
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process's local time is Central European."""
+    with monkeypatch.context() as context:
+        context.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()

@@ -320,11 +320,12 @@ def test_a_clone_is_the_same_but_for_what_is_said(imported: Raven) -> None:
     assert refused.code == 2
 
 
-def test_a_later_start_is_told_back_with_its_zone(imported: Raven, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
+@pytest.mark.usefixtures("berlin")
+def test_a_later_start_is_told_back_with_its_zone(imported: Raven) -> None:
     told = create(imported, "first", "--start-at", "+2h", "--schedule")
     assert told.code == 0, told
     start = datetime.fromisoformat(told.document["options"]["start_at"])
+    assert re.search(r"not before \d{4}-\d\d-\d\d \d\d:\d\d CES?T\.", told.err)
     assert abs(start - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=1)
     (entry,) = imported("queue", "--json").document["items"]
     assert entry["reason_code"] == "starts_later"

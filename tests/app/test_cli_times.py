@@ -1,7 +1,5 @@
 """Times and durations as people write them."""
 
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,18 +9,11 @@ from hypothesis import strategies as st
 
 from raven_scan.app.cli.run_times import format_time, parse_duration, parse_start, parse_time_limit
 
+pytestmark = pytest.mark.usefixtures("berlin")
+
 NOW = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
 AUTUMN = datetime(2026, 10, 24, 20, 30, tzinfo=UTC)
 """The evening before clocks go back in Europe."""
-
-
-@pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as context:
-        context.setenv("TZ", "Europe/Berlin")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @given(st.integers(0, 30), st.integers(0, 23), st.integers(0, 59), st.integers(1, 59))

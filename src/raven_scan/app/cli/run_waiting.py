@@ -1,5 +1,6 @@
 """Scheduling a run and waiting for it, with its progress on stderr; without a server it is executed here meanwhile."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -38,7 +39,7 @@ def _show_or_wait(
     wait: bool,
     findings: "list[FindingOut] | None",
 ) -> None:
-    if run.options.start_at is not None:
+    if run.options.start_at is not None and run.options.start_at > datetime.now(UTC):
         output.say(f"It starts not before {format_time(run.options.start_at)}.")
     if wait:
         wait_and_show(session, output, run, findings=findings)
