@@ -333,6 +333,28 @@ def test_a_later_start_is_told_back_with_its_zone(imported: Raven) -> None:
     assert "not before" in imported("runs", "show", "first").out
 
 
+def test_control_over_a_server(imported: Raven, start_raven: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's worker executes the run; everything is asked over the network."""
+    server = start_raven("serve", "--port", "0", "--json").wait_for_document()["server"]
+    monkeypatch.setenv("RAVEN_SERVER", server)
+    assert len(imported("workers", "--json").document["items"]) == 1
+    made = create(imported, "first", *ENDLESS, "--batch-size", "4", "--schedule")
+    assert (made.code, made.document["status"]) == (0, "Waiting")
+    for name in ("second", "third"):
+        assert imported("runs", "clone", "first", "--name", name, "--start-at", "+1h", "--schedule").code == 0
+    wait_for_steps(imported)
+    assert list_names(imported("runs", "move", "third", "--before", "second", "--json")) == [
+        "third",
+        "second",
+    ]
+    paused = imported("runs", "pause", "first", "--json")
+    assert (paused.code, paused.document["status"]) == (0, "Paused")
+    assert imported("runs", "cancel", "first", "--json").document["status"] == "Cancelled"
+    assert imported("presets", "save", "lite", "--run", "first").code == 0
+    assert imported("presets", "delete", "lite", "--yes").code == 0
+    assert imported("presets", "list", "--json").document["items"] == []
+
+
 USAGE = [
     "runs create --name a --dataset tiny --base-model rtmdet-lite0 --schedule --dry-run",
     "runs create --name a --dataset tiny --base-model rtmdet-lite0 --time-limit 90",
