@@ -30,7 +30,10 @@ def list_named_blobs(platform: Platform, *, allow_lost: bool = False) -> set[str
     named = list_needed_blobs(platform, allow_lost=allow_lost)
     with platform.database.transaction() as session:
         schemas = session.scalars(
-            text("SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = :table"),
+            text(
+                "SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+                " WHERE relname = :table AND relkind = 'r'"
+            ),
             {"table": KEPT_TABLE},
         ).all()
         for schema in schemas:

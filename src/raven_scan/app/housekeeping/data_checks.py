@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
-from raven_scan.app.housekeeping.blob_needs import list_named_blobs, list_needed_blobs
+from raven_scan.app.housekeeping.blob_needs import list_needed_blobs
 from raven_scan.app.housekeeping.checks import (
     Check,
     format_size,
@@ -19,12 +19,11 @@ from raven_scan.app.housekeeping.checks import (
     make_repaired,
     make_warning,
 )
+from raven_scan.app.housekeeping.collection import collect_unnamed_blobs
 from raven_scan.app.wiring import Platform
 from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import Progress
-from raven_scan.storage.collector import collect_blobs
-from raven_scan.storage.removal import may_remove_blobs
 from raven_scan.storage.scratch import hold_scratch_folder
 from raven_scan.training_runs.types import RunStatus, TrainingRunView
 
@@ -61,20 +60,15 @@ def check_storage(platform: Platform, progress: Progress, *, deep: bool, repair:
 
 
 def _check_orphans(platform: Platform, *, repair: bool, is_known: bool) -> Iterator[Check]:
-    # Where a dataset's table is lost, its images are named by nothing that can be read.
-    removes = repair and is_known
-    with platform.database.transaction() as session:
-        removes = removes and may_remove_blobs(session)
-        named = list_named_blobs(platform, allow_lost=True)
-        found = collect_blobs(platform.blobs, named, platform.clock, dry_run=not removes)
-    count, size_bytes = (
-        found.blob_count + found.leftover_count,
-        found.blob_bytes + found.leftover_bytes,
-    )
-    if not count:
+    # Where a dataset's table is lost or damaged, its images are named by nothing that can be read.
+    removed = collect_unnamed_blobs(platform) if repair and is_known else None
+    found = removed or collect_unnamed_blobs(platform, dry_run=True)
+    count = found.blob_count + found.leftover_count if found else 0
+    if not found or not count:
         return
-    message = f"{count} files ({format_size(size_bytes)}) in the storage are named by nothing, or were left half done"
-    if removes:
+    size = format_size(found.blob_bytes + found.leftover_bytes)
+    message = f"{count} files ({size}) in the storage are named by nothing, or were left half done"
+    if removed:
         yield make_repaired("storage", f"{message}; they were removed.")
     else:
         yield make_ok("storage", f"{message}. `--repair` removes them.")

@@ -75,7 +75,10 @@ def _examine_database(
         # The services would not find their columns.
         return
     platform = build_services(settings, database, holding)
-    yield from check_storage(platform, progress, deep=deep, repair=repair)
+    try:
+        yield from check_storage(platform, progress, deep=deep, repair=repair)
+    except RavenError as error:
+        yield make_error("storage", error.message, error.hint)
     yield from check_queue(platform, repair=repair)
     yield from check_working_folders(platform, repair=repair)
 
