@@ -193,7 +193,9 @@ def test_jobs_that_nobody_will_run_are_found(database: Database):
 
 def test_a_worker_is_gone_when_its_process_is():
     name = make_worker_name()
-    host, pid, created = name.rsplit(":", 2)
+    host, pid, mark = name.rsplit(":", 2)
     assert not is_worker_gone(name)
-    assert is_worker_gone(f"{host}:{pid}:{float(created) - 100:.2f}")
-    assert not is_worker_gone(f"elsewhere:{pid}:1.00")
+    assert is_worker_gone(f"{host}:{pid}:{mark}0")
+    assert not is_worker_gone(f"elsewhere:{pid}:{mark}0")
+    assert not is_worker_gone(f"{host}:{pid}:of-another-container.12")
+    assert not is_worker_gone("named otherwise")

@@ -80,6 +80,7 @@ def build_platform(settings: Settings) -> Generator[Platform]:
             )
         platform = build_services(settings, database, holding)
         # Where no worker runs, nobody else would notice that one was killed.
+        platform.recovery.adopt_earlier_logs(WORKER)
         platform.recovery.recover_lost_runs(WORKER)
         yield platform
 

@@ -79,7 +79,7 @@ class TrainingRunControl:
             return view_run(session, run)
 
     def resume(self, actor: Actor, ref: str) -> TrainingRunView:
-        """A paused run waits again, and goes on from its checkpoint; one that is still about to pause goes on.
+        """A paused run waits again, and goes on from its checkpoint.
 
         Raises:
             NotFound: there is no such run.
@@ -148,6 +148,7 @@ class TrainingRunControl:
         """
         actor.require(Claim.TRAINING_RUN_SCHEDULE)
         with self._database.transaction() as session:
+            runs.lock_queue(session)
             run = get_run(session, actor, ref)
             order = [other for other in runs.list_queue(session, lock=True) if other.id != run.id]
             run = get_run(session, actor, ref, lock=True)

@@ -7,11 +7,11 @@ the run's: the write changes nothing and raises LeaseLost.
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import cast, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
@@ -27,13 +27,15 @@ from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import Figures as ModelFigures
 from raven_scan.trained_models.types import NewTrainedModel, TrainedModelView
 from raven_scan.training_runs.announcements import RunAnnouncer
+from raven_scan.training_runs.device_choice import choose_kind, get_kind, list_kinds
 from raven_scan.training_runs.errors import LeaseLost
+from raven_scan.training_runs.held_attempts import hold_attempt
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, TrainingRunCheckpoint
 from raven_scan.training_runs.repository import attempts, checkpoints, logs, metrics, runs
+from raven_scan.training_runs.smaller_batch import halve_batch, may_halve_batch
 from raven_scan.training_runs.transitions import (
     end_fruitlessly,
     end_in_error,
-    forget_training,
     put_in_queue,
     take_out_of_queue,
 )
@@ -50,8 +52,6 @@ from raven_scan.training_runs.types import (
 
 CHECKPOINTS_KEPT = 2
 """The last so many; each holds the best weights so far, so that one is enough to go on from."""
-
-_OUT_OF_MEMORY = "out_of_memory."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,6 @@ class Attempt:
     time_limit_s: int | None
     spent_s: float
     log_size_bytes: int
-    started_at: datetime
 
 
 class TrainingRunExecution:
@@ -125,17 +124,40 @@ class TrainingRunExecution:
             capacity: all of its devices.
         """
         actor.require(Claim.TRAINING_RUN_EXECUTE)
-        kept: set[DeviceKind] = set()
+        attempt = None
         with self._database.transaction() as session:
-            for run_id, kind, needed in runs.list_next(session, _count_by_kind(capacity)):
-                used = choose_kind(DeviceKind(kind), capacity)
-                fitting = [device for device in free if get_kind(device) is used]
-                if used in kept or len(fitting) < needed:
-                    kept.add(used)
-                    continue
-                run = runs.lock_if_waiting(session, run_id)
-                if run is not None:
-                    return _begin(session, run, worker, fitting[:needed])
+            for kind in list_kinds(free):
+                attempt = self._begin_next_on(session, actor, worker, kind, free, capacity)
+                if attempt is not None:
+                    # Before the commit: from then on somebody may find it open, and worked on by nobody.
+                    hold_attempt(attempt.run_id, attempt.fence)
+                    break
+        return attempt
+
+    def _begin_next_on(
+        self,
+        session: Session,
+        actor: Actor,
+        worker: str,
+        kind: DeviceKind,
+        free: Sequence[str],
+        capacity: Sequence[str],
+    ) -> Attempt | None:
+        fitting = [device for device in free if get_kind(device) is kind]
+        asked = [each for each in (kind, DeviceKind.AUTO) if choose_kind(each, capacity) is kind]
+        most = sum(get_kind(device) is kind for device in capacity)
+        for run_id, needed in runs.list_next(session, asked, most):
+            if needed > len(fitting):
+                return None
+            run = runs.lock_if_waiting(session, run_id)
+            if run is None:
+                continue
+            try:
+                return _begin(session, run, worker, fitting[:needed])
+            except ValidationError as error:
+                # It must not keep all others waiting.
+                end_in_error(run, _describe_unreadable(error))
+                self._announcer.announce_end(actor, session, run)
         return None
 
     def beat(self, actor: Actor, attempt: Attempt) -> bool:
@@ -225,9 +247,9 @@ class TrainingRunExecution:
         """
         removed: list[str] = []
         with self._hold(actor, attempt) as (session, run):
-            if _may_halve_batch(session, run, error):
+            if may_halve_batch(session, run, error):
                 attempts.end_attempt(session, run.id, run.fence, AttemptEnd.RETRIED_SMALLER, error.code)
-                removed = _halve_batch(session, run, error)
+                removed = halve_batch(session, run, error)
             else:
                 attempts.end_attempt(session, run.id, run.fence, AttemptEnd.ERROR, error.code)
                 end_in_error(run, error)
@@ -303,14 +325,13 @@ class TrainingRunExecution:
 
 
 def _begin(session: Session, run: TrainingRun, worker: str, devices: list[str]) -> Attempt:
+    parameters = TrainingParameters.model_validate(run.parameters)
     kept = checkpoints.list_of_runs(session, [run.id])[run.id]
     take_out_of_queue(run, RunStatus.PROCESSING)
     run.fence += 1
     run.started_at = run.started_at or func.now()
-    row = TrainingRunAttempt(run_id=run.id, number=run.fence, worker=worker, device=",".join(devices))
-    session.add(row)
+    session.add(TrainingRunAttempt(run_id=run.id, number=run.fence, worker=worker, device=",".join(devices)))
     session.flush()
-    session.refresh(row)
     return Attempt(
         run_id=run.id,
         run_name=run.name,
@@ -320,7 +341,7 @@ def _begin(session: Session, run: TrainingRun, worker: str, devices: list[str]) 
         dataset_version_id=run.dataset_version_id,
         base_model_id=run.base_model_id,
         architecture=run.architecture,
-        parameters=TrainingParameters.model_validate(run.parameters),
+        parameters=parameters,
         checkpoints=[
             Checkpoint(
                 step=each.step,
@@ -335,7 +356,16 @@ def _begin(session: Session, run: TrainingRun, worker: str, devices: list[str]) 
         time_limit_s=run.time_limit_s,
         spent_s=attempts.measure_spent_s(session, run.id),
         log_size_bytes=run.log_size_bytes,
-        started_at=row.started_at,
+    )
+
+
+def _describe_unreadable(error: ValidationError) -> RunError:
+    problem = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    return RunError(
+        code="refused.parameters",
+        message=f"The run's parameters are not within their bounds any more; {name}: {problem['msg']}.",
+        hint="Clone it with others.",
     )
 
 
@@ -344,50 +374,3 @@ def _describe_figures(figures: ModelFigures) -> Figures:
     return {
         name: value for name, value in asdict(figures).items() if value is None or isinstance(value, float)
     }
-
-
-def get_kind(device: str) -> DeviceKind:
-    """Of `cpu` or `cuda:N`."""
-    return DeviceKind(device.partition(":")[0])
-
-
-def choose_kind(asked: DeviceKind, capacity: Sequence[str]) -> DeviceKind:
-    """What a worker gives to a run: one that does not care gets a GPU where the worker has any."""
-    if asked is not DeviceKind.AUTO:
-        return asked
-    has_gpu = any(get_kind(device) is DeviceKind.CUDA for device in capacity)
-    return DeviceKind.CUDA if has_gpu else DeviceKind.CPU
-
-
-def _count_by_kind(devices: Sequence[str]) -> dict[DeviceKind, int]:
-    counts = {
-        kind: sum(get_kind(device) is kind for device in devices)
-        for kind in (DeviceKind.CPU, DeviceKind.CUDA)
-    }
-    return {**counts, DeviceKind.AUTO: counts[choose_kind(DeviceKind.AUTO, devices)]}
-
-
-def _may_halve_batch(session: Session, run: TrainingRun, error: RunError) -> bool:
-    if not (run.retry_smaller_batch and error.code.startswith(_OUT_OF_MEMORY)):
-        return False
-    earlier = attempts.list_of_runs(session, [run.id])[run.id]
-    return run.parameters["batch_size"] > 1 and not any(
-        attempt.end == AttemptEnd.RETRIED_SMALLER for attempt in earlier
-    )
-
-
-def _halve_batch(session: Session, run: TrainingRun, error: RunError) -> list[str]:
-    """The run starts again, with as many images a step. Returns digests of checkpoints that are of no use."""
-    parameters = TrainingParameters.model_validate(run.parameters)
-    halved = parameters.model_copy(
-        update={"batch_size": parameters.batch_size // 2, "accumulation": parameters.accumulation * 2}
-    )
-    run.parameters = halved.model_dump(mode="json")
-    told = (
-        f"{error.message} It was tried again with a batch of {halved.batch_size} instead of "
-        f"{parameters.batch_size} images, and the gradients of {halved.accumulation} batches a step."
-    )
-    run.warnings = [*run.warnings, told]
-    removed = forget_training(session, run)
-    put_in_queue(session, run, first=True)
-    return removed

@@ -8,7 +8,7 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.jobs.registry import WorkerRegistry, WorkerView
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
-from raven_scan.training_runs.execution import choose_kind, get_kind
+from raven_scan.training_runs.device_choice import choose_kind, get_kind
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
 from raven_scan.training_runs.repository import attempts, runs
 from raven_scan.training_runs.types import DeviceKind, NamedReference, QueueEntry, RunWorker, WorkerSlot

@@ -2,21 +2,24 @@
 
 import shutil
 import time
-from datetime import datetime
-from uuid import UUID
+from contextlib import suppress
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from raven_scan.access.types import Actor, Claim
 from raven_scan.jobs.worker_names import is_worker_gone, make_worker_name
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
+from raven_scan.kernel.errors import RavenError
 from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.settings import Settings
 from raven_scan.training_runs.announcements import RunAnnouncer
+from raven_scan.training_runs.held_attempts import is_attempt_held
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
 from raven_scan.training_runs.repository import attempts, checkpoints, logs, runs
+from raven_scan.training_runs.repository.attempts import SilentAttempt
 from raven_scan.training_runs.run_log import format_line
 from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS, end_fruitlessly
 from raven_scan.training_runs.types import AttemptEnd, RunError, RunStatus
@@ -24,6 +27,7 @@ from raven_scan.training_runs.types import AttemptEnd, RunError, RunStatus
 _SILENT_S = 3.0
 _CONFIRMATION_S = 5.0
 _EARLIER_LOG = "log.txt"
+_TAIL_BYTES = 8192
 
 _log = structlog.get_logger(__name__)
 
@@ -50,59 +54,55 @@ class TrainingRunRecovery:
         self._clock = clock
         self._announcer = announcer
         self._confirmation_s = confirmation_s
-        self._suspects: dict[tuple[UUID, int, datetime], float] = {}
+        self._suspects: dict[SilentAttempt, float] = {}
 
     def recover_lost_runs(self, actor: Actor) -> int:
         """Runs whose worker died wait again, and go on from their checkpoint; returns how many attempts were lost.
 
-        A worker of this machine whose process is gone is dead at once; any other when its lease has run out, and
-        it has not renewed it `confirmation_s` later. A run that has lost too many workers ends in Error.
+        A worker of this machine whose process is gone is dead at once, and so is an attempt in this process's name
+        that it does not work on; any other when its lease has run out, and it has not renewed it `confirmation_s`
+        later. A run that has lost too many workers ends in Error.
         """
         actor.require(Claim.TRAINING_RUN_EXECUTE)
         with self._database.transaction() as session:
-            silent = attempts.lock_silent(session, _SILENT_S, self._settings.lease_timeout_s)
-            confirmed = self._confirm_suspects(
-                {
-                    (run.id, attempt.number, attempt.heartbeat_at)
-                    for run, attempt, is_expired in silent
-                    # Whoever looks is alive, and about to renew its own.
-                    if is_expired and attempt.worker != make_worker_name()
-                }
-            )
-            lost = [
-                (run, attempt)
-                for run, attempt, _ in silent
-                if (run.id, attempt.number, attempt.heartbeat_at) in confirmed
-                or is_worker_gone(attempt.worker)
-            ]
-            for run, attempt in lost:
-                self._recover(actor, session, run, attempt)
-        return len(lost)
+            silent = attempts.list_silent(session, _SILENT_S, self._settings.lease_timeout_s)
+        # Those in this process's name need no suspicion: it knows which it works on, and is about to renew their leases.
+        own = {attempt for attempt in silent if attempt.worker == make_worker_name()}
+        confirmed = self._confirm_suspects({each for each in silent if each.is_expired} - own)
+        lost = [
+            each
+            for each in silent
+            if (each in own and not is_attempt_held(each.run_id, each.number))
+            or each in confirmed
+            or is_worker_gone(each.worker)
+        ]
+        return sum(self._recover_in_turn(actor, attempt) for attempt in lost)
 
     def remove_leftovers(self, actor: Actor) -> None:
-        """Removes working folders of attempts that nobody works on; their worker was killed."""
+        """Removes working folders of attempts that have ended; their worker was killed before it could."""
         actor.require(Claim.TRAINING_RUN_EXECUTE)
-        if self._settings.work_folder.is_dir():
-            folders = {
-                run_id: entry
-                for entry in self._settings.work_folder.iterdir()
-                if (run_id := parse_id(entry.name)) is not None
-            }
-            with self._database.transaction() as session:
-                statuses = runs.list_statuses(session, list(folders))
-            for run_id, folder in folders.items():
-                if statuses.get(run_id) is not RunStatus.PROCESSING:
-                    shutil.rmtree(folder, ignore_errors=True)
-        self._adopt_earlier_logs()
-
-    def list_blob_digests(self, actor: Actor) -> list[str]:
-        """Blobs that runs need: their kept checkpoints."""
-        actor.require(Claim.TRAINING_RUN_VIEW)
+        if not self._settings.work_folder.is_dir():
+            return
+        folders = {
+            run_id: entry
+            for entry in self._settings.work_folder.iterdir()
+            if (run_id := parse_id(entry.name)) is not None
+        }
         with self._database.transaction() as session:
-            return list(checkpoints.list_digests(session))
+            tries = attempts.list_of_runs(session, list(folders))
+        for run_id, folder in folders.items():
+            # Others of this machine may be at work beside it, in folders of attempts that were begun meanwhile.
+            ended = {attempt.number for attempt in tries[run_id] if attempt.ended_at is not None}
+            for left in list(folder.glob("attempt-*")):
+                number = left.name.removeprefix("attempt-")
+                if not tries[run_id] or (number.isdecimal() and int(number) in ended):
+                    shutil.rmtree(left, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()
 
-    def _adopt_earlier_logs(self) -> None:
+    def adopt_earlier_logs(self, actor: Actor) -> None:
         """Logs were files in the data folder once; they belong into the database, where every machine reads them."""
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
         folder = self._settings.runs_folder
         for entry in folder.iterdir() if folder.is_dir() else ():
             run_id, path = parse_id(entry.name), entry / _EARLIER_LOG
@@ -110,17 +110,38 @@ class TrainingRunRecovery:
                 continue
             with self._database.transaction() as session:
                 run = runs.find_run(session, str(run_id), lock=True)
-                if run is not None and run.log_size_bytes == 0:
+                is_adopted = run is not None and run.log_size_bytes == 0
+                if is_adopted:
                     logs.append(session, run_id, path.read_bytes())
-            path.unlink()
+            if is_adopted:
+                path.unlink()
 
-    def _confirm_suspects(self, expired: set[tuple[UUID, int, datetime]]) -> set[tuple[UUID, int, datetime]]:
+    def list_blob_digests(self, actor: Actor) -> list[str]:
+        """Blobs that runs need: their kept checkpoints."""
+        actor.require(Claim.TRAINING_RUN_VIEW)
+        with self._database.transaction() as session:
+            return list(checkpoints.list_digests(session))
+
+    def _confirm_suspects(self, expired: set[SilentAttempt]) -> set[SilentAttempt]:
         """Those that were seen with the very same last heartbeat long enough ago."""
         now = time.monotonic()
         self._suspects = {suspect: self._suspects.get(suspect, now) for suspect in expired}
         return {
             suspect for suspect, seen_at in self._suspects.items() if now - seen_at >= self._confirmation_s
         }
+
+    def _recover_in_turn(self, actor: Actor, silent: SilentAttempt) -> bool:
+        """In a transaction of its own: one that cannot be recovered keeps no other from it."""
+        try:
+            with self._database.transaction() as session:
+                found = attempts.lock_silent(session, silent)
+                if found is None:
+                    return False
+                self._recover(actor, session, *found)
+        except (SQLAlchemyError, RavenError):
+            _log.exception("training_run.not_recovered", run=str(silent.run_id))
+            return False
+        return True
 
     def _recover(self, actor: Actor, session: Session, run: TrainingRun, attempt: TrainingRunAttempt) -> None:
         reason = f"The worker {attempt.worker} was lost."
@@ -132,7 +153,8 @@ class TrainingRunRecovery:
             runs.notify_workers(session)
             return
         logs.append(session, run.id, format_line(self._clock.now(), reason))
-        tail = logs.read(session, run.id, max(0, run.log_size_bytes - 8192), 8192)
+        session.refresh(run)
+        tail = logs.read(session, run.id, max(0, run.log_size_bytes - _TAIL_BYTES), _TAIL_BYTES)
         error = RunError(
             code="lost",
             message=f"Workers were lost {MOST_FRUITLESS_ATTEMPTS} times while they worked on this run, without a "

@@ -13,6 +13,7 @@ from raven_scan.jobs.housekeeper import Housekeeper
 from raven_scan.training_runs.attempt_work import AttemptTools, AttemptWork, Lease
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import Attempt
+from raven_scan.training_runs.held_attempts import release_attempt
 from raven_scan.training_runs.recording import DATABASE_IS_AWAY
 from raven_scan.training_runs.run_folder import AttemptFolder
 
@@ -48,8 +49,9 @@ class TrainingRunJob:
             try:
                 self._tools.execution.end_void_attempt(WORKER, attempt)
             except DATABASE_IS_AWAY:
-                log.warning("training_run.database_away")  # the lease runs out by itself
+                log.warning("training_run.database_away")  # it is found open later, and worked on by nobody
         finally:
+            release_attempt(attempt.run_id, attempt.fence)
             folder.remove()
 
     @contextmanager

@@ -1,5 +1,7 @@
 """What happens to a run's row when its status changes; the caller holds the row's lock."""
 
+from itertools import takewhile
+
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
@@ -46,23 +48,27 @@ def end_fruitlessly(session: Session, run: TrainingRun, reason: str, error: RunE
     Returns:
         Whether it ended.
     """
-    earlier = attempts.list_of_runs(session, [run.id])[run.id]
+    is_last = _count_fruitless(session, run) + 1 >= MOST_FRUITLESS_ATTEMPTS and not run.is_pausing
+    attempts.end_attempt(session, run.id, run.fence, AttemptEnd.ERROR if is_last else AttemptEnd.LOST, reason)
+    if is_last:
+        end_in_error(run, error)
+    elif run.is_pausing:
+        take_out_of_queue(run, RunStatus.PAUSED)
+    else:
+        put_in_queue(session, run, first=True)
+    return is_last
+
+
+def _count_fruitless(session: Session, run: TrainingRun) -> int:
+    """Attempts just before this one that were lost, one after the other, since the last checkpoint."""
     kept = checkpoints.list_of_runs(session, [run.id])[run.id]
     furthest = kept[0].attempt if kept else 0
-    lost = 1 + sum(
-        attempt.end == AttemptEnd.LOST
-        for attempt in earlier
-        if attempt.number >= furthest and attempt.number != run.fence
-    )
-    attempts.end_attempt(session, run.id, run.fence, AttemptEnd.LOST, reason)
-    if run.is_pausing:
-        take_out_of_queue(run, RunStatus.PAUSED)
-        return False
-    if lost < MOST_FRUITLESS_ATTEMPTS:
-        put_in_queue(session, run, first=True)
-        return False
-    end_in_error(run, error)
-    return True
+    earlier = [
+        attempt
+        for attempt in attempts.list_of_runs(session, [run.id])[run.id]
+        if furthest <= attempt.number < run.fence
+    ]
+    return sum(1 for _ in takewhile(lambda attempt: attempt.end == AttemptEnd.LOST, reversed(earlier)))
 
 
 def forget_training(session: Session, run: TrainingRun) -> list[str]:

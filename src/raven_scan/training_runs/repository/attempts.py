@@ -1,7 +1,8 @@
 """SQL of attempts and their leases, all on the database's clock."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, update
@@ -25,12 +26,22 @@ def list_of_runs(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, list[T
 
 
 def measure_spent_s(session: Session, run_id: UUID) -> float:
-    """How long the run's attempts that have ended took together."""
+    """How long the run's attempts took together, since it was scheduled or tried again."""
+    ended_for_good = (AttemptEnd.ERROR, AttemptEnd.CANCELLED, AttemptEnd.DRY_RUN)
+    before = (
+        select(func.coalesce(func.max(TrainingRunAttempt.number), 0))
+        .where(TrainingRunAttempt.run_id == run_id, TrainingRunAttempt.end.in_(ended_for_good))
+        .scalar_subquery()
+    )
     query = select(
         func.coalesce(
             func.extract("epoch", func.sum(TrainingRunAttempt.ended_at - TrainingRunAttempt.started_at)), 0
         )
-    ).where(TrainingRunAttempt.run_id == run_id, TrainingRunAttempt.ended_at.is_not(None))
+    ).where(
+        TrainingRunAttempt.run_id == run_id,
+        TrainingRunAttempt.number > before,
+        TrainingRunAttempt.ended_at.is_not(None),
+    )
     return float(session.scalar(query) or 0)
 
 
@@ -69,23 +80,44 @@ def end_attempt(session: Session, run_id: UUID, fence: int, end: AttemptEnd, rea
     )
 
 
-def lock_silent(
-    session: Session, silent_s: float, lease_timeout_s: float
-) -> list[tuple[TrainingRun, TrainingRunAttempt, bool]]:
-    """Attempts that have not ended and have been silent for `silent_s`, their runs locked.
+@dataclass(frozen=True, slots=True)
+class SilentAttempt:
+    """An attempt that has not ended and was not heard of for a while. `is_expired`: its lease has run out."""
 
-    Those another worker looks at are left out.
+    run_id: UUID
+    number: int
+    worker: str
+    heartbeat_at: datetime
+    is_expired: bool
 
-    Returns:
-        Run, attempt, and whether the lease has run out.
-    """
+
+def list_silent(session: Session, silent_s: float, lease_timeout_s: float) -> list[SilentAttempt]:
+    """All that have been silent for `silent_s`."""
+    query = select(
+        TrainingRunAttempt.run_id,
+        TrainingRunAttempt.number,
+        TrainingRunAttempt.worker,
+        TrainingRunAttempt.heartbeat_at,
+        _is_older(lease_timeout_s),
+    ).where(TrainingRunAttempt.ended_at.is_(None), _is_older(silent_s))
+    return [SilentAttempt(*row) for row in session.execute(query)]
+
+
+def lock_silent(session: Session, silent: SilentAttempt) -> tuple[TrainingRun, TrainingRunAttempt] | None:
+    """The run, locked, and its attempt; None where it was heard of, or another worker looks at it."""
     query = (
-        select(TrainingRun, TrainingRunAttempt, _is_older(lease_timeout_s))
+        select(TrainingRun, TrainingRunAttempt)
         .join(TrainingRunAttempt, TrainingRunAttempt.run_id == TrainingRun.id)
-        .where(TrainingRunAttempt.ended_at.is_(None), _is_older(silent_s))
-        .with_for_update(of=TrainingRun, skip_locked=True)
+        .where(
+            TrainingRunAttempt.run_id == silent.run_id,
+            TrainingRunAttempt.number == silent.number,
+            TrainingRunAttempt.ended_at.is_(None),
+            TrainingRunAttempt.heartbeat_at == silent.heartbeat_at,
+        )
+        .with_for_update(skip_locked=True)
     )
-    return [(run, attempt, expired) for run, attempt, expired in session.execute(query)]
+    row = session.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 def _is_older(seconds: float) -> ColumnElement[bool]:

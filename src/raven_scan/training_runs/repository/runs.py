@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, select, text, update
+from sqlalchemy import and_, func, select, text, update
 from sqlalchemy.orm import Session
 
 from raven_scan.kernel.ids import parse_id
@@ -12,7 +12,17 @@ from raven_scan.kernel.paging import PageRequest
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
 from raven_scan.training_runs.types import QUEUE_CHANNEL, DeviceKind, RunStatus
 
-_LOOKED_AHEAD = 50
+_LOOKED_AHEAD = 10
+"""Runs at the head that others may be taking just now."""
+
+_ORDER_LOCK = 7_238_461_029_386
+_MAY_BEGIN = (
+    TrainingRun.status == RunStatus.WAITING,
+    (TrainingRun.start_at.is_(None)) | (TrainingRun.start_at <= func.now()),
+    ~select(TrainingRunAttempt.number)
+    .where(TrainingRunAttempt.run_id == TrainingRun.id, TrainingRunAttempt.ended_at.is_(None))
+    .exists(),
+)
 _QUEUE_ORDER = (TrainingRun.priority.desc(), TrainingRun.queue_position, TrainingRun.id)
 
 
@@ -78,44 +88,37 @@ def list_processing(session: Session) -> Sequence[tuple[TrainingRun, TrainingRun
     return [(run, attempt) for run, attempt in session.execute(query)]
 
 
-def list_next(session: Session, most_devices: dict[DeviceKind, int]) -> Sequence[tuple[UUID, str, int]]:
-    """The runs at the head of the queue that a worker with so many devices of each kind could ever execute.
+def list_next(session: Session, kinds: Sequence[DeviceKind], most_devices: int) -> Sequence[tuple[UUID, int]]:
+    """The head of the queue for devices of some kinds, of which the worker has `most_devices` in all.
 
-    Left out: those whose time has not come, and those whose earlier attempt has not ended yet.
+    Left out: runs whose time has not come, and those whose earlier attempt has not ended yet.
 
     Returns:
-        Id, kind of device, number of devices; the next first.
+        Id and number of devices; the next first.
     """
-    needed = case(
-        {str(kind): count for kind, count in most_devices.items()}, value=TrainingRun.device_kind, else_=0
-    )
-    is_ending = (
-        select(TrainingRunAttempt.number)
-        .where(TrainingRunAttempt.run_id == TrainingRun.id, TrainingRunAttempt.ended_at.is_(None))
-        .exists()
-    )
     query = (
-        select(TrainingRun.id, TrainingRun.device_kind, TrainingRun.device_count)
-        .where(
-            TrainingRun.status == RunStatus.WAITING,
-            TrainingRun.device_count <= needed,
-            (TrainingRun.start_at.is_(None)) | (TrainingRun.start_at <= func.now()),
-            ~is_ending,
-        )
+        select(TrainingRun.id, TrainingRun.device_count)
+        .where(*_MAY_BEGIN, TrainingRun.device_kind.in_(kinds), TrainingRun.device_count <= most_devices)
         .order_by(*_QUEUE_ORDER)
         .limit(_LOOKED_AHEAD)
     )
-    return [(run_id, kind, count) for run_id, kind, count in session.execute(query)]
+    return [(run_id, count) for run_id, count in session.execute(query)]
 
 
 def lock_if_waiting(session: Session, run_id: UUID) -> TrainingRun | None:
-    """The run, locked; None where another worker is at it, or it does not wait any more."""
+    """The run, locked; None where another worker is at it, or it may not begin any more."""
     query = (
         select(TrainingRun)
-        .where(TrainingRun.id == run_id, TrainingRun.status == RunStatus.WAITING)
+        .where(TrainingRun.id == run_id, *_MAY_BEGIN)
         .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
     )
     return session.scalars(query).one_or_none()
+
+
+def lock_queue(session: Session) -> None:
+    """Whoever changes the order of the queue does it alone."""
+    session.execute(select(func.pg_advisory_xact_lock(_ORDER_LOCK)))
 
 
 def find_last_position(session: Session) -> int:
