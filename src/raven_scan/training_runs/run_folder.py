@@ -13,14 +13,18 @@ class AttemptFolder:
 
     def __init__(self, settings: Settings, run_id: UUID, fence: int) -> None:
         self._of_run = settings.work_folder / str(run_id)
+        self._fence = fence
         self.path = self._of_run / f"attempt-{fence}"
         self.output = self.path / "output.log"
         self.leash = self.path / "leash"
 
     def create(self) -> None:
-        """Makes it, and removes what attempts left whose worker was killed; their trainers died with them."""
-        for left in self._of_run.glob("attempt-*"):
-            shutil.rmtree(left, ignore_errors=True)
+        """Makes it, and removes what earlier attempts left whose worker was killed; their trainers died with them."""
+        for left in list(self._of_run.glob("attempt-*")):
+            number = left.name.removeprefix("attempt-")
+            # A later one is at work where this attempt's worker was frozen meanwhile.
+            if number.isdecimal() and int(number) <= self._fence:
+                shutil.rmtree(left, ignore_errors=True)
         self.path.mkdir(parents=True, mode=0o700)
         self.pull_leash()
 
