@@ -19,6 +19,7 @@ from raven_scan.trained_models.types import Figures, NewTrainedModel
 from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import CHECKPOINTS_KEPT, Attempt, Checkpoint
+from raven_scan.training_runs.held_attempts import release_attempt
 from raven_scan.training_runs.recovery import TrainingRunRecovery
 from raven_scan.training_runs.run_folder import AttemptFolder
 from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS
@@ -174,8 +175,8 @@ def test_a_silent_worker_of_this_machine_keeps_its_run_while_it_lives(
 
 def test_a_dead_worker_of_this_machine_is_lost_at_once(platform: Platform, schedule_run: ScheduleRun):
     run = schedule_run()
-    host = make_worker_name().rsplit(":", 2)[0]
-    hold(platform, run, worker=f"{host}:1:0.00")
+    host, pid, mark = make_worker_name().rsplit(":", 2)
+    hold(platform, run, worker=f"{host}:{pid}:{mark}0")
     age_heartbeats(platform, 5)
     assert recover(platform) == 1
 
@@ -190,7 +191,13 @@ def test_a_run_that_takes_its_workers_down_ends_in_error(platform: Platform, sch
     assert view.status is RunStatus.ERROR
     assert view.error
     assert view.error.code == "lost"
-    assert [each.end for each in view.attempts] == [AttemptEnd.LOST] * MOST_FRUITLESS_ATTEMPTS
+    lost = [AttemptEnd.LOST] * (MOST_FRUITLESS_ATTEMPTS - 1)
+    assert [each.end for each in view.attempts] == [*lost, AttemptEnd.ERROR]
+    platform.run_control.retry(ADMIN, "first")
+    hold(platform, run)
+    age_heartbeats(platform, 100)
+    recover(platform)
+    assert read(platform, run).status is RunStatus.WAITING
 
 
 def test_a_run_that_gets_further_each_time_is_never_given_up(platform: Platform, schedule_run: ScheduleRun):
@@ -338,6 +345,42 @@ def test_a_worker_never_takes_its_own_run_for_lost(platform: Platform, schedule_
     assert recover(platform) == 0
 
 
+def test_an_attempt_in_ones_own_name_that_one_knows_nothing_of_is_given_up(
+    platform: Platform, schedule_run: ScheduleRun
+):
+    # The database went away after it had begun the attempt, and before it could say so.
+    run = schedule_run()
+    unknown = hold(platform, run, worker=make_worker_name())
+    release_attempt(unknown.run_id, unknown.fence)
+    known = hold(platform, schedule_run(name="known"), worker=make_worker_name())
+    age_heartbeats(platform, 100)
+    assert recover(platform) == 1
+    assert read(platform, run).status is RunStatus.WAITING
+    assert platform.execution.beat(WORKER, known) is False
+    with pytest.raises(LeaseLost):
+        platform.execution.beat(WORKER, unknown)
+
+
+def test_a_run_that_cannot_be_read_ends_and_keeps_no_other_waiting(
+    platform: Platform, schedule_run: ScheduleRun
+):
+    schedule_run(name="unreadable")
+    readable = schedule_run(name="readable")
+    with platform.database.transaction() as session:
+        session.execute(
+            text(
+                "UPDATE training_runs SET parameters = parameters || '{\"batch_size\": 100000}' "
+                "WHERE name = 'unreadable'"
+            )
+        )
+    hold(platform, readable)
+    with platform.database.transaction() as session:
+        found = session.execute(
+            text("SELECT status, error->>'code' FROM training_runs WHERE name = 'unreadable'")
+        )
+        assert found.one() == ("Error", "refused.parameters")
+
+
 def test_output_that_no_database_can_keep_hides_no_failure(platform: Platform, schedule_run: ScheduleRun):
     run = schedule_run()
     attempt = hold(platform, run)
@@ -351,6 +394,7 @@ def test_leftovers_of_killed_workers_are_removed(platform: Platform, schedule_ru
     processing = schedule_run(name="works")
     hold(platform, processing)
     waiting = schedule_run(name="waits")
+    platform.execution.hand_back(WORKER, hold(platform, waiting), "stopped")
     folders = {
         name: AttemptFolder(platform.settings, run_id, 1)
         for name, run_id in (("works", processing.id), ("waits", waiting.id), ("gone", uuid4()))
@@ -361,12 +405,23 @@ def test_leftovers_of_killed_workers_are_removed(platform: Platform, schedule_ru
     assert {name for name, folder in folders.items() if folder.path.exists()} == {"works"}
 
 
+def test_an_attempt_that_began_meanwhile_keeps_its_folder(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    platform.execution.hand_back(WORKER, hold(platform, run), "stopped")
+    left, begun = (AttemptFolder(platform.settings, run.id, fence) for fence in (1, 2))
+    for folder in (left, begun):
+        folder.path.mkdir(parents=True)
+    platform.recovery.remove_leftovers(WORKER)
+    assert not left.path.exists()
+    assert begun.path.exists()
+
+
 def test_logs_of_earlier_releases_are_taken_over(platform: Platform, schedule_run: ScheduleRun):
     run = schedule_run()
     folder = platform.settings.runs_folder / str(run.id)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "log.txt").write_text("from before\n", encoding="utf-8")
-    platform.recovery.remove_leftovers(WORKER)
+    platform.recovery.adopt_earlier_logs(WORKER)
     assert platform.training_runs.read_log(ADMIN, "first", 0, 100).text == "from before\n"
     assert not (folder / "log.txt").exists()
 
