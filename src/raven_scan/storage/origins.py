@@ -25,7 +25,7 @@ class BlobOrigin(Protocol):
         ...
 
     def read(self, digest: str) -> Iterator[bytes]:
-        """The content in pieces, unchecked. Raises FileNotFoundError."""
+        """The content in pieces, unchecked. Raises NotFound."""
         ...
 
     def has(self, digest: str) -> bool: ...
@@ -58,7 +58,7 @@ class FolderOrigin:
                 blobs.put_file(path)
 
     def read(self, digest: str) -> Iterator[bytes]:
-        with self._open() as blobs, (blobs.make_path(digest)).open("rb") as file:
+        with self._open() as blobs, blobs.get_path(digest).open("rb") as file:
             while piece := file.read(CHUNK_BYTES):
                 yield piece
 
@@ -92,8 +92,6 @@ class FolderOrigin:
             raise self._make_error("the folder is not there")
         try:
             yield LocalBlobStore(self._folder)
-        except FileNotFoundError:
-            raise
         except OSError as error:
             raise self._make_error(error.strerror or "input or output failed") from error
 

@@ -11,10 +11,9 @@ from typing import TypeVar
 
 import structlog
 
-from raven_scan.kernel.errors import Unavailable
+from raven_scan.kernel.errors import NotFound, Unavailable
 from raven_scan.storage.blob_cache import BlobCache
 from raven_scan.storage.blob_store import BlobFacts, BlobStore, Leftovers
-from raven_scan.storage.blobs import make_blob_missing
 from raven_scan.storage.disk import link_file
 from raven_scan.storage.origins import BlobOrigin
 from raven_scan.storage.scratch import hold_scratch_folder
@@ -93,7 +92,7 @@ class RemoteBlobStore(BlobStore):
     def verify(self, digest: str) -> bool:
         try:
             return _digest(self._origin.read(digest)) == digest
-        except FileNotFoundError:
+        except NotFound:
             return False
 
     def free_bytes(self) -> int:
@@ -133,8 +132,6 @@ class RemoteBlobStore(BlobStore):
             try:
                 with path.open("wb") as file:
                     found = _digest(_tee(self._origin.read(digest), file.write))
-            except FileNotFoundError:
-                raise make_blob_missing(digest, self._origin.name) from None
             except OSError as error:
                 raise Unavailable(
                     "storage.write_failed",

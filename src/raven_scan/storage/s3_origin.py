@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from raven_scan.kernel.errors import Unavailable
 from raven_scan.storage.blob_store import CHUNK_BYTES, BlobFacts, Leftovers
+from raven_scan.storage.blobs import make_blob_missing
 
 if TYPE_CHECKING:  # the library has these for type checkers alone
     from obstore import ObjectMeta
@@ -64,7 +65,7 @@ class S3Origin:
         region: str | None = None,
         access_key: SecretStr | None = None,
         secret_key: SecretStr | None = None,
-        retry_s: float = 60.0,
+        retry_s: float = 30.0,
         refresh_after: timedelta = REFRESH_AFTER,
     ) -> None:
         self.name = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -101,11 +102,11 @@ class S3Origin:
             self._store.put(_make_key(digest), path, chunk_size=part_bytes)
 
     def read(self, digest: str) -> Iterator[bytes]:
-        try:
-            found = self._store.get(_make_key(digest))
-        except BaseError as error:
-            raise self._make_error(error) from None
         with self._tell_failures():
+            try:
+                found = self._store.get(_make_key(digest))
+            except FileNotFoundError:
+                raise make_blob_missing(digest, self.name) from None
             for piece in found.stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(piece)
 
