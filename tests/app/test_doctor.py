@@ -231,15 +231,20 @@ def test_working_folders_of_killed_processes(waiting: Platform, ask: Doctor):
     attempt = waiting.execution.begin_next(WORKER, worker="node:1:1.0", free=["cpu"], capacity=["cpu"])
     assert attempt is not None
     work = waiting.settings.work_folder
-    kept, left, scratch = work / str(attempt.run_id), work / str(uuid4()), work / f"upload-{uuid4().hex}"
-    for folder in (kept, left, scratch):
-        folder.mkdir()
+    kept = work / str(attempt.run_id) / "attempt-1"
+    of_nobody = work / str(uuid4()) / "attempt-1"
+    scratch = work / f"upload-{uuid4().hex}"
+    for folder in (kept, of_nobody, scratch):
+        folder.mkdir(parents=True)
         (folder / "file").write_text("half")
     scratch.with_name(f"{scratch.name}.lock").touch()
     assert find(ask()["working folders"], "2 working folders")["state"] == "warning"
     assert find(ask("--repair")["working folders"], "2 working folders")["repaired"]
-    assert [path.name for path in work.iterdir()] == [kept.name]
+    assert [*work.iterdir()] == [kept.parent]
     assert states(ask()["working folders"]) == {"ok"}
+    waiting.execution.hand_back(WORKER, attempt, "")
+    assert find(ask("--repair")["working folders"], "1 working folders")["repaired"]
+    assert [*work.iterdir()] == []
 
 
 def test_a_data_folder_that_others_may_enter(filled: Platform, ask: Doctor):

@@ -21,6 +21,7 @@ from raven_scan.app.housekeeping.checks import (
 )
 from raven_scan.app.housekeeping.collection import collect_unnamed_blobs
 from raven_scan.app.wiring import Platform
+from raven_scan.kernel.errors import NotFound
 from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import Progress
@@ -109,12 +110,7 @@ def check_queue(platform: Platform, *, repair: bool) -> Iterator[Check]:
 def check_working_folders(platform: Platform, *, repair: bool) -> Iterator[Check]:
     """What killed processes left in the data folder."""
     work = platform.settings.work_folder
-    processing = {run.id for run in _list_runs(platform, RunStatus.PROCESSING)}
-    attempts = [
-        path
-        for path in sorted(work.iterdir())
-        if (run_id := parse_id(path.name)) is not None and run_id not in processing
-    ]
+    attempts = [path for entry in sorted(work.iterdir()) for path in _find_ended_attempts(platform, entry)]
     scratch = _find_abandoned(work)
     names = [path.name for path in (*attempts, *scratch)]
     if not names:
@@ -135,6 +131,20 @@ def check_working_folders(platform: Platform, *, repair: bool) -> Iterator[Check
         )
     else:
         yield make_repaired("working folders", f"{message}; they were removed.")
+
+
+def _find_ended_attempts(platform: Platform, run_folder: Path) -> list[Path]:
+    """Folders of attempts that nobody works on any more."""
+    run_id = parse_id(run_folder.name)
+    if run_id is None:
+        return []
+    folders = sorted(run_folder.glob("attempt-*"))
+    try:
+        run = platform.training_runs.get_run(LOCAL_ADMINISTRATOR, str(run_id))
+    except NotFound:
+        return folders
+    ended = {f"attempt-{attempt.number}" for attempt in run.attempts if attempt.ended_at is not None}
+    return [folder for folder in folders if folder.name in ended]
 
 
 def _find_lost(platform: Platform) -> list[TrainingRunView]:
