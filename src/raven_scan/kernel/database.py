@@ -38,6 +38,17 @@ def make_conninfo(url: URL) -> str:
     return conninfo.make_conninfo("", **parameters)
 
 
+_CONNECTION: dict[str, Any] = {
+    # A process that is frozen between two statements keeps its rows locked: nobody could take its run over.
+    "options": "-c idle_in_transaction_session_timeout=8s",
+    # A server that vanished is noticed within seconds, not after a quarter of an hour.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
 class Base(DeclarativeBase):
     """Every table's base; names of constraints are fixed so that migrations can speak of them."""
 
@@ -55,9 +66,13 @@ class Database:
         url: SQLAlchemy URL, `postgresql+psycopg://…`.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, **engine_options: Any) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, connect_args: dict[str, Any] | None = None) -> None:
         self.engine: Engine = create_engine(
-            url, pool_size=pool_size, max_overflow=20, pool_pre_ping=True, **engine_options
+            url,
+            pool_size=pool_size,
+            max_overflow=20,
+            pool_pre_ping=True,
+            connect_args={**_CONNECTION, **(connect_args or {})},
         )
         self._current: ContextVar[Session | None] = ContextVar("raven_session", default=None)
 

@@ -62,14 +62,17 @@ class Settings(BaseSettings):
         "Default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or Amazon.",
     )
     storage_region: str | None = Field(
-        default=None, min_length=1, description="The region of an S3 storage. Default: AWS_REGION, or us-east-1."
+        default=None,
+        min_length=1,
+        description="The region of an S3 storage. Default: AWS_REGION, or us-east-1.",
     )
     storage_access_key: SecretStr | None = Field(
         default=None,
         description="The id of the key to an S3 storage. Default: AWS_ACCESS_KEY_ID, or the machine's role.",
     )
     storage_secret_key: SecretStr | None = Field(
-        default=None, description="The key to an S3 storage. Default: AWS_SECRET_ACCESS_KEY, or the machine's role."
+        default=None,
+        description="The key to an S3 storage. Default: AWS_SECRET_ACCESS_KEY, or the machine's role.",
     )
     storage_cache_folder: Path | None = Field(
         default=None,
@@ -88,7 +91,7 @@ class Settings(BaseSettings):
     )
     lease_timeout_s: float = Field(
         default=10.0,
-        ge=1.0,
+        ge=4.0,
         description="A worker that has not been heard of for so long has lost its run.",
     )
     hang_timeout_s: float = Field(

@@ -9,12 +9,12 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from raven_scan.kernel.database import Database
-from raven_scan.kernel.errors import Busy
+from raven_scan.kernel.errors import Busy, RavenError
 from raven_scan.storage.blob_store import BlobStore
 
 REMOVAL_LOCK = 7_238_461_029_385
@@ -27,12 +27,12 @@ _INTERVAL_S = 0.1
 def remove_blobs(database: Database, store: BlobStore, digests: Sequence[str]) -> None:
     """Removes blobs that rows named until just now.
 
-    They are left to the collector during a backup, and where the database went away: what they were removed for is
-    done, and must not seem to have failed.
+    They are left to the collector during a backup, and where the database or the storage went away: what they were
+    removed for is done, and must not seem to have failed.
     """
     if not digests:
         return
-    with suppress(SQLAlchemyError), database.transaction() as session:
+    with suppress(SQLAlchemyError, RavenError, OSError), database.transaction() as session:
         if may_remove_blobs(session):
             for digest in digests:
                 store.remove(digest)
@@ -40,6 +40,8 @@ def remove_blobs(database: Database, store: BlobStore, digests: Sequence[str]) -
 
 def may_remove_blobs(session: Session) -> bool:
     """Whether blobs may be removed until this transaction ends. Where not, a collector finds them later."""
+    # A storage far away takes its time.
+    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
     return session.scalars(select(func.pg_try_advisory_xact_lock_shared(REMOVAL_LOCK))).one()
 
 

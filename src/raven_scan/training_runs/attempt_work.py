@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,9 +15,11 @@ from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.types import DatasetVersionView, Layout
 from raven_scan.jobs.child_environment import LEASH_TIMEOUT_VARIABLE, LEASH_VARIABLE
 from raven_scan.jobs.child_process import run_child
+from raven_scan.jobs.memory_killer import count_memory_kills
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.errors import RavenError, Unavailable
 from raven_scan.kernel.findings import Severity
+from raven_scan.kernel.masking import TextMask
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.trained_models.service import TrainedModelService
@@ -27,15 +28,15 @@ from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.estimates import estimate_run
 from raven_scan.training_runs.execution import Attempt, Checkpoint, TrainingRunExecution
 from raven_scan.training_runs.failures import describe_failure, is_transient
+from raven_scan.training_runs.patience import STORAGE_IS_AWAY, Patience
 from raven_scan.training_runs.preflight import PreflightChecks
-from raven_scan.training_runs.recording import DATABASE_IS_AWAY, EventRecorder
+from raven_scan.training_runs.recording import EventRecorder
 from raven_scan.training_runs.run_folder import AttemptFolder
 from raven_scan.training_runs.run_log import RunLogCollector
 from raven_scan.training_runs.types import RunProgress
 from raven_scan.wire.events import DryRunDone, Evaluated, TrainingDone
 from raven_scan.wire.spec import EvaluateSpec, TrainSpec
 
-_RETRY_S = 0.5
 _GRACE_S = 3.0
 """For a trainer that is done, or whose run is not this attempt's any more."""
 _CHECKPOINT_GRACE_S = 60.0
@@ -44,7 +45,6 @@ _LONGEST_S = 100 * 24 * 3600.0
 _LARGEST_EVALUATION_BATCH = 8
 _LEASH_PART = 0.75
 
-T = TypeVar("T")
 EventType = TypeVar("EventType", TrainingDone, Evaluated, DryRunDone)
 
 _log = structlog.get_logger(__name__)
@@ -108,6 +108,8 @@ class AttemptWork:
         self._folder = folder
         self._lease = lease
         self._stop = stop
+        self._patience = Patience(lease.is_lost, lambda: stop.is_set() or lease.is_pausing.is_set())
+        self._memory_kills = count_memory_kills()
         limit_s = attempt.time_limit_s
         self._ends_at = None if limit_s is None else time.monotonic() + limit_s - attempt.spent_s
         last = attempt.checkpoints[0] if attempt.checkpoints else None
@@ -144,40 +146,53 @@ class AttemptWork:
             self._recorder.close()
 
     def _end(self, error: Exception) -> None:
+        is_paused = self._lease.is_pausing.is_set()
         is_out_of_time = self._ends_at is not None and time.monotonic() > self._ends_at
-        is_cancellation = isinstance(error, RavenError) and error.code.endswith(".cancelled")
-        if is_cancellation and (self._stop.is_set() or self._lease.is_pausing.is_set()):
+        is_interruption = isinstance(error, RavenError) and (
+            error.code.endswith(".cancelled") or error.code == STORAGE_IS_AWAY
+        )
+        if is_interruption and (self._stop.is_set() or is_paused):
             reason = f"The worker {self._tools.worker} was stopped."
-            self._tell(
-                "Paused." if self._lease.is_pausing.is_set() else f"{reason} The run waits for the next."
-            )
-            self._flush()
-            self._persist(partial(self._tools.execution.hand_back, WORKER, self._attempt, reason))
+            self._say_last("Paused." if is_paused else f"{reason} The run waits for the next.")
+            self._patience.do(partial(self._tools.execution.hand_back, WORKER, self._attempt, reason))
             return
-        if is_cancellation and is_out_of_time:
+        if is_interruption and is_out_of_time:
             error = Unavailable(
                 "training_run.time_limit",
                 f"The run took longer than its limit of {self._attempt.time_limit_s} s.",
-                hint="Its checkpoint is kept: clone it with a longer limit, or fewer epochs.",
+                hint="Its checkpoint is kept: `raven runs retry` gives it as much time again.",
                 parameters={"evidence": {"time_limit_s": self._attempt.time_limit_s}},
             )
         if not isinstance(error, RavenError):
             _log.exception("training_run.failed_inside", run=self._attempt.run_name)
-        failure = describe_failure(error)
-        self._tell(f"{failure.code}: {failure.message} {failure.hint}")
-        self._flush()
+        failure = describe_failure(error, memory_kills=count_memory_kills() - self._memory_kills)
+        mask = TextMask(self._tools.settings.list_secrets())
+        failure = replace(failure, message=mask(failure.message), hint=mask(failure.hint))
+        self._say_last(f"{failure.code}: {failure.message} {failure.hint}")
         failure.log_tail.extend(self._recorder.list_last_lines(20))
         end = self._tools.execution.lose if is_transient(failure) else self._tools.execution.fail
-        self._persist(partial(end, WORKER, self._attempt, failure))
+        self._patience.do(partial(end, WORKER, self._attempt, failure))
+
+    def _say_last(self, line: str) -> None:
+        """What cannot be written must not keep the attempt from ending."""
+        try:
+            self._tell(line)
+            self._flush()
+        except LeaseLost:
+            raise
+        except Exception:  # noqa: BLE001 - it may be the very thing that went wrong
+            _log.exception("training_run.last_words_lost", run=self._attempt.run_name)
 
     def _execute(self) -> None:
         attempt, folder = self._attempt, self._folder
         folder.create()
         self._tell(f"Attempt {attempt.fence} on {self._tools.worker}, {', '.join(attempt.devices)}.")
         self._flush(is_final=False)
-        inputs = self._persist(self._prepare_inputs)
+        inputs = self._patience.do(self._prepare_inputs)
+        self._check_stop()
         self._check_machine(inputs)
-        good = [] if attempt.is_dry_run else self._find_good_checkpoints()
+        good = [] if attempt.is_dry_run else self._patience.do(self._find_good_checkpoints)
+        self._check_stop()
         if not attempt.is_dry_run:
             self._go_on_from(good[0] if good else None)
         spec = TrainSpec(
@@ -191,9 +206,7 @@ class AttemptWork:
             test=inputs.layout.test,
             weights=inputs.weights,
             weights_classes=inputs.base_model.classes if inputs.weights else None,
-            resume_from=[
-                folder.link_checkpoint(self._tools.blobs.get_path(each.digest), each.step) for each in good
-            ],
+            resume_from=self._patience.do(partial(self._link_checkpoints, good)),
             work_folder=folder.path,
             events=folder.path / "train.events.jsonl",
             devices=attempt.devices,
@@ -234,8 +247,8 @@ class AttemptWork:
             architecture=attempt.architecture,
             classes=list(inputs.version.classes),
             starting_weights=inputs.base_model.starting_weights,
-            weights_digest=self._tools.blobs.put_file(self._folder.path / done.weights),
-            configuration_digest=self._tools.blobs.put_file(configuration),
+            weights_digest=self._store(self._folder.path / done.weights),
+            configuration_digest=self._store(configuration),
             parameter_count=self._recorder.parameter_count or 0,
             valid=Figures.collect(done.figures),
             test=Figures.collect(
@@ -253,7 +266,16 @@ class AttemptWork:
         )
         self._tell(f"Success: test {_format_figures(evaluated.figures)}.")
         self._flush()
-        self._persist(partial(self._tools.execution.succeed, WORKER, attempt, model, self._recorder.progress))
+        self._patience.do(
+            partial(self._tools.execution.succeed, WORKER, attempt, model, self._recorder.progress)
+        )
+
+    def _store(self, path: Path) -> str:
+        return self._patience.do(partial(self._tools.blobs.put_file, path))
+
+    def _check_stop(self) -> None:
+        if self._find_stop() is not None:
+            raise Unavailable("training_run.cancelled", "It was cancelled.")
 
     def _finish_dry_run(self, inputs: _Inputs, measured: DryRunDone) -> None:
         estimate = estimate_run(
@@ -267,7 +289,7 @@ class AttemptWork:
             f"Dry run: about {estimate.time_s / 60:.1f} min and {estimate.memory_mb:.0f} MB for the whole run."
         )
         self._flush()
-        self._persist(partial(self._tools.execution.finish_dry_run, WORKER, self._attempt, estimate))
+        self._patience.do(partial(self._tools.execution.finish_dry_run, WORKER, self._attempt, estimate))
 
     def _prepare_inputs(self) -> _Inputs:
         attempt = self._attempt
@@ -299,17 +321,27 @@ class AttemptWork:
         """Those whose content is what was stored; a warning for each other."""
         good: list[Checkpoint] = []
         for checkpoint in self._attempt.checkpoints:
-            if self._tools.blobs.has(checkpoint.digest) and self._tools.blobs.verify(checkpoint.digest):
+            if self._is_good(checkpoint):
                 good.append(checkpoint)
             else:
                 self._tell(f"The checkpoint of step {checkpoint.step} is missing or damaged: it is not used.")
         return good
 
+    def _is_good(self, checkpoint: Checkpoint) -> bool:
+        try:
+            return self._tools.blobs.verify(checkpoint.digest)
+        except OSError:
+            return False  # a disk that cannot read it
+
+    def _link_checkpoints(self, good: list[Checkpoint]) -> list[Path]:
+        blobs, folder = self._tools.blobs, self._folder
+        return [folder.link_checkpoint(blobs.get_path(each.digest), each.step) for each in good]
+
     def _go_on_from(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
             self._tell(f"Going on from the checkpoint of step {checkpoint.step}, epoch {checkpoint.epoch}.")
         if self._attempt.fence > 1:
-            self._persist(partial(self._tools.execution.go_on_from, WORKER, self._attempt, checkpoint))
+            self._patience.do(partial(self._tools.execution.go_on_from, WORKER, self._attempt, checkpoint))
 
     def _run_trainer(self, command: str, spec: msgspec.Struct, expected: type[EventType]) -> EventType:
         try:
@@ -353,17 +385,7 @@ class AttemptWork:
         self._recorder.tell(self._tools.clock.now(), line)
 
     def _flush(self, *, is_final: bool = True) -> None:
-        self._persist(partial(self._recorder.flush, is_final=is_final))
-
-    def _persist(self, write: Callable[[], T]) -> T:
-        """Does it again and again while the database is away: hours of work hang on it."""
-        while True:
-            try:
-                return write()
-            except DATABASE_IS_AWAY as error:
-                _log.warning("training_run.database_away", error=str(error.orig))
-            if self._lease.is_lost.wait(_RETRY_S):
-                raise LeaseLost
+        self._patience.do(partial(self._recorder.flush, is_final=is_final))
 
 
 def _format_figures(figures: dict[str, float | None]) -> str:

@@ -282,10 +282,9 @@ class TrainingRunExecution:
         """After LeaseLost, when the trainer is gone: nothing of this attempt is at work any more."""
         actor.require(Claim.TRAINING_RUN_EXECUTE)
         with self._database.transaction() as session:
-            run = runs.find_run(session, str(attempt.run_id), lock=True)
-            is_cancelled = run is not None and run.status == RunStatus.CANCELLED
-            end = AttemptEnd.CANCELLED if is_cancelled else AttemptEnd.LOST
-            attempts.end_attempt(session, attempt.run_id, attempt.fence, end, "")
+            runs.find_run(session, str(attempt.run_id), lock=True)
+            # Whatever else takes a run from its attempt ends the attempt too. It may wait again already.
+            attempts.end_attempt(session, attempt.run_id, attempt.fence, AttemptEnd.CANCELLED, "")
             runs.notify_workers(session)
 
     def _remove_blobs(self, digests: list[str]) -> None:

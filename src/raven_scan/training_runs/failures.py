@@ -11,8 +11,13 @@ _NOUN = "training_run."
 _FROM_OUTSIDE = {"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"}
 
 
-def describe_failure(error: Exception) -> RunError:
-    """The cause as users see it. What nobody foresaw is `crashed.internal`, without its insides."""
+def describe_failure(error: Exception, *, memory_kills: int = 0) -> RunError:
+    """The cause as users see it. What nobody foresaw is `crashed.internal`, without its insides.
+
+    Args:
+        error: what ended the attempt.
+        memory_kills: processes that the system has killed for want of memory since the attempt began.
+    """
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return RunError(
             code="crashed.disk_full",
@@ -35,9 +40,18 @@ def describe_failure(error: Exception) -> RunError:
         signal = error.parameters.get("signal")
         if signal is not None:
             code = "crashed.killed" if signal == "SIGKILL" else "crashed.signal"
+    if code == "crashed.killed" and memory_kills > 0:
+        return RunError(
+            code="out_of_memory.host",
+            message="The system killed the trainer, because the machine ran out of memory.",
+            hint="Lower the batch size or the image size in a clone of this run, or end what else uses the memory.",
+            evidence={"signal": "SIGKILL", "memory_kills": memory_kills},
+        )
     return RunError(code=code, message=message, hint=hint, evidence=evidence)
 
 
 def is_transient(failure: RunError) -> bool:
     """Whether the same run may well succeed at the next try: something from outside ended it."""
+    if failure.code.startswith("out_of_memory."):
+        return False
     return failure.code in {"hung", "stopped"} or failure.evidence.get("signal") in _FROM_OUTSIDE

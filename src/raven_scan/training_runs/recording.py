@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from raven_scan.kernel.errors import RavenError
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.training_runs.execution import Checkpoint
+from raven_scan.training_runs.patience import DATABASE_IS_AWAY
 from raven_scan.training_runs.run_log import RunLogCollector
 from raven_scan.training_runs.types import Figures, MetricPoint, RunProgress, clean_text
 from raven_scan.wire.events import (
@@ -29,13 +29,11 @@ from raven_scan.wire.events import (
 )
 
 _WRITE_INTERVAL_S = 0.5
+_LOG_INTERVAL_S = 2.0
 _SILENT_STEPS = 20.0
 """A trainer that tells nothing for so many steps' time hangs."""
 _SLOW_PHASE_FACTOR = 3.0
 """Phases without steps, such as building a model, may be silent for so many times longer."""
-
-DATABASE_IS_AWAY = (OperationalError, InterfaceError)
-"""What SQLAlchemy raises while PostgreSQL is restarted; the work goes on and is written down afterwards."""
 
 _log = structlog.get_logger(__name__)
 
@@ -74,8 +72,10 @@ class EventRecorder:
         self._best: Figures | None = None
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-keeper")
         self._keeping: list[tuple[CheckpointWritten, Future[tuple[str, int]]]] = []
+        self._keeps_checkpoints = True
         self._checkpoint: Checkpoint | None = None
         self._written_at = 0.0
+        self._log_collected_at = 0.0
         self._changed = False
         self._first_step: tuple[int, float] | None = None
         self.progress = progress
@@ -123,6 +123,8 @@ class EventRecorder:
             case Message():
                 self._add_message(event)
             case TrainingDone():
+                # The weights are what counts now.
+                self._keeps_checkpoints = False
                 self.progress = replace(self.progress, epoch=event.epochs, step=event.steps, time_left_s=None)
             case Started():
                 self.versions = event.versions
@@ -142,7 +144,7 @@ class EventRecorder:
         try:
             self.flush()
         except DATABASE_IS_AWAY as error:
-            _log.warning("training_run.database_away", error=str(error.orig))
+            _log.warning("training_run.database_away", error=type(error).__name__)
 
     def flush(self, *, is_final: bool = False) -> None:
         """Writes what has come in; the last time, waits for checkpoints that are still on their way to the store.
@@ -151,8 +153,11 @@ class EventRecorder:
             LeaseLost: the run is no longer this attempt's.
             OperationalError, InterfaceError: the database is away; nothing is forgotten.
         """
-        self._run_log.collect(is_final=is_final)
-        self._collect_checkpoint(wait=is_final)
+        now = time.monotonic()
+        if is_final or now - self._log_collected_at > _LOG_INTERVAL_S:
+            self._log_collected_at = now
+            self._run_log.collect(is_final=is_final)
+        self._collect_checkpoint(wait=is_final and self._keeps_checkpoints)
         log = self._run_log.pending
         if not (self._changed or log or self._checkpoint):
             return
@@ -178,8 +183,6 @@ class EventRecorder:
                 _log.warning("training_run.checkpoint_not_kept", step=event.step, error=str(error))
                 self._warn(f"The checkpoint of step {event.step} could not be kept: {error}")
                 continue
-            if self._checkpoint is not None:
-                self._blobs.remove(self._checkpoint.digest)
             self._checkpoint = Checkpoint(
                 step=event.step,
                 epoch=event.epoch,
@@ -236,16 +239,21 @@ class EventRecorder:
             self._best = {**event.figures, "epoch": float(event.epoch)}
 
     def _keep_checkpoint(self, event: CheckpointWritten) -> None:
-        path = self._work_folder / event.path
-        # A second name, since the trainer removes its older checkpoints.
-        kept = path.with_name(f"kept-{event.step:08d}.pt")
+        kept = self._name_kept(event)
         try:
             kept.unlink(missing_ok=True)
-            kept.hardlink_to(path)
+            kept.hardlink_to(self._work_folder / event.path)
         except OSError as error:
             self._warn(f"The checkpoint of step {event.step} could not be kept: {error.strerror}")
             return
+        if self._keeping and self._keeping[-1][1].cancel():
+            # One that has not begun to go to a slow store: this one is worth more.
+            self._name_kept(self._keeping.pop()[0]).unlink(missing_ok=True)
         self._keeping.append((event, self._keeper.submit(self._put_into_store, kept)))
+
+    def _name_kept(self, event: CheckpointWritten) -> Path:
+        """A second name for the file, since the trainer removes its older checkpoints."""
+        return (self._work_folder / event.path).with_name(f"kept-{event.step:08d}.pt")
 
     def _put_into_store(self, path: Path) -> tuple[str, int]:
         try:

@@ -147,9 +147,8 @@ class TrainingRunRecovery:
         reason = f"The worker {attempt.worker} was lost."
         _log.warning("training_run.worker_lost", run=run.name, worker=attempt.worker)
         if run.status != RunStatus.PROCESSING or attempt.number != run.fence:
-            # It was cancelled, and its worker died before it could say that the trainer is gone.
-            end = AttemptEnd.CANCELLED if run.status == RunStatus.CANCELLED else AttemptEnd.LOST
-            attempts.end_attempt(session, run.id, attempt.number, end, reason)
+            # It was cancelled, and its worker died before it could say that the trainer is gone. It may wait again.
+            attempts.end_attempt(session, run.id, attempt.number, AttemptEnd.CANCELLED, reason)
             runs.notify_workers(session)
             return
         logs.append(session, run.id, format_line(self._clock.now(), reason))

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from raven_scan.kernel.masking import TextMask
 
 _LONGEST_LINE_BYTES = 64 << 10
+_MOST_AT_ONCE_BYTES = 4 << 20
 _LINES_REMEMBERED = 50
 
 
@@ -41,22 +42,26 @@ class RunLogCollector:
     def tell(self, now: datetime, line: str) -> None:
         """A line of the platform's own, after what the trainer has said so far."""
         self.collect(is_final=True)
-        self._add(format_line(now, line))
+        # However much the trainer had to say: why and how a run ended is kept.
+        self._add(format_line(now, line), always=True)
 
     def collect(self, *, is_final: bool = False) -> None:
         """Takes in whole lines of the output; a last one without its end too, where it is final."""
         try:
             with self._output.open("rb") as file:
                 file.seek(self._offset)
-                content = file.read()
+                content = file.read(_MOST_AT_ONCE_BYTES)
         except FileNotFoundError:
             return
+        has_more = len(content) == _MOST_AT_ONCE_BYTES
         end = content.rfind(b"\n") + 1
-        if is_final or len(content) - end > _LONGEST_LINE_BYTES:
+        if (is_final and not has_more) or len(content) - end > _LONGEST_LINE_BYTES:
             end = len(content)
         self._offset += end
         if end:
             self._add(content[:end])
+        if is_final and has_more:
+            self.collect(is_final=True)
 
     @property
     def pending(self) -> bytes:
@@ -70,9 +75,12 @@ class RunLogCollector:
     def list_last_lines(self, count: int) -> list[str]:
         return list(self._tail)[-count:]
 
-    def _add(self, content: bytes) -> None:
+    def _add(self, content: bytes, *, always: bool = False) -> None:
         text = self._mask(content.decode(errors="replace"))
         self._tail.extend(text.splitlines())
+        if always:
+            self._pending += text.encode()
+            return
         if self._left_bytes <= 0:
             return
         encoded = text.encode()

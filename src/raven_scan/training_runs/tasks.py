@@ -14,7 +14,7 @@ from raven_scan.training_runs.attempt_work import AttemptTools, AttemptWork, Lea
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import Attempt
 from raven_scan.training_runs.held_attempts import release_attempt
-from raven_scan.training_runs.recording import DATABASE_IS_AWAY
+from raven_scan.training_runs.patience import DATABASE_IS_AWAY
 from raven_scan.training_runs.run_folder import AttemptFolder
 
 _BEAT_INTERVAL_S = 2.0

@@ -77,6 +77,16 @@ class RunOptions:
     retry_smaller_batch: bool = False
 
 
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, dict):
+        return {clean_text(str(key)): _clean(each) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, list):
+        return [_clean(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class RunError:
     """Why a run ended in Error.
@@ -99,7 +109,7 @@ class RunError:
             "message": clean_text(self.message),
             "hint": clean_text(self.hint),
             "log_tail": [clean_text(line) for line in self.log_tail],
-            "evidence": self.evidence,
+            "evidence": _clean(self.evidence),
         }
 
 

@@ -12,11 +12,10 @@ from sqlalchemy import Connection, text
 
 import raven_scan
 from raven_scan.app.housekeeping.backup_folder import FORMAT, BackupFolder, Manifest
+from raven_scan.app.housekeeping.backup_source import BackupSource
 from raven_scan.app.housekeeping.blob_copies import BlobCopy, copy_blobs
-from raven_scan.app.housekeeping.blob_needs import list_needed_blobs
 from raven_scan.app.housekeeping.checks import format_size
 from raven_scan.app.housekeeping.database_dump import SCHEMA, check_server_version, dump_database
-from raven_scan.app.wiring import Platform
 from raven_scan.kernel.errors import Conflict, Unavailable
 from raven_scan.kernel.progress import Progress
 from raven_scan.kernel.schema import find_revision
@@ -57,12 +56,12 @@ class _Moment:
 
 
 def create_backup(
-    platform: Platform, path: Path, progress: Progress, *, allow_missing: bool = False
+    source: BackupSource, path: Path, progress: Progress, *, allow_missing: bool = False
 ) -> BackupResult:
     """Makes a backup, or the next one in a folder that holds one already: then only new blobs are copied.
 
     Args:
-        platform: may be at work meanwhile, in any number of processes.
+        source: may be at work meanwhile, in any number of processes.
         path: of the folder; it must not be in the data folder.
         progress: told of stages.
         allow_missing: also where the storage has lost blobs.
@@ -74,31 +73,31 @@ def create_backup(
     """
     started = time.monotonic()
     folder = BackupFolder(path)
-    _check_place(folder, platform.settings.home)
+    _check_place(folder, source.settings.home)
     folder.prepare()
     with folder.hold(alone=True):
         try:
-            return _create(platform, folder, progress, allow_missing=allow_missing, started=started)
+            return _create(source, folder, progress, allow_missing=allow_missing, started=started)
         except OSError as error:
             raise folder.make_error(error) from error
 
 
 def _create(
-    platform: Platform, folder: BackupFolder, progress: Progress, *, allow_missing: bool, started: float
+    source: BackupSource, folder: BackupFolder, progress: Progress, *, allow_missing: bool, started: float
 ) -> BackupResult:
     target = LocalBlobStore(folder.blobs_folder)
     progress("looking", 0, 0)
     # Hours, it may be, in which blobs may come and go; what is left for the time in which none may go is little.
-    ahead = _copy(platform.blobs, target, list_needed_blobs(platform, allow_lost=allow_missing), progress)
-    now = platform.clock.now()
+    ahead = _copy(source.blobs, target, source.list_needed(allow_missing), progress)
+    now = source.clock.now()
     backup_id = f"{now:%Y%m%dT%H%M%SZ}-{token_hex(4)}"
     with (
         hold_scratch_folder(folder.database_folder, "incoming") as scratch,
-        keep_blobs(platform.database.engine),
+        keep_blobs(source.database.engine),
     ):
         dump, sums = scratch / "dump", scratch / "sums"
-        moment = _dump(platform, dump, progress, allow_lost=allow_missing)
-        copied = _copy(platform.blobs, target, moment.needed, progress)
+        moment = _dump(source, dump, progress, allow_lost=allow_missing)
+        copied = _copy(source.blobs, target, moment.needed, progress)
         _check_whole(copied, allow_missing=allow_missing)
         kept = moment.needed.difference(copied.missing, copied.damaged)
         dump_sha256 = digest_file(dump)
@@ -141,10 +140,12 @@ def _check_place(folder: BackupFolder, home: Path) -> None:
         )
 
 
-def _dump(platform: Platform, file: Path, progress: Progress, *, allow_lost: bool) -> _Moment:
+def _dump(source: BackupSource, file: Path, progress: Progress, *, allow_lost: bool) -> _Moment:
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with platform.database.transaction() as session:
+    with source.database.transaction() as session:
         connection = session.connection(execution_options=options)
+        # Idle for as long as pg_dump works on what it exports.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         server_version = str(connection.scalar(text("SHOW server_version")))
         check_server_version(int(str(connection.scalar(text("SHOW server_version_num")))) // 10_000)
@@ -153,17 +154,18 @@ def _dump(platform: Platform, file: Path, progress: Progress, *, allow_lost: boo
             row_counts=count_rows(connection),
             postgres_version=server_version.split(maxsplit=1)[0],
             # The services' own transactions join this one, and see the same moment.
-            needed=list_needed_blobs(platform, allow_lost=allow_lost),
+            needed=source.list_needed(allow_lost),
         )
         if "alembic_version" not in moment.row_counts:
             raise Conflict(
-                "backup.tables_elsewhere",
-                f"The tables are not in PostgreSQL's schema {SCHEMA!r}, which is what is backed up.",
-                hint="Unset the role's search_path, or move the tables there.",
+                "backup.no_tables",
+                f"There are no tables of the platform in PostgreSQL's schema {SCHEMA!r}, which is what is backed up.",
+                hint="Set RAVEN_DATABASE_URL to the platform's database; were the tables made in another schema, "
+                "move them there.",
             )
         progress("dumping the database", 0, 0)
         dump_database(
-            platform.database.engine.url,
+            source.database.engine.url,
             file,
             snapshot=snapshot,
             on_size=lambda size_bytes: progress("dumping the database", size_bytes, 0),
