@@ -66,7 +66,7 @@ class TrainingRunRecovery:
         actor.require(Claim.TRAINING_RUN_EXECUTE)
         with self._database.transaction() as session:
             silent = attempts.list_silent(session, _SILENT_S, self._settings.lease_timeout_s)
-        # Those in this process's name need no suspicion: it knows which it works on, and is about to renew their leases.
+        # Of those in its own name this process knows which it works on, and is about to renew their leases.
         own = {attempt for attempt in silent if attempt.worker == make_worker_name()}
         confirmed = self._confirm_suspects({each for each in silent if each.is_expired} - own)
         lost = [
