@@ -7,9 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,11 @@ from sqlalchemy import URL, make_url, text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.housekeeping.backup_creation import create_backup
-from raven_scan.app.housekeeping.backup_folder import FORMAT, BackupFolder, Manifest
+from raven_scan.app.housekeeping.backup_folder import FORMAT, BackupFolder
 from raven_scan.app.housekeeping.backup_restoring import RestoreResult, open_restore_target, verify_backup
+from raven_scan.app.housekeeping.backup_source import make_source, open_source
 from raven_scan.app.housekeeping.blob_needs import list_named_blobs, list_needed_blobs
-from raven_scan.app.housekeeping.database_dump import dump_database
+from raven_scan.app.housekeeping.database_dump import check_server_version
 from raven_scan.app.wiring import Platform, build_platform, hold_database
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.datasets.types import ImportOptions
@@ -32,13 +31,12 @@ from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.kernel.schema import upgrade_schema
 from raven_scan.kernel.settings import Settings
-from raven_scan.storage.blob_store import digest_file
+from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.storage.removal import keep_blobs, remove_blobs
 
 from .conftest import wait_until
 
 TINY = TrainingParameters(epochs=2, batch_size=4, image_size=64)
-FIXED_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 FILLED_0001 = Path(__file__).parents[1] / "kernel" / "filled_home_0001.sql"
 
 
@@ -57,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def backup(filled: Platform, folder: Path) -> BackupFolder:
     """A whole one."""
-    create_backup(filled, folder, ignore_progress)
+    create_backup(make_source(filled), folder, ignore_progress)
     return BackupFolder(folder)
 
 
@@ -105,7 +103,7 @@ def test_what_was_there_is_there_again(filled: Platform, folder: Path, empty: Se
     run = filled.training_runs.create(
         LOCAL_ADMINISTRATOR, name="first", dataset="tiny", base_model="yolox-nano", parameters=TINY
     )
-    made = create_backup(filled, folder, ignore_progress)
+    made = create_backup(make_source(filled), folder, ignore_progress)
     result = restore(empty, folder)
     assert (result.aside, result.is_upgraded) == (None, False)
     assert result.copied.count == made.manifest.blob_count == len(list_needed_blobs(filled)) > 20
@@ -151,7 +149,7 @@ def test_the_commands(
 def test_only_the_owner_can_read_it_and_no_secret_is_in_it(filled: Platform, folder: Path):
     token = filled.settings.home / "token"
     token.write_text("the secret token of this server\n")
-    create_backup(filled, folder, ignore_progress)
+    create_backup(make_source(filled), folder, ignore_progress)
     # What is below a folder that admits nobody need not say so again.
     files = [path for path in folder.rglob("*") if path.is_file()]
     for path in (folder, folder / "blobs", folder / "database", *files):
@@ -181,7 +179,7 @@ def test_the_next_one_copies_what_is_new_and_removes_what_is_not_needed(
     unneeded.parent.mkdir(parents=True)
     unneeded.write_bytes(b"of a checkpoint that is no more")
     give_weights(filled, b"new weights")
-    second = create_backup(filled, backup.path, ignore_progress)
+    second = create_backup(make_source(filled), backup.path, ignore_progress)
     assert (second.copied.count, second.removed_count) == (1, 1)
     assert second.manifest.blob_count == first.blob_count + 1
     assert {path.name for path in backup.database_folder.iterdir()} == {
@@ -199,8 +197,8 @@ from pathlib import Path
 from pydantic import SecretStr
 from raven_scan.app.housekeeping import backup_creation
 from raven_scan.app.housekeeping.backup_folder import BackupFolder
+from raven_scan.app.housekeeping.backup_source import make_source
 from raven_scan.app.wiring import build_platform
-from raven_scan.kernel.schema import upgrade_schema
 from raven_scan.kernel.settings import Settings
 
 home, url, folder, stage = sys.argv[1:]
@@ -216,7 +214,7 @@ def progress(name, done, total):
 if stage == "manifest":
     BackupFolder.write_manifest = lambda self, manifest: sleep()
 with build_platform(Settings(home=Path(home), database_url=SecretStr(url))) as platform:
-    backup_creation.create_backup(platform, Path(folder), progress)
+    backup_creation.create_backup(make_source(platform), Path(folder), progress)
 """
 
 
@@ -243,7 +241,7 @@ def test_a_killed_backup_leaves_the_one_before(
     kill_when_there([CREATE_AND_SLEEP, str(filled.settings.home), database_url, str(backup.path), stage])
     left = verify_backup(backup.path, ignore_progress)
     assert (left.id == first.id) == (stage != "tidying")
-    again = create_backup(filled, backup.path, ignore_progress)
+    again = create_backup(make_source(filled), backup.path, ignore_progress)
     assert verify_backup(backup.path, ignore_progress) == again.manifest
     assert len(list(backup.database_folder.iterdir())) == 2
     assert list((backup.blobs_folder / "incoming").iterdir()) == []
@@ -255,7 +253,7 @@ def test_a_first_backup_that_was_killed_is_none(filled: Platform, folder: Path, 
     )
     with pytest.raises(NotFound, match="not finished"):
         verify_backup(folder, ignore_progress)
-    create_backup(filled, folder, ignore_progress)
+    create_backup(make_source(filled), folder, ignore_progress)
     verify_backup(folder, ignore_progress)
 
 
@@ -400,47 +398,45 @@ def test_a_dump_that_lost_rows_is_not_committed(backup: BackupFolder, empty: Set
     assert list_tables(empty) == []
 
 
-@contextmanager
-def open_snapshot(connection: psycopg.Connection[Any]) -> Generator[str]:
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    with connection.transaction():
-        snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()
-        assert snapshot is not None
-        yield snapshot[0]
-
-
-def test_one_of_an_earlier_release_is_brought_up_to_date(database_url: str, folder: Path, empty: Settings):
-    """A folder as a release of schema 0001 would have made it."""
+def test_one_of_an_earlier_release_is_brought_up_to_date(
+    database_url: str, folder: Path, empty: Settings, tmp_path: Path
+):
+    """Made before the upgrade, by this release, of tables that its services do not know."""
     with connect(database_url) as connection:
         connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         connection.execute(FILLED_0001.read_bytes())
-    backup = BackupFolder(folder)
-    backup.prepare()
-    backup_id = "20260101T000000Z-0123abcd"
-    dump, sums = backup.make_dump_path(backup_id), backup.make_sums_path(backup_id)
-    with connect(database_url) as connection, open_snapshot(connection) as snapshot:
-        dump_database(make_url(database_url), dump, snapshot=snapshot, on_size=lambda _: None)
-    backup.write_sums(sums, backup_id, digest_file(dump), [])
-    backup.write_manifest(
-        Manifest(
-            format=1,
-            id=backup_id,
-            created_at=FIXED_TIME,
-            release="0.0.9",
-            schema_revision="0001",
-            postgres_version="18.4",
-            row_counts={"training_runs": 8, "datasets": 1},
-            blob_count=0,
-            blob_size_bytes=0,
-            missing_blobs=[],
-            dump_sha256=digest_file(dump),
-            dump_size_bytes=dump.stat().st_size,
-            sums_sha256=digest_file(sums),
-        )
-    )
+    earlier = Settings(home=tmp_path / "home", database_url=SecretStr(database_url))
+    earlier.blobs_folder.mkdir(parents=True)
+    digest = LocalBlobStore(earlier.blobs_folder).put_bytes(b"named by who knows what")
+    with open_source(earlier) as source:
+        made = create_backup(source, folder, ignore_progress)
+    assert (made.manifest.schema_revision, made.manifest.row_counts["training_runs"]) == ("0001", 8)
     assert restore(empty, folder).is_upgraded
     with build_platform(empty) as platform:
         assert len(platform.training_runs.list_runs(LOCAL_ADMINISTRATOR, PageRequest()).items) == 8
+        assert platform.blobs.get_bytes(digest) == b"named by who knows what"
+    with connect(database_url) as connection:
+        # The tables that were backed up are as they were.
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+
+
+def test_tables_that_are_not_ours_are_not_backed_up(empty: Settings, database_url: str, folder: Path):
+    with open_source(empty) as source, pytest.raises(Conflict) as refusal:
+        create_backup(source, folder, ignore_progress)
+    assert refusal.value.code == "backup.no_tables"
+    with connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    later = Settings(home=empty.home, database_url=SecretStr(database_url))
+    with pytest.raises(Conflict) as refusal, open_source(later):
+        pass
+    assert refusal.value.code == "database.later_release"
+
+
+def test_a_server_that_pg_dump_is_too_old_for_is_refused():
+    check_server_version(13)
+    check_server_version(18)
+    with pytest.raises(Conflict, match="PostgreSQL 19"):
+        check_server_version(19)
 
 
 def test_what_is_replaced_is_moved_aside_and_its_blobs_are_spared(
@@ -465,7 +461,7 @@ def test_what_is_replaced_is_moved_aside_and_its_blobs_are_spared(
         with other.database.transaction() as session:
             assert session.scalars(text(f"SELECT name FROM {result.aside}.datasets")).all() == ["theirs"]  # noqa: S608
         # The backup of the restored one has nothing of what was moved aside.
-        again = create_backup(other, backup.path, ignore_progress)
+        again = create_backup(make_source(other), backup.path, ignore_progress)
     assert again.manifest.row_counts["datasets"] == 1
     assert again.manifest.blob_count == len(list_needed_blobs(filled))
     with build_platform(empty) as other:
@@ -501,7 +497,7 @@ def test_lost_blobs_keep_a_backup_from_being_made(filled: Platform, folder: Path
     damaged.chmod(0o600)
     damaged.write_bytes(b"rotten")
     with pytest.raises(Conflict) as refusal:
-        create_backup(filled, folder, ignore_progress)
+        create_backup(make_source(filled), folder, ignore_progress)
     assert refusal.value.code == "backup.blobs_lost"
     assert refusal.value.parameters == {"missing": [digests[0]], "damaged": [digests[1]]}
     with pytest.raises(NotFound):
@@ -516,8 +512,8 @@ def test_a_table_that_is_lost_keeps_its_images_from_being_known(filled: Platform
         table = session.execute(text("SELECT images_digest FROM dataset_versions")).scalar_one()
     filled.blobs.remove(table)
     with pytest.raises(NotFound):
-        create_backup(filled, folder, ignore_progress)
-    made = create_backup(filled, folder, ignore_progress, allow_missing=True)
+        create_backup(make_source(filled), folder, ignore_progress)
+    made = create_backup(make_source(filled), folder, ignore_progress, allow_missing=True)
     assert made.manifest.missing_blobs == [table]
 
 
@@ -530,7 +526,7 @@ def test_folders_that_are_not_for_backups_are_refused(filled: Platform, tmp_path
         (filled.settings.home.parent, "backup.inside_home"),
     ):
         with pytest.raises(Conflict) as refusal:
-            create_backup(filled, path, ignore_progress)
+            create_backup(make_source(filled), path, ignore_progress)
         assert refusal.value.code == code
     assert [path.name for path in (tmp_path / "documents").iterdir()] == ["letter.txt"]
     with pytest.raises(NotFound):
@@ -551,7 +547,7 @@ def test_blobs_are_not_removed_while_a_backup_needs_them(filled: Platform, backu
     with backup.hold(alone=False):
         verify_backup(backup.path, ignore_progress)
         with pytest.raises(Busy):
-            create_backup(filled, backup.path, ignore_progress)
+            create_backup(make_source(filled), backup.path, ignore_progress)
 
 
 def test_it_can_be_read_from_a_disk_that_nobody_writes_to(

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.housekeeping.backup_creation import create_backup
 from raven_scan.app.housekeeping.backup_restoring import open_restore_target
+from raven_scan.app.housekeeping.backup_source import make_source
 from raven_scan.app.housekeeping.blob_needs import list_needed_blobs
 from raven_scan.app.wiring import Platform, build_platform
 from raven_scan.architectures.parameters import TrainingParameters
@@ -154,7 +155,7 @@ def test_each_is_of_one_moment(
             # More steps than are kept: what the backup before has is gone.
             enough = last + CHECKPOINTS_KEPT + 1
             wait_until(lambda enough=enough: load.steps > enough, "steps after the last backup")
-            made = create_backup(platform, tmp_path / "backup", ignore_progress)
+            made = create_backup(make_source(platform), tmp_path / "backup", ignore_progress)
             with restore(tmp_path / "backup") as copy:
                 last = assert_is_of_one_moment(copy, at_least=enough)
                 names = lay_out_all(copy, tmp_path / f"layout {number}")
@@ -207,7 +208,7 @@ def test_a_run_that_was_at_work_goes_on_after_the_restore(
         ]
 
     wait_until(get_checkpoints, "a checkpoint", LONGEST_TRAINING_S)
-    create_backup(platform, tmp_path / "backup", ignore_progress)
+    create_backup(make_source(platform), tmp_path / "backup", ignore_progress)
     worker.end()
     with restore(tmp_path / "backup") as copy:
         # Its worker is gone, as whoever opened the platform saw.

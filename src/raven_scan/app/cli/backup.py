@@ -33,12 +33,12 @@ def create(
     """Make a backup, while everything goes on. Into the folder of an earlier one, only what is new is copied."""
     from raven_scan.app.cli.work_progress import display_work  # noqa: PLC0415
     from raven_scan.app.housekeeping.backup_creation import create_backup  # noqa: PLC0415
-    from raven_scan.app.wiring import build_platform  # noqa: PLC0415
+    from raven_scan.app.housekeeping.backup_source import open_source  # noqa: PLC0415
 
     output = Output(as_json)
     settings = _start()
-    with build_platform(settings) as platform, display_work(output.message_console) as progress:
-        made = create_backup(platform, path, progress, allow_missing=allow_missing)
+    with open_source(settings) as source, display_work(output.message_console) as progress:
+        made = create_backup(source, path, progress, allow_missing=allow_missing)
     missing = made.manifest.missing_blobs
     if missing:
         output.say(f"{len(missing)} blobs are missing in it; they were lost before.", style="bold yellow")
