@@ -111,7 +111,16 @@ class Dispatcher:
                 self._free = list((Counter(self._free) - Counter(work.devices)).elements())
                 thread = threading.Thread(target=self._do, args=(work,), name="work", daemon=True)
                 self._threads.add(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:
+                self._release(thread, work.devices)
+                raise
+
+    def _release(self, thread: threading.Thread, devices: Sequence[str]) -> None:
+        with self._lock:
+            self._free += devices
+            self._threads.discard(thread)
 
     def _do(self, work: TakenWork) -> None:
         try:
@@ -119,9 +128,7 @@ class Dispatcher:
         except Exception:  # noqa: BLE001 - the device must be free again, whatever it was
             _log.exception("dispatcher.work_failed")
         finally:
-            with self._lock:
-                self._free += work.devices
-                self._threads.discard(threading.current_thread())
+            self._release(threading.current_thread(), work.devices)
             self._wake()
 
     def _wait(self, connection: psycopg.Connection) -> None:

@@ -12,6 +12,7 @@ from raven_scan.jobs.models import Worker
 from raven_scan.jobs.worker_names import is_worker_gone
 from raven_scan.kernel.database import Database
 
+_VERSION = version("raven-scan")
 _FORGOTTEN_AFTER = timedelta(minutes=10)
 
 
@@ -45,7 +46,7 @@ class WorkerRegistry:
 
     def beat(self, name: str, slots: Sequence[str], *, is_draining: bool = False) -> None:
         """Tells that the worker lives, and with what."""
-        values = {"slots": list(slots), "is_draining": is_draining, "version": version("raven-scan")}
+        values = {"slots": list(slots), "is_draining": is_draining, "version": _VERSION}
         statement = insert(Worker).values(name=name, **values)
         with self._database.transaction() as session:
             session.execute(
@@ -53,7 +54,16 @@ class WorkerRegistry:
                     index_elements=["name"], set_={**values, "heartbeat_at": func.now()}
                 )
             )
-            session.execute(delete(Worker).where(Worker.heartbeat_at < func.now() - _FORGOTTEN_AFTER))
+            # Whom another one removes just now is passed over: nobody's heartbeat waits for that.
+            forgotten = (
+                select(Worker.name)
+                .where(Worker.heartbeat_at < func.now() - _FORGOTTEN_AFTER)
+                .with_for_update(skip_locked=True)
+            )
+            session.execute(
+                delete(Worker).where(Worker.name.in_(forgotten)),
+                execution_options={"synchronize_session": False},
+            )
 
     def drain(self, name: str) -> None:
         with self._database.transaction() as session:

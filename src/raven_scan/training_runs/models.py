@@ -49,6 +49,11 @@ class TrainingRun(Base):
             "queue_position",
             postgresql_where=text("status = 'Waiting'"),
         ),
+        Index(
+            "ix_training_runs_queue_position",
+            "queue_position",
+            postgresql_where=text("queue_position IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -91,6 +96,9 @@ class TrainingRunAttempt(Base):
     """One try at executing a run; its number is the fence. The lease holds as long as the heartbeat is young."""
 
     __tablename__ = "training_run_attempts"
+    __table_args__ = (
+        Index("ix_training_run_attempts_open", "run_id", postgresql_where=text("ended_at IS NULL")),
+    )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)

@@ -89,8 +89,8 @@ class TrainingPresetService:
 
     def complete(
         self, actor: Actor, ref: str, architecture: str, given: TrainingParameters
-    ) -> TrainingParameters:
-        """The preset's parameters, with those that were given set over them.
+    ) -> tuple[str, TrainingParameters]:
+        """The preset's name, and its parameters, with those that were given set over them.
 
         Raises:
             NotFound: there is no such preset.
@@ -105,9 +105,8 @@ class TrainingPresetService:
                 "architecture, or set the parameters one by one.",
                 parameters={"name": preset.name, "architecture": preset.architecture},
             )
-        return preset.parameters.model_copy(
-            update={name: getattr(given, name) for name in given.model_fields_set}
-        )
+        changes = {name: getattr(given, name) for name in given.model_fields_set}
+        return preset.name, preset.parameters.model_copy(update=changes)
 
 
 def _make_view(preset: TrainingPreset) -> TrainingPresetView:

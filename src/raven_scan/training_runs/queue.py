@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from raven_scan.access.types import Actor, Claim
 from raven_scan.jobs.registry import WorkerRegistry, WorkerView
@@ -22,6 +23,13 @@ class _Slot:
     kind: DeviceKind
     free_at: datetime | None
     is_free_now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Forecast:
+    reason_code: str
+    reason: str
+    expected_start_at: datetime | None
 
 
 class TrainingRunQueue:
@@ -50,23 +58,25 @@ class TrainingRunQueue:
             workers = self._registry.list_alive()
         now = self._clock.now()
         slots = _list_slots(workers, processing, now)
-        entries: list[QueueEntry] = []
-        for place, run in enumerate(waiting, 1):
+        forecasts: dict[UUID, _Forecast] = {}
+        # Those that may not begin yet let others pass.
+        for run in sorted(waiting, key=lambda run: run.id in ending or _starts_later(run, now)):
             code, reason = _explain(run, slots, now, is_ending=run.id in ending)
-            entries.append(
-                QueueEntry(
-                    place=place,
-                    run=NamedReference(run.id, run.name),
-                    priority=run.priority,
-                    device_kind=DeviceKind(run.device_kind),
-                    device_count=run.device_count,
-                    scheduled_at=run.scheduled_at,
-                    reason_code=code,
-                    reason=reason,
-                    expected_start_at=_occupy(run, slots, now),
-                )
+            forecasts[run.id] = _Forecast(code, reason, _occupy(run, slots, now))
+        return [
+            QueueEntry(
+                place=place,
+                run=NamedReference(run.id, run.name),
+                priority=run.priority,
+                device_kind=DeviceKind(run.device_kind),
+                device_count=run.device_count,
+                scheduled_at=run.scheduled_at,
+                reason_code=forecasts[run.id].reason_code,
+                reason=forecasts[run.id].reason,
+                expected_start_at=forecasts[run.id].expected_start_at,
             )
-        return entries
+            for place, run in enumerate(waiting, 1)
+        ]
 
     def list_workers(self, actor: Actor) -> list[RunWorker]:
         """Workers that live, and what each of their slots does."""
@@ -136,10 +146,14 @@ def _find_groups(run: TrainingRun, slots: list[_Slot]) -> list[list[_Slot]]:
     return groups
 
 
+def _starts_later(run: TrainingRun, now: datetime) -> bool:
+    return run.start_at is not None and run.start_at > now
+
+
 def _explain(run: TrainingRun, slots: list[_Slot], now: datetime, *, is_ending: bool) -> tuple[str, str]:
     groups = _find_groups(run, slots)
     if run.start_at is not None and run.start_at > now:
-        return "starts_later", f"It is not to start before {run.start_at:%Y-%m-%d %H:%M} UTC."
+        return "starts_later", f"It is not to start before {run.start_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
     if is_ending:
         return "earlier_attempt_ending", "Its earlier attempt is still ending."
     if not groups:

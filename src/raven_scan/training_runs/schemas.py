@@ -1,6 +1,6 @@
 """Training runs over REST."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +23,9 @@ class Options(_Schema):
     priority: int = Field(
         default=0, ge=-1000, le=1000, description="Of two that wait, the higher comes first."
     )
-    start_at: AwareDatetime | None = Field(default=None, description="Not before this.")
+    start_at: AwareDatetime | None = Field(
+        default=None, lt=datetime(2100, 1, 1, tzinfo=UTC), description="Not before this."
+    )
     time_limit_s: int | None = Field(
         default=None,
         ge=1,

@@ -92,7 +92,7 @@ class TrainingRunService:
         model = self._models.get_model(actor, base_model)
         self._models.check_name_free(actor, name)
         if preset is not None:
-            parameters = self._presets.complete(actor, preset, model.architecture, parameters)
+            preset, parameters = self._presets.complete(actor, preset, model.architecture, parameters)
         image_count = count_fraction(version.parts["train"].image_count, parameters.fraction)
         decided = decide_parameters(
             get_architecture(model.architecture),
@@ -238,9 +238,7 @@ class TrainingRunService:
             run = get_run(session, actor, ref)
             offset = min(offset, run.log_size_bytes)
             content = logs.read(session, run.id, offset, min(limit_bytes, LARGEST_LOG_RANGE_BYTES))
-        whole = content.rfind(b"\n") + 1
-        if whole:
-            content = content[:whole]
+        content = content[: content.rfind(b"\n") + 1 or _find_character_end(content)]
         return LogRange(
             text=content.decode(errors="replace"),
             offset=offset,
@@ -258,6 +256,18 @@ class TrainingRunService:
                 make_options(run),
             )
         )
+
+
+def _find_character_end(content: bytes) -> int:
+    """Where the last whole character of UTF-8 ends."""
+    start = len(content) - 1
+    while start > 0 and content[start] & 0xC0 == 0x80:
+        start -= 1
+    try:
+        content[start:].decode()
+    except UnicodeDecodeError:
+        return start or len(content)
+    return len(content)
 
 
 def get_run(session: Session, actor: Actor, ref: str, *, lock: bool = False) -> TrainingRun:

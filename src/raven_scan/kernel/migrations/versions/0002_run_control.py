@@ -126,3 +126,15 @@ def _extend_runs() -> None:
         [sa.text("priority DESC"), "queue_position"],
         postgresql_where=sa.text("status = 'Waiting'"),
     )
+    op.create_index(
+        "ix_training_runs_queue_position",
+        "training_runs",
+        ["queue_position"],
+        postgresql_where=sa.text("queue_position IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_training_run_attempts_open",
+        "training_run_attempts",
+        ["run_id"],
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
