@@ -101,6 +101,18 @@ def test_a_wrong_key_is_refused_and_never_shown(open_s3: OpenS3, capfd: pytest.C
     assert_no_secret(refusal.value, capfd)
 
 
+def test_a_key_that_is_missing_is_told(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
+    origin = S3Origin(BUCKET, endpoint=s3_server.endpoint, retry_s=0.1)
+    with pytest.raises(Unavailable) as refusal:
+        origin.has("0" * 64)
+    assert refusal.value.code == "storage.refused"
+    assert "no key" in refusal.value.message
+    assert "RAVEN_STORAGE_ACCESS_KEY" in refusal.value.hint
+
+
 def assert_no_secret(error: RavenError, capfd: pytest.CaptureFixture[str]) -> None:
     written = capfd.readouterr()
     for text in (repr(error), repr(error.describe()), repr(error.__cause__), written.out, written.err):

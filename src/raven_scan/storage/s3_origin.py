@@ -26,9 +26,18 @@ REFRESH_AFTER = timedelta(hours=1)
 
 _LARGEST_PART_COUNT = 9_000
 _SMALLEST_PART_BYTES = 8 << 20
+_PARTS_AT_A_TIME = 4
+"""Of each upload, of which there may be several; every one of them is in memory."""
+
 _LONGEST_REMOVAL_S = 60.0
 _POLL_S = 0.2
 _BLOB = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{64})")
+_KEYS = (
+    "RAVEN_STORAGE_ACCESS_KEY and RAVEN_STORAGE_SECRET_KEY (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+)
+_ROLE_REQUEST = "/latest/api/token"
+"""Where a machine in Amazon's cloud asks for its role; the library does without keys."""
+
 _REASONS = (
     re.compile(r"<Code>(\w+)</Code>"),
     re.compile(r"status code: (\d{3} [A-Za-z ]+)"),
@@ -82,7 +91,12 @@ class S3Origin:
             bucket,
             prefix=prefix or None,
             config=config,
-            client_options={"allow_http": True, "connect_timeout": timedelta(seconds=5)},
+            # Of a request: a part of an upload must get through a poor line, beside all others under way.
+            client_options={
+                "allow_http": True,
+                "connect_timeout": timedelta(seconds=5),
+                "timeout": timedelta(minutes=5),
+            },
             retry_config={
                 "max_retries": 30,
                 "backoff": {
@@ -99,7 +113,7 @@ class S3Origin:
             if self._refresh(digest):
                 return
             part_bytes = max(_SMALLEST_PART_BYTES, path.stat().st_size // _LARGEST_PART_COUNT)
-            self._store.put(_make_key(digest), path, chunk_size=part_bytes)
+            self._store.put(_make_key(digest), path, chunk_size=part_bytes, max_concurrency=_PARTS_AT_A_TIME)
 
     def read(self, digest: str) -> Iterator[bytes]:
         with self._tell_failures():
@@ -205,8 +219,13 @@ class S3Origin:
             return Unavailable(
                 "storage.refused",
                 f"The storage {self.name} refuses the access{_find_reason(error)}.",
-                hint="Check RAVEN_STORAGE_ACCESS_KEY and RAVEN_STORAGE_SECRET_KEY (or AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY), and what they may do in this bucket.",
+                hint=f"Check {_KEYS}, and what they may do in this bucket.",
+            )
+        if _ROLE_REQUEST in str(error):
+            return Unavailable(
+                "storage.refused",
+                f"There is no key to the storage {self.name}, and this machine has no role in Amazon's cloud.",
+                hint=f"Set {_KEYS}.",
             )
         # An object that is not there is dealt with where it is asked for.
         if isinstance(error, FileNotFoundError) or "<Code>NoSuchBucket</Code>" in str(error):
