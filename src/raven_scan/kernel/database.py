@@ -49,6 +49,9 @@ _CONNECTION: dict[str, Any] = {
 }
 
 
+_URGENT_WAIT_S = 3.0
+
+
 class Base(DeclarativeBase):
     """Every table's base; names of constraints are fixed so that migrations can speak of them."""
 
@@ -67,22 +70,28 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 10, connect_args: dict[str, Any] | None = None) -> None:
+        arguments = {**_CONNECTION, **(connect_args or {})}
         self.engine: Engine = create_engine(
-            url,
-            pool_size=pool_size,
-            max_overflow=20,
-            pool_pre_ping=True,
-            connect_args={**_CONNECTION, **(connect_args or {})},
+            url, pool_size=pool_size, max_overflow=20, pool_pre_ping=True, connect_args=arguments
+        )
+        self._urgent_engine = create_engine(
+            url, pool_size=1, pool_timeout=_URGENT_WAIT_S, pool_pre_ping=True, connect_args=arguments
         )
         self._current: ContextVar[Session | None] = ContextVar("raven_session", default=None)
 
     @contextmanager
-    def transaction(self) -> Generator[Session]:
+    def transaction(self, *, urgent: bool = False) -> Generator[Session]:
+        """A transaction of its own, or the one that is open.
+
+        Args:
+            urgent: over connections that are kept for what must not wait behind requests, such as heartbeats.
+        """
         current = self._current.get()
         if current is not None:
             yield current
             return
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        engine = self._urgent_engine if urgent else self.engine
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             token = self._current.set(session)
             try:
                 yield session
@@ -91,3 +100,4 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._urgent_engine.dispose()

@@ -163,7 +163,7 @@ class TrainingRunExecution:
     def beat(self, actor: Actor, attempt: Attempt) -> bool:
         """Renews the lease; tells whether the run is to pause. Raises LeaseLost."""
         actor.require(Claim.TRAINING_RUN_EXECUTE)
-        with self._database.transaction() as session:
+        with self._database.transaction(urgent=True) as session:
             held = attempts.write_heartbeat(session, attempt.run_id, attempt.fence)
         if held is None or held[:2] != (RunStatus.PROCESSING, attempt.fence):
             raise LeaseLost
