@@ -159,6 +159,10 @@ def test_too_high_learning_rate_is_told_as_divergence(make_train_spec: Run, run_
     assert result.exit_code == 1
     assert result.failure.code == "diverged"
     assert "learning rate" in result.failure.hint
+    evidence = result.failure.evidence
+    assert evidence["last_finite_step"] == evidence["step"] - 1 == max(result.losses)
+    assert len(evidence["images"]) == 4
+    assert set(evidence["images"]) <= {f"{number}.png" for number in range(1, 25)}
     assert not (tmp_path / "weights.safetensors").exists()
 
 

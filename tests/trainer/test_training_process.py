@@ -185,6 +185,9 @@ def test_killed_loader_process_is_told_as_want_of_memory(long_run: LongRun):
         assert isinstance(failure, Failed)
         assert failure.code == "out_of_memory.loader"
         assert "loader processes" in failure.hint
+        assert failure.evidence["signal"] == "Killed"
+        assert failure.evidence["available_bytes"] > 0
+        assert all(name.endswith(".png") for name in failure.evidence["images"])
 
 
 def test_trainer_whose_parent_is_another_process_does_not_start(long_run: LongRun):
@@ -206,6 +209,10 @@ def test_trainer_whose_parent_is_another_process_does_not_start(long_run: LongRu
             "out_of_memory.host",
         ),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "out_of_memory.loader"),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible"),
+            "out_of_memory.shared_memory",
+        ),
         (
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Segmentation fault. "),
             "crashed.loader",

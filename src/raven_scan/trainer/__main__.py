@@ -18,6 +18,7 @@ from typing import Any
 from raven_scan.trainer.command_line import Command, end_process, run_command_line
 from raven_scan.trainer.device import restrict_devices, set_up_device
 from raven_scan.trainer.event_log import EventLog
+from raven_scan.trainer.loader_queues import end_at_queue_errors
 from raven_scan.trainer.stop_request import StopRequest
 from raven_scan.wire.events import Started
 from raven_scan.wire.spec import BuildStartingWeightsSpec, EvaluateSpec, ReadCheckpointSpec, TrainSpec
@@ -92,6 +93,7 @@ def _set_up(device: str, threads: int) -> Any:
 
     install()
     set_up_device(device, threads)
+    end_at_queue_errors()
 
 
 def _tell_start(log: EventLog, device: str) -> None:

@@ -65,8 +65,10 @@ def write_checkpoint(path: Path, content: Mapping[str, Any], identity: Mapping[s
             _forget_pages(file.fileno())
         check_records(temporary)
         publish_file(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
 
 

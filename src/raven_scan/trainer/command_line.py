@@ -72,9 +72,8 @@ def run_command_line(arguments: list[str], commands: Mapping[str, Command], *, p
         except StopRequested:
             stop.tell()
         except BaseException as error:  # noqa: BLE001 - whatever ends the process is told
-            failure = describe_failure(error)
             traceback.print_exc()
-            log.tell_failure(failure.code, failure.message, failure.hint, failure.detail)
+            log.tell_failure(describe_failure(error))
             return 1
     return 0
 

@@ -14,7 +14,13 @@ from raven_scan.trainer.run_state import BestSoFar, RunState, copy_weights
 from raven_scan.trainer.runner_trainee import RunnerTrainee, find_averaged_model
 from raven_scan.trainer.step_telling import StepTeller
 from raven_scan.trainer.stop_request import StopRequest
-from raven_scan.trainer.training import CONFIGURATION_FILE, prepare_runner, read_parameters, run_training
+from raven_scan.trainer.training import (
+    CONFIGURATION_FILE,
+    check_has_boxes,
+    prepare_runner,
+    read_parameters,
+    run_training,
+)
 from raven_scan.wire.events import DryRunDone
 from raven_scan.wire.spec import TrainSpec
 
@@ -45,7 +51,7 @@ def dry_run(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
     Raises:
         TrainerError: as `train` would.
     """
-    read_parameters(spec)
+    parameters = read_parameters(spec)
     runner = prepare_runner(spec, log, resumes=False)
     steps = StepTeller(log)
     runner.register_hook(StepEventsHook(log, steps, CONFIGURATION_FILE))
@@ -53,6 +59,7 @@ def dry_run(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
 
     def lead(runner: Any) -> None:
         runner.val_loop.stop = stop
+        check_has_boxes(runner, spec, parameters)
         _measure(spec, log, runner, RunnerTrainee(runner, state, steps), state)
 
     runner.lead = lead

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+from raven_scan.trainer.failures import Failure
 from raven_scan.wire.events import AnyEvent, Failed, Message, Phase, encode_event
 
 
@@ -35,8 +36,17 @@ class EventLog:
         """A line for the run's log."""
         self.emit(Message(time=time.time(), level=level, text=text, code=code))
 
-    def tell_failure(self, code: str, message: str, hint: str, detail: str = "") -> None:
-        self.emit(Failed(time=time.time(), code=code, message=message, hint=hint, detail=detail))
+    def tell_failure(self, failure: Failure) -> None:
+        self.emit(
+            Failed(
+                time=time.time(),
+                code=failure.code,
+                message=failure.message,
+                hint=failure.hint,
+                detail=failure.detail,
+                evidence=failure.evidence,
+            )
+        )
 
     def close(self) -> None:
         os.close(self._descriptor)

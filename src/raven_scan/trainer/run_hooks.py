@@ -3,6 +3,7 @@
 import math
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ class StepEventsHook(Hook):
         self._configuration = configuration
         self._memory = MemoryMeter()
         self._last_finite: int | None = None
+        self._batch: Any = None
 
     def before_run(self, runner: Any) -> None:
         parameters = sum(each.numel() for each in runner.model.parameters())
@@ -51,6 +53,18 @@ class StepEventsHook(Hook):
         del runner
         self._log.tell_phase("training")
 
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        del runner, batch_idx
+        self._batch = data_batch
+
+    def describe_step(self, step: int) -> dict[str, Any]:
+        """Evidence of a step that went wrong."""
+        return {
+            "step": step,
+            "last_finite_step": self._last_finite,
+            "images": [Path(sample.img_path).name for sample in (self._batch or {}).get("data_samples", [])],
+        }
+
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
@@ -60,8 +74,9 @@ class StepEventsHook(Hook):
         names = list(outputs or ())
         step = runner.iter + 1
         if "loss" in names and not math.isfinite(hub.get_scalar("train/loss").current()):
-            raise describe_divergence(step, self._last_finite, _read_losses(hub, names))
+            raise _describe_divergence(self.describe_step(step), _read_losses(hub, names))
         self._last_finite = step
+        self._batch = None
         is_edge = batch_idx == 0 or batch_idx + 1 == len(runner.train_dataloader)
         self._steps.note(step, runner.epoch, partial(_read_step, hub, names, self._memory), is_edge=is_edge)
 
@@ -128,8 +143,9 @@ class ValidationHook(Hook):
 _DIVERGED_HINT = "Lower the learning rate, or warm up longer; with float16, try bfloat16 or float32."
 
 
-def describe_divergence(step: int, last_finite: int | None, losses: dict[str, float]) -> TrainerError:
+def _describe_divergence(evidence: dict[str, Any], losses: dict[str, float]) -> TrainerError:
     """The error of a run whose loss is no number any more."""
+    step, last_finite = evidence["step"], evidence["last_finite_step"]
     before = (
         "from the first step on" if last_finite is None else f"at step {step}; step {last_finite} was good"
     )
@@ -139,6 +155,7 @@ def describe_divergence(step: int, last_finite: int | None, losses: dict[str, fl
         f"The training diverged: the loss is no finite number {before}.",
         hint=_DIVERGED_HINT,
         detail=f"not finite: {parts}",
+        evidence=evidence,
     )
 
 
@@ -151,4 +168,5 @@ def check_weights_finite(model: torch.nn.Module, step: int) -> None:
                 f"The training diverged: after step {step} the weights are no finite numbers.",
                 hint=_DIVERGED_HINT,
                 detail=f"not finite: {name}",
+                evidence={"step": step},
             )

@@ -1,6 +1,7 @@
 """The `train` command: one attempt at a run, from its specification to the weights of its best checkpoint."""
 
 import copy
+import math
 import time
 from functools import partial
 from pathlib import Path
@@ -10,11 +11,14 @@ import msgspec
 import torch
 from pydantic import ValidationError
 
+from raven_scan.architectures.catalogue import get_architecture
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.trainer.checkpoint_files import identify_run, read_newest_checkpoint
 from raven_scan.trainer.checkpoint_writing import CheckpointWriter
 from raven_scan.trainer.configuration import build_configuration, encode_configuration
+from raven_scan.trainer.configuration.pipelines import MIN_BOX_SIDE_PX, get_largest_scale
 from raven_scan.trainer.course import Course
+from raven_scan.trainer.data import RavenCocoDataset
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError, describe_failure
 from raven_scan.trainer.foreign_checkpoint import fit_to_model
@@ -57,6 +61,7 @@ def train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
 
     def lead(runner: Any) -> None:
         runner.val_loop.stop = stop
+        check_has_boxes(runner, spec, parameters)
         Course(
             RunnerTrainee(runner, state, steps),
             log=log,
@@ -159,6 +164,24 @@ def run_training(runner: Any) -> None:
         raise _explain(error, runner) from error
 
 
+def check_has_boxes(runner: Any, spec: TrainSpec, parameters: TrainingParameters) -> None:
+    """Raises TrainerError `refused.nothing_to_learn_from`, where no box of the training part is left to be seen."""
+    dataset = runner.train_dataloader.dataset
+    image_size = parameters.image_size or get_architecture(spec.architecture).image_size
+    count = dataset.count_boxes(image_size * get_largest_scale(parameters.augmentation), MIN_BOX_SIDE_PX)
+    if count == 0:
+        total = dataset.count_boxes(math.inf, 0)
+        raise TrainerError(
+            "refused.nothing_to_learn_from",
+            "There is nothing to learn from: the training part has no boxes."
+            if total == 0
+            else f"There is nothing to learn from: at {image_size} pixels, none of the {total} boxes of the training "
+            f"part is larger than {MIN_BOX_SIDE_PX} pixels.",
+            hint="Choose a larger image size, or a dataset version whose training images have boxes.",
+            evidence={"boxes": total, "images": len(dataset), "image_size": image_size},
+        )
+
+
 def _restore(runner: Any, *, content: dict[str, Any], state: RunState, log: EventLog) -> None:
     restore_checkpoint(runner, content, state)
     within = f", {content['position']} steps into the next" if content["position"] else ""
@@ -166,15 +189,39 @@ def _restore(runner: Any, *, content: dict[str, Any], state: RunState, log: Even
 
 
 def _explain(error: Exception, runner: Any) -> Exception:
-    """Weights that are no numbers make other code fail first, such as the assignment of boxes."""
-    if describe_failure(error).code != "crashed.exception":
+    """What is known here of an error beside what it says itself."""
+    failure = describe_failure(error)
+    if failure.code.endswith(".loader"):
+        return TrainerError(
+            failure.code,
+            failure.message,
+            hint=failure.hint,
+            detail=failure.detail,
+            evidence={**failure.evidence, "images": _list_images_being_loaded(runner)},
+        )
+    if failure.code != "crashed.exception":
         return error
+    # Weights that are no numbers make other code fail first, such as the assignment of boxes.
     try:
         check_weights_finite(runner.model, runner.iter)
     except TrainerError as divergence:
-        divergence.detail = describe_failure(error).detail
+        divergence.detail = failure.detail
+        for hook in runner.hooks:
+            if isinstance(hook, StepEventsHook):
+                divergence.evidence = hook.describe_step(runner.iter + 1)
         return divergence
     return error
+
+
+def _list_images_being_loaded(runner: Any) -> list[str]:
+    loaders = (runner._train_dataloader, runner._val_dataloader)  # noqa: SLF001 - the properties would build them
+    datasets = (getattr(loader, "dataset", None) for loader in loaders)
+    return [
+        name
+        for dataset in datasets
+        if isinstance(dataset, RavenCocoDataset)
+        for name in dataset.list_being_loaded()
+    ]
 
 
 def _export(spec: TrainSpec, log: EventLog, runner: Any, state: RunState) -> None:

@@ -8,12 +8,21 @@ Transforms: TypeAlias = list[dict[str, Any]]
 
 # The grey that YOLOX and RTMDet were trained with, and near the mean colour that the others subtract.
 _PAD_VALUE = 114
-_MIN_BOX_SIDE_PX = 2
+MIN_BOX_SIDE_PX = 2
 _MOSAIC_PROBABILITY = 0.5
 # Mosaics look unlike any real image: the last part of a run goes without.
 _MOSAIC_SHARE_OF_EPOCHS = 0.7
 
 _META_KEYS = ["img_id", "img_path", "ori_shape", "img_shape", "scale_factor"]
+
+
+# Smallest and largest scale of an image beside the one at which it fits.
+_SCALES = {Augmentation.LIGHT: (0.8, 1.25), Augmentation.FULL: (0.6, 1.6)}
+
+
+def get_largest_scale(augmentation: Augmentation) -> float:
+    """How much larger than they fit, at most, training images are made."""
+    return _SCALES.get(augmentation, (1.0, 1.0))[1]
 
 
 def build_training_pipeline(augmentation: Augmentation, image_size: int) -> Transforms:
@@ -24,7 +33,7 @@ def build_training_pipeline(augmentation: Augmentation, image_size: int) -> Tran
     if augmentation is Augmentation.LIGHT:
         return [
             {"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"},
-            *_jitter_scale(image_size, 0.8, 1.25),
+            *_jitter_scale(image_size, *_SCALES[augmentation]),
             {"type": "YOLOXHSVRandomAug", "hue_delta": 5, "saturation_delta": 20, "value_delta": 20},
             _pad(image_size),
             *_pack(),
@@ -32,7 +41,7 @@ def build_training_pipeline(augmentation: Augmentation, image_size: int) -> Tran
     return [
         {"type": "RandomQuarterTurn"},
         {"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"},
-        *_jitter_scale(image_size, 0.6, 1.6),
+        *_jitter_scale(image_size, *_SCALES[augmentation]),
         {"type": "YOLOXHSVRandomAug"},
         _pad(image_size),
         *_pack(),
@@ -81,6 +90,6 @@ def _pad(image_size: int) -> dict[str, Any]:
 def _pack() -> Transforms:
     # Crops leave slivers of objects at the border. An image whose boxes are all gone is background, and stays.
     return [
-        {"type": "FilterAnnotations", "min_gt_bbox_wh": [_MIN_BOX_SIDE_PX] * 2, "keep_empty": False},
+        {"type": "FilterAnnotations", "min_gt_bbox_wh": [MIN_BOX_SIDE_PX] * 2, "keep_empty": False},
         {"type": "PackDetInputs", "meta_keys": [*_META_KEYS, "flip", "flip_direction"]},
     ]

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
@@ -11,6 +12,7 @@ from torch.utils.data import Dataset
 
 from raven_scan.trainer.data.coco_columns import read_coco_columns
 from raven_scan.trainer.data.image_loading import LoadRavenImage
+from raven_scan.trainer.data.loading_marks import LoadingMarks
 from raven_scan.trainer.data.sample_randomness import seeded_for_sample
 
 _MOSAIC_PARTNERS = 3
@@ -51,6 +53,7 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
         self.mosaic = _build_transforms(mosaic or [])
         self.mosaic_epochs = mosaic_epochs
         self._seed = seed
+        self._marks = LoadingMarks()
 
     def __len__(self) -> int:
         return len(self._columns.file_names)
@@ -67,7 +70,9 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
                 results["mix_results"] = [self._load_sample(partner) for partner in partners]
                 results = _apply(self.mosaic, results)
                 results.pop("mix_results", None)
-            return _apply(self.pipeline, results)
+            results = _apply(self.pipeline, results)
+        self._marks.clear()
+        return results
 
     def get_data_info(self, index: int) -> dict[str, Any]:
         """What is known of an image before it is decoded, under MMDetection's names."""
@@ -86,7 +91,20 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
             "sample_idx": index,
         }
 
+    def count_boxes(self, image_side_px: float, smallest_px: float) -> int:
+        """Boxes that are no crowds and have sides longer than this, where images are fit into a square."""
+        columns = self._columns
+        rows = np.repeat(np.arange(len(self)), np.diff(columns.offsets))
+        scales = image_side_px / columns.sizes[rows].max(axis=1, initial=1)
+        sides = (columns.boxes[:, 2:] - columns.boxes[:, :2]) * scales[:, None]
+        return int(((sides > smallest_px).all(axis=1) & ~columns.crowds).sum())
+
+    def list_being_loaded(self) -> list[str]:
+        """File names of the images that processes are at, or were at when they ended."""
+        return [self._columns.file_names[index] for index in self._marks.list_indices()]
+
     def _load_sample(self, index: int) -> dict[str, Any]:
+        self._marks.set(index)
         return self._load.transform(self.get_data_info(index))
 
 
