@@ -17,10 +17,12 @@ from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.housekeeping import machine_checks
 from raven_scan.app.housekeeping.blob_needs import list_needed_blobs
 from raven_scan.app.housekeeping.tested_versions import TESTED_VERSIONS
-from raven_scan.app.wiring import Platform
+from raven_scan.app.wiring import Platform, hold_database
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.datasets.types import ImportOptions
 from raven_scan.kernel.embedded_postgres.server import EmbeddedPostgres
+from raven_scan.kernel.schema import upgrade_schema
+from raven_scan.kernel.settings import Settings
 from raven_scan.training_runs.types import RunStatus
 
 LOCK = Path(__file__).parents[2] / "requirements" / "lock.txt"
@@ -167,6 +169,20 @@ def test_what_lies_around_of_an_embedded_database(embedded: Path, ask: Doctor):
     server.stop(force=True)
 
 
+def test_files_that_are_something_else(embedded: Path, ask: Doctor):
+    (embedded / "postgres" / "holders.json").mkdir(parents=True)
+    (embedded / "postgres" / "data").mkdir()
+    (embedded / "postgres").chmod(0o700)
+    assert [check["state"] for check in ask()["database"]] == ["error"]
+    # What it cannot foresee is told too, without a traceback.
+    (embedded / "postgres" / "holders.json").rmdir()
+    (embedded / "postgres" / "data").rmdir()
+    with hold_database(Settings(home=embedded)) as (database, _):
+        upgrade_schema(database.engine)
+    (embedded / "work").write_text("no folder")
+    assert "work cannot be used: File exists" in find(ask()["home"], "File exists")["message"]
+
+
 def test_lost_and_damaged_blobs(filled: Platform, ask: Doctor):
     digests = sorted(list_needed_blobs(filled))
     filled.blobs.remove(digests[0])
@@ -286,6 +302,16 @@ def test_tables_of_other_releases(filled: Platform, ask: Doctor):
 def test_a_device_that_is_not_there(ask: Doctor, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAVEN_DEVICE", "cuda:63")
     assert find(ask()["devices"], "RAVEN_DEVICE is cuda:63")["state"] == "error"
+
+
+def test_gpus_that_pytorch_cannot_use(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine_checks, "find_devices", lambda: ["cuda:0", "cuda:1"])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    said = list(machine_checks.check_devices("auto"))
+    assert [check.state for check in said] == ["error"]
+    assert "There are 2 GPUs, but PyTorch can use 0: PyTorch finds no GPU" in said[0].message
+    monkeypatch.setattr(machine_checks, "_PROBE", "raise RuntimeError('the driver is too old')")
+    assert "the driver is too old" in next(machine_checks.check_devices("auto")).message
 
 
 def test_shared_memory_that_is_too_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

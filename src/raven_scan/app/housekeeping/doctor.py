@@ -1,7 +1,6 @@
 """Looks at everything that the platform stands on, and repairs what it can."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -38,23 +37,31 @@ def examine(settings: Settings, progress: Progress, *, deep: bool, repair: bool)
     yield from check_shared_memory()
     yield from check_devices(settings.device)
     yield from check_versions()
+    try:
+        yield from _examine_data(settings, progress, deep=deep, repair=repair)
+    except SQLAlchemyError:
+        yield _tell(describe_database_loss())
+    except RavenError as error:
+        yield _tell(error)
+    except OSError as error:
+        yield make_error(
+            "home",
+            f"{error.filename or settings.home} cannot be used: {error.strerror or error}.",
+            "See what it is, and who owns it.",
+        )
+
+
+def _examine_data(settings: Settings, progress: Progress, *, deep: bool, repair: bool) -> Iterator[Check]:
     if settings.database_url is None:
         if not (settings.home / "postgres" / "data").exists():
             yield make_ok("database", "There is none yet; the first command that needs it makes it.")
             return
-        yield from check_embedded_files(settings, repair=repair)
-    with ExitStack() as stack:
-        try:
-            database, holding = stack.enter_context(hold_database(settings))
-        except RavenError as error:
-            yield _tell(error)
+        files = list(check_embedded_files(settings, repair=repair))
+        yield from files
+        if any(check.state is CheckState.ERROR for check in files):
             return
-        try:
-            yield from _examine_database(settings, database, holding, progress, deep=deep, repair=repair)
-        except SQLAlchemyError:
-            yield _tell(describe_database_loss())
-        except RavenError as error:
-            yield _tell(error)
+    with hold_database(settings) as (database, holding):
+        yield from _examine_database(settings, database, holding, progress, deep=deep, repair=repair)
 
 
 def _examine_database(
