@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -56,6 +57,9 @@ LEASE_TIMEOUT_S = 1000.0
 SHORT_S, LONG_S = 400.0, 1200.0
 STOPPABLE = (RunStatus.WAITING, RunStatus.PROCESSING, RunStatus.PAUSED)
 RETRIABLE = (RunStatus.ERROR, RunStatus.CANCELLED)
+VERBS = ("schedule", "cancel", "pause", "resume", "retry", "move")
+ENDS = ("end_well", "fail", "run out of memory", "lose", "lose", "hand_back", "hand_back")
+HAPPENINGS = ("time passes", "much time passes", "recover", "freeze", "wake", "wake", "kill")
 Choice = TypeVar("Choice")
 LEASH_S = 0.75 * LEASE_TIMEOUT_S
 ESTIMATE = RunEstimate(
@@ -179,6 +183,12 @@ class LivesOfRuns(RuleBasedStateMachine):
             confirmation_s=0,
         )
 
+    @initialize(kind=st.sampled_from(DeviceKind), smaller=st.booleans(), worker=st.integers(0, 1))
+    def begin_with_two_runs(self, kind: DeviceKind, worker: int, *, smaller: bool):
+        self.create(kind, 1, 0, smaller=smaller, is_scheduled=True)
+        self.create(DeviceKind.AUTO, 1, 0, smaller=smaller, is_scheduled=True)
+        self.begin_next(worker, 3)
+
     # What users do.
 
     @precondition(lambda self: len(self.runs) < 4)
@@ -204,53 +214,35 @@ class LivesOfRuns(RuleBasedStateMachine):
         )
         self.runs.append(Run(str(view.id), name, options, priority=priority))
         if is_scheduled:
-            self.schedule(len(self.runs) - 1, dry_run=False)
+            self.schedule(self.runs[-1], dry_run=False)
 
-    @precondition(lambda self: self.list_in(RunStatus.DRAFT))
-    @rule(index=st.integers(0, 3), dry_run=st.booleans())
-    def schedule(self, index: int, *, dry_run: bool):
-        run = pick(self.list_in(RunStatus.DRAFT), index)
+    def schedule(self, run: Run, *, dry_run: bool):
         self.platform.training_runs.schedule(ADMIN, run.name, dry_run=dry_run)
         run.is_dry = dry_run
         self.put_in_queue(run)
 
-    @precondition(lambda self: self.list_in(*STOPPABLE))
-    @rule(index=st.integers(0, 3))
-    def cancel(self, index: int):
-        run = pick(self.list_in(*STOPPABLE), index)
+    def cancel(self, run: Run):
         self.platform.run_control.cancel(ADMIN, run.name)
         self.take_out(run, RunStatus.CANCELLED)
 
-    @precondition(lambda self: self.list_in(*STOPPABLE))
-    @rule(index=st.integers(0, 3))
-    def pause(self, index: int):
-        run = pick(self.list_in(*STOPPABLE), index)
+    def pause(self, run: Run):
         self.platform.run_control.pause(ADMIN, run.name)
         if run.status is RunStatus.WAITING:
             self.take_out(run, RunStatus.PAUSED)
         elif run.status is RunStatus.PROCESSING:
             run.is_pausing = True
 
-    @precondition(lambda self: self.list_in(RunStatus.PAUSED))
-    @rule(index=st.integers(0, 3))
-    def resume(self, index: int):
-        run = pick(self.list_in(RunStatus.PAUSED), index)
+    def resume(self, run: Run):
         self.platform.run_control.resume(ADMIN, run.name)
         self.put_in_queue(run)
 
-    @precondition(lambda self: self.list_in(*RETRIABLE))
-    @rule(index=st.integers(0, 3), from_start=st.booleans())
-    def retry(self, index: int, *, from_start: bool):
-        run = pick(self.list_in(*RETRIABLE), index)
+    def retry(self, run: Run, *, from_start: bool):
         self.platform.run_control.retry(ADMIN, run.name, from_start=from_start)
         if from_start:
             self.forget_training(run)
         self.put_in_queue(run)
 
-    @precondition(lambda self: len(self.list_waiting()) > 1)
-    @rule(index=st.integers(0, 3), place=st.integers(1, 5))
-    def move(self, index: int, place: int):
-        run = pick(self.list_waiting(), index)
+    def move(self, run: Run, place: int):
         self.platform.run_control.move(ADMIN, run.name, place)
         order = [each for each in self.list_waiting() if each is not run]
         at = min(place, len(order) + 1) - 1
@@ -263,28 +255,33 @@ class LivesOfRuns(RuleBasedStateMachine):
             each.position = position
 
     @precondition(lambda self: self.runs)
-    @rule(
-        index=st.integers(0, 3),
-        verb=st.sampled_from(["schedule", "cancel", "pause", "resume", "retry", "move"]),
-    )
-    def ask_in_vain(self, index: int, verb: str):
-        """What a run's status does not admit is refused, and changes nothing."""
-        run = pick(self.runs, index)
-        control, service = self.platform.run_control, self.platform.training_runs
-        calls: dict[str, tuple[bool, Callable[[], object]]] = {
-            "schedule": (run.status is RunStatus.DRAFT, lambda: service.schedule(ADMIN, run.name)),
-            "cancel": (run.status in STOPPABLE, lambda: control.cancel(ADMIN, run.name)),
-            "pause": (run.status in STOPPABLE, lambda: control.pause(ADMIN, run.name)),
-            "resume": (run.status is RunStatus.PAUSED, lambda: control.resume(ADMIN, run.name)),
-            "retry": (run.status in RETRIABLE, lambda: control.retry(ADMIN, run.name, from_start=True)),
-            "move": (run.status is RunStatus.WAITING, lambda: control.move(ADMIN, run.name, 1)),
+    @rule(verb=st.sampled_from(VERBS), index=st.integers(0, 3), place=st.integers(1, 5), flag=st.booleans())
+    def control(self, verb: str, index: int, place: int, *, flag: bool):
+        """One that the verb is for, where there is any; else it is refused and changes nothing."""
+        admitted = {
+            "schedule": self.list_in(RunStatus.DRAFT),
+            "cancel": self.list_in(*STOPPABLE),
+            "pause": self.list_in(*STOPPABLE),
+            "resume": self.list_in(RunStatus.PAUSED),
+            "retry": self.list_in(*RETRIABLE),
+            "move": self.list_waiting(),
+        }[verb]
+        run = pick(admitted or self.runs, index)
+        calls: dict[str, Callable[[], object]] = {
+            "schedule": lambda: self.schedule(run, dry_run=flag),
+            "cancel": lambda: self.cancel(run),
+            "pause": lambda: self.pause(run),
+            "resume": lambda: self.resume(run),
+            "retry": lambda: self.retry(run, from_start=flag),
+            "move": lambda: self.move(run, place),
         }
-        is_admitted, call = calls[verb]
-        if not is_admitted:
-            before = self.dump()
-            with pytest.raises(Conflict):
-                call()
-            assert self.dump() == before
+        if admitted:
+            calls[verb]()
+            return
+        before = self.dump()
+        with pytest.raises(Conflict):
+            calls[verb]()
+        assert self.dump() == before
 
     # What workers do.
 
@@ -351,24 +348,26 @@ class LivesOfRuns(RuleBasedStateMachine):
                 held.run.checkpoints = [checkpoint, *held.run.checkpoints][:CHECKPOINTS_KEPT]
                 held.run.writers[step] = held.attempt.fence
 
-    @precondition(lambda self: self.list_held(is_dry=False))
-    @rule(index=st.integers(0, 5))
-    def succeed(self, index: int):
-        self.end_well(pick(self.list_held(is_dry=False), index))
+    @precondition(lambda self: self.list_held())
+    @rule(index=st.integers(0, 5), end=st.sampled_from(ENDS))
+    def end_attempt(self, index: int, end: str):
+        held = pick(self.list_held(), index)
+        calls: dict[str, Callable[[], object]] = {
+            "end_well": lambda: self.finish_dry_run(held) if held.attempt.is_dry_run else self.end_well(held),
+            "fail": lambda: self.fail(held, CRASHED),
+            "run out of memory": lambda: self.fail(held, OUT_OF_MEMORY),
+            "lose": lambda: self.lose(held),
+            "hand_back": lambda: self.hand_back(held),
+        }
+        calls[end]()
 
-    @precondition(lambda self: self.list_held(is_dry=True))
-    @rule(index=st.integers(0, 5))
-    def finish_dry_run(self, index: int):
-        held = pick(self.list_held(is_dry=True), index)
+    def finish_dry_run(self, held: Held):
         if self.writes(held, lambda: self.platform.execution.finish_dry_run(WORKER, held.attempt, ESTIMATE)):
             self.take_out(held.run, RunStatus.DRAFT)
             held.run.is_dry = False
             self.end(held, AttemptEnd.DRY_RUN)
 
-    @precondition(lambda self: self.list_held())
-    @rule(index=st.integers(0, 5), error=st.sampled_from([CRASHED, OUT_OF_MEMORY]))
-    def fail(self, index: int, error: RunError):
-        held = pick(self.list_held(), index)
+    def fail(self, held: Held, error: RunError):
         if not self.writes(held, lambda: self.platform.execution.fail(WORKER, held.attempt, error)):
             return
         run = held.run
@@ -383,18 +382,12 @@ class LivesOfRuns(RuleBasedStateMachine):
             self.take_out(run, RunStatus.ERROR)
             self.end(held, AttemptEnd.ERROR)
 
-    @precondition(lambda self: self.list_held())
-    @rule(index=st.integers(0, 5))
-    def lose(self, index: int):
-        held = pick(self.list_held(), index)
+    def lose(self, held: Held):
         if self.writes(held, lambda: self.platform.execution.lose(WORKER, held.attempt, CRASHED)):
             self.end(held, AttemptEnd.LOST)
             self.note_loss(held.run)
 
-    @precondition(lambda self: self.list_held())
-    @rule(index=st.integers(0, 5))
-    def hand_back(self, index: int):
-        held = pick(self.list_held(), index)
+    def hand_back(self, held: Held):
         if self.writes(held, lambda: self.platform.execution.hand_back(WORKER, held.attempt, "stopped")):
             self.end(held, AttemptEnd.PAUSED if held.run.is_pausing else AttemptEnd.WORKER_STOPPED)
             self.pause_or_wait(held.run)
@@ -413,7 +406,18 @@ class LivesOfRuns(RuleBasedStateMachine):
     # What happens.
 
     @precondition(lambda self: self.list_everybody())
-    @rule(seconds=st.sampled_from([SHORT_S, LONG_S]))
+    @rule(what=st.sampled_from(HAPPENINGS), worker=st.integers(0, 1))
+    def happen(self, what: str, worker: int):
+        calls: dict[str, Callable[[], object]] = {
+            "time passes": lambda: self.let_time_pass(SHORT_S),
+            "much time passes": lambda: self.let_time_pass(LONG_S),
+            "recover": self.recover,
+            "freeze": lambda: self.freeze(worker),
+            "wake": self.wake,
+            "kill": lambda: self.kill_worker(worker),
+        }
+        calls[what]()
+
     def let_time_pass(self, seconds: float):
         """Workers that are well renew their leases, those of this machine's that are frozen or dead do not."""
         with self.platform.database.transaction() as session:
@@ -430,8 +434,6 @@ class LivesOfRuns(RuleBasedStateMachine):
                 if not worker.is_frozen and not held.is_void:
                     self.beat(held)
 
-    @precondition(lambda self: any(held.silent_s > 0 for held in self.list_everybody()))
-    @rule()
     def recover(self):
         """What housekeeping of any worker does."""
         silent = [
@@ -449,13 +451,13 @@ class LivesOfRuns(RuleBasedStateMachine):
                 held.run.ends[held.attempt.fence] = AttemptEnd.CANCELLED
         self.dead = [each for each in self.dead if each.run.ends[each.attempt.fence] is None]
 
-    @precondition(lambda self: self.list_everybody())
-    @rule(worker=st.integers(0, 1))
-    def freeze_or_wake(self, worker: int):
-        self.workers[worker].is_frozen ^= True
+    def freeze(self, worker: int):
+        self.workers[worker].is_frozen = True
 
-    @precondition(lambda self: any(worker.held for worker in self.workers))
-    @rule(worker=st.integers(0, 1))
+    def wake(self):
+        for worker in self.workers:
+            worker.is_frozen = False
+
     def kill_worker(self, worker: int):
         """Its trainers die with it; another one with its devices takes its place."""
         mine = self.workers[worker]
@@ -528,12 +530,18 @@ class LivesOfRuns(RuleBasedStateMachine):
 
     @invariant()
     def checkpoints_are_there_and_no_more(self):
-        named: set[str] = set()
-        for run in self.runs:
-            view = self.platform.training_runs.get_run(ADMIN, run.name)
-            assert [each.step for each in view.checkpoints] == [each.step for each in run.checkpoints]
-            assert len(view.checkpoints) <= CHECKPOINTS_KEPT
-            named |= {each.digest for each in view.checkpoints}
+        with self.platform.database.transaction() as session:
+            rows = session.execute(
+                text(
+                    "SELECT name, step, digest FROM training_run_checkpoints"
+                    " JOIN training_runs AS run ON run.id = run_id ORDER BY name, step DESC"
+                )
+            ).all()
+        assert [tuple(row) for row in rows] == [
+            (run.name, each.step, each.digest) for run in self.runs for each in run.checkpoints
+        ]
+        assert all(len(run.checkpoints) <= CHECKPOINTS_KEPT for run in self.runs)
+        named = {digest for _, _, digest in rows}
         assert {digest for digest in named if not self.platform.blobs.has(digest)} == set()
         left = {digest for digest in self.put - named if self.platform.blobs.has(digest)}
         assert left <= self.excused, "blobs of checkpoints that are not kept take room"
@@ -555,11 +563,11 @@ class LivesOfRuns(RuleBasedStateMachine):
         self.let_time_pass(LONG_S)
         self.recover()
         while drafts := self.list_in(RunStatus.DRAFT):
-            self.schedule(0, dry_run=len(drafts) > 1)
-        while self.list_in(RunStatus.PAUSED):
-            self.resume(0)
-        while self.list_in(*RETRIABLE):
-            self.retry(0, from_start=False)
+            self.schedule(drafts[0], dry_run=len(drafts) > 1)
+        for run in self.list_in(RunStatus.PAUSED):
+            self.resume(run)
+        for run in self.list_in(*RETRIABLE):
+            self.retry(run, from_start=False)
         while self.list_waiting():
             before = [run.fence for run in self.runs]
             for worker in range(2):
@@ -567,9 +575,9 @@ class LivesOfRuns(RuleBasedStateMachine):
             for held in self.list_everybody():
                 if not held.attempt.is_dry_run:
                     self.end_well(held)
-            while self.list_held(is_dry=True):
-                self.finish_dry_run(0)
-                self.schedule(0, dry_run=False)
+            for held in self.list_held(is_dry=True):
+                self.finish_dry_run(held)
+                self.schedule(held.run, dry_run=False)
             assert [run.fence for run in self.runs] != before, "runs that wait are never begun"
         self.database_is_as_expected()
         assert {run.status for run in self.runs} <= {RunStatus.SUCCESS}
@@ -735,14 +743,18 @@ def test_no_run_is_lost_whatever_happens(platform: Platform, dataset: DatasetVer
     run_state_machine_as_test(
         LivesOfRuns,
         settings=settings(
-            max_examples=25,
+            max_examples=16,
             stateful_step_count=40,
             deadline=None,
             # To shorten what fails takes minutes; its steps are printed as they are.
             phases=[Phase.generate],
             database=None,
             derandomize=True,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[
+                HealthCheck.too_slow,
+                HealthCheck.data_too_large,
+                HealthCheck.filter_too_much,
+            ],
         ),
     )
 
