@@ -11,6 +11,8 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent
 _STOP_TIMEOUT_S = 30.0
 _LONGEST_ABSENCE_S = 2.0
+_MOST_FAILURES = 30
+"""Ends of workers that nobody struck; a few are due to a database that was away when they started."""
 
 ENVIRONMENT = {
     # Recoveries are quick, so that a campaign ends in time.
@@ -67,6 +69,7 @@ class WorkerPool:
             _Slot(host, start_worker(home, self._log_path(index), host=host))
             for index, host in enumerate(hosts)
         ]
+        self._failures = 0
         self.deaths = 0
 
     def keep(self) -> None:
@@ -77,6 +80,9 @@ class WorkerPool:
                 continue
             if slot.start_at is None:
                 self.deaths += 1
+                self._failures += slot.process.returncode > 0
+                if self._failures > _MOST_FAILURES:
+                    raise RuntimeError("The workers do not start.")
                 slot.start_at = now + self._generator.uniform(0, _LONGEST_ABSENCE_S)
             elif now >= slot.start_at:
                 slot.start_at = None
