@@ -98,7 +98,8 @@ def describe_failure(error: BaseException) -> Failure:  # noqa: PLR0911 - one re
     if _SHARED_MEMORY_FULL.search(text):
         return _describe_lack_of_shared_memory(trace)
     if _LOADER_DIED.search(text):
-        return _describe_dead_loader(trace)
+        killed = _LOADER_KILLED.search(text)
+        return describe_dead_loader(killed["signal"].strip() if killed else None, trace)
     if isinstance(error, RuntimeError) and _ALLOCATION_FAILED.search(text):
         where = "device" if "CUDA" in text or "CUBLAS" in text else "host"
         return _describe_lack_of_memory(where, text, trace)
@@ -149,10 +150,13 @@ def _describe_lack_of_shared_memory(trace: str) -> Failure:
     )
 
 
-def _describe_dead_loader(trace: str) -> Failure:
-    # The signal may be told by an earlier exception than the one that came out.
-    killed = _LOADER_KILLED.search(trace)
-    name = killed["signal"].strip() if killed is not None else None
+def describe_dead_loader(name: str | None, trace: str) -> Failure:
+    """Tell what it means that a loader process is gone.
+
+    Args:
+        name: of the signal that ended it, such as `Killed`; None where it is not known, or where there was none.
+        trace: what was seen of it.
+    """
     evidence = {"signal": name} if name else {}
     if name == "Bus error":
         # A page of shared memory that there was no room for.

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from raven_scan.trainer.configuration.pipelines import MIN_BOX_SIDE_PX, get_larg
 from raven_scan.trainer.course import Course
 from raven_scan.trainer.data import RavenCocoDataset
 from raven_scan.trainer.event_log import EventLog
-from raven_scan.trainer.failures import TrainerError, describe_failure
+from raven_scan.trainer.failures import TrainerError, describe_dead_loader, describe_failure
 from raven_scan.trainer.foreign_checkpoint import fit_to_model
 from raven_scan.trainer.registration import register_parts
 from raven_scan.trainer.run_hooks import StepEventsHook, ValidationHook, check_weights_finite
@@ -192,6 +193,7 @@ def _explain(error: Exception, runner: Any) -> Exception:
     """What is known here of an error beside what it says itself."""
     failure = describe_failure(error)
     if failure.code.endswith(".loader"):
+        failure = describe_dead_loader(_find_loader_signal(runner), failure.detail)
         return TrainerError(
             failure.code,
             failure.message,
@@ -213,9 +215,22 @@ def _explain(error: Exception, runner: Any) -> Exception:
     return error
 
 
+def _list_loaders(runner: Any) -> list[Any]:
+    loops = (runner._train_loop, runner._val_loop)  # noqa: SLF001 - the properties would build them
+    return [loop.dataloader for loop in loops if hasattr(loop, "dataloader")]
+
+
+def _find_loader_signal(runner: Any) -> str | None:
+    """The signal that ended a loader process; what torch tells of it depends on what it notices first."""
+    for loader in _list_loaders(runner):
+        for process in getattr(loader._iterator, "_workers", ()):  # noqa: SLF001 - nothing else has them
+            if (process.exitcode or 0) < 0:
+                return signal.strsignal(-process.exitcode)
+    return None
+
+
 def _list_images_being_loaded(runner: Any) -> list[str]:
-    loaders = (runner._train_dataloader, runner._val_dataloader)  # noqa: SLF001 - the properties would build them
-    datasets = (getattr(loader, "dataset", None) for loader in loaders)
+    datasets = [loader.dataset for loader in _list_loaders(runner)]
     return [
         name
         for dataset in datasets
