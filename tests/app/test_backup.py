@@ -22,6 +22,7 @@ from raven_scan.app.housekeeping.backup_folder import FORMAT, BackupFolder
 from raven_scan.app.housekeeping.backup_restoring import RestoreResult, open_restore_target, verify_backup
 from raven_scan.app.housekeeping.backup_source import make_source, open_source
 from raven_scan.app.housekeeping.blob_needs import list_named_blobs, list_needed_blobs
+from raven_scan.app.housekeeping.data_checks import check_storage
 from raven_scan.app.housekeeping.database_dump import check_server_version
 from raven_scan.app.wiring import Platform, build_platform, hold_database
 from raven_scan.architectures.parameters import TrainingParameters
@@ -457,6 +458,8 @@ def test_what_is_replaced_is_moved_aside_and_its_blobs_are_spared(
         names = [each.name for each in other.datasets.list_datasets(LOCAL_ADMINISTRATOR, PageRequest()).items]
         assert names == ["tiny"]
         assert list_named_blobs(other) >= theirs
+        said = [check.message for check in check_storage(other, ignore_progress, deep=False, repair=True)]
+        assert any(f"DROP SCHEMA {result.aside} CASCADE" in message for message in said)
         assert list_needed_blobs(other) == list_needed_blobs(filled)
         with other.database.transaction() as session:
             assert session.scalars(text(f"SELECT name FROM {result.aside}.datasets")).all() == ["theirs"]  # noqa: S608

@@ -2,6 +2,7 @@
 
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from raven_scan.access.types import WORKER
 from raven_scan.app.housekeeping.database_dump import KEPT_TABLE
@@ -29,14 +30,16 @@ def list_named_blobs(platform: Platform, *, allow_lost: bool = False) -> set[str
     """As `list_needed_blobs`, and those of tables that a restore moved aside: what a collector must spare."""
     named = list_needed_blobs(platform, allow_lost=allow_lost)
     with platform.database.transaction() as session:
-        schemas = session.scalars(
-            text(
-                "SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-                " WHERE relname = :table AND relkind = 'r'"
-            ),
-            {"table": KEPT_TABLE},
-        ).all()
-        for schema in schemas:
+        for schema in list_schemas_aside(session):
             digests = SQL("SELECT digest FROM {}").format(Identifier(schema, KEPT_TABLE))
             named.update(session.scalars(text(digests.as_string())))
     return named
+
+
+def list_schemas_aside(session: Session) -> list[str]:
+    """PostgreSQL's schemas that restores gave to the tables that were there before."""
+    query = text(
+        "SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+        " WHERE relname = :table AND relkind = 'r' ORDER BY nspname"
+    )
+    return [str(schema) for schema in session.scalars(query, {"table": KEPT_TABLE})]

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
-from raven_scan.app.housekeeping.blob_needs import list_needed_blobs
+from raven_scan.app.housekeeping.blob_needs import list_needed_blobs, list_schemas_aside
 from raven_scan.app.housekeeping.checks import (
     Check,
     format_size,
@@ -58,6 +58,14 @@ def check_storage(platform: Platform, progress: Progress, *, deep: bool, repair:
         how = "there and what its digest says" if deep else "there"
         yield make_ok("storage", f"Each of the {len(named)} blobs that the database names is {how}.")
     yield from _check_orphans(platform, repair=repair, is_known=not missing and not damaged)
+    with platform.database.transaction() as session:
+        aside = list_schemas_aside(session)
+    for schema in aside:
+        yield make_ok(
+            "storage",
+            f"Tables that a restore moved aside keep their blobs, until they are given up: DROP SCHEMA {schema} "
+            "CASCADE.",
+        )
 
 
 def _check_orphans(platform: Platform, *, repair: bool, is_known: bool) -> Iterator[Check]:
