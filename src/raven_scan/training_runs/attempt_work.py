@@ -28,6 +28,7 @@ from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.estimates import estimate_run
 from raven_scan.training_runs.execution import Attempt, Checkpoint, TrainingRunExecution
 from raven_scan.training_runs.failures import describe_failure, is_transient
+from raven_scan.training_runs.lease import Lease, get_leash_timeout_s
 from raven_scan.training_runs.patience import STORAGE_IS_AWAY, Patience
 from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.recording import EventRecorder
@@ -43,7 +44,6 @@ _CHECKPOINT_GRACE_S = 60.0
 """For a trainer that is to finish its step and write a checkpoint."""
 _LONGEST_S = 100 * 24 * 3600.0
 _LARGEST_EVALUATION_BATCH = 8
-_LEASH_PART = 0.75
 
 EventType = TypeVar("EventType", TrainingDone, Evaluated, DryRunDone)
 
@@ -72,14 +72,6 @@ class AttemptTools:
     threads: int
     drain_s: float
     trainer_module: str
-
-
-class Lease:
-    """What the beats of an attempt have found out."""
-
-    def __init__(self) -> None:
-        self.is_lost = threading.Event()
-        self.is_pausing = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,8 +353,7 @@ class AttemptWork:
                 ),
                 extra_env={
                     LEASH_VARIABLE: str(self._folder.leash),
-                    # Well before the lease runs out: no other worker may begin while this trainer is at work.
-                    LEASH_TIMEOUT_VARIABLE: f"{self._tools.settings.lease_timeout_s * _LEASH_PART:.2f}",
+                    LEASH_TIMEOUT_VARIABLE: f"{get_leash_timeout_s(self._tools.settings.lease_timeout_s):.2f}",
                 },
                 grace_s=_GRACE_S,
                 module=self._tools.trainer_module,
