@@ -44,7 +44,11 @@ def start_worker(
                 f"--trainer={trainer}",
                 *([f"--host={host}"] if host else []),
             ],
-            env={**given, "RAVEN_HOME": str(home), "PYTHONPATH": str(_FOLDER)},
+            env={
+                **given,
+                "RAVEN_HOME": str(home),
+                "PYTHONPATH": os.pathsep.join([str(_FOLDER), os.environ.get("PYTHONPATH", "")]),
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
         )
