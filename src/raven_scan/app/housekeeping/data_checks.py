@@ -39,11 +39,12 @@ def check_storage(platform: Platform, progress: Progress, *, deep: bool, repair:
     blobs = platform.blobs
     named = sorted(list_needed_blobs(platform, allow_lost=True))
     missing = blobs.find_missing(named)
+    lost = frozenset(missing)
     damaged: list[str] = []
     if deep:
         for number, digest in enumerate(named):
             progress("reading blobs", number, len(named))
-            if digest not in missing and not blobs.verify(digest):
+            if digest not in lost and not blobs.verify(digest):
                 damaged.append(digest)
         progress("reading blobs", len(named), len(named))
     for digests, how in ((missing, "missing"), (damaged, "damaged")):
