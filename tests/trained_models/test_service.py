@@ -252,6 +252,10 @@ CALLS: dict[str, tuple[Claim, Callable[[TrainedModelService, Actor, NewTrainedMo
         lambda s, a, _: s.import_checkpoint(a, Path("/no/file"), architecture="dino-r50", name="x"),
     ),
     "pull_model": (Claim.TRAINED_MODEL_IMPORT, lambda s, a, _: s.pull_model(a, "yolox-nano")),
+    "list_blob_digests": (
+        Claim.TRAINED_MODEL_VIEW,
+        lambda service, actor, _: service.list_blob_digests(actor),
+    ),
 }
 
 
