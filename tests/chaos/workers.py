@@ -47,7 +47,7 @@ def start_worker(
             env={
                 **given,
                 "RAVEN_HOME": str(home),
-                "PYTHONPATH": os.pathsep.join([str(_FOLDER), os.environ.get("PYTHONPATH", "")]),
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(_FOLDER), os.environ.get("PYTHONPATH")])),
             },
             stdout=output,
             stderr=subprocess.STDOUT,
