@@ -174,7 +174,13 @@ class Campaign:
             self._check_deadline(names)
             pool.keep()
             time.sleep(_LOOK_INTERVAL_S)
-        return {run.recipe.name: self._progress.runs[run.name] for run in references}
+        ended = {run.recipe.name: self._progress.runs[run.name] for run in references}
+        for run in ended.values():
+            if run.status is not RunStatus.SUCCESS:
+                raise AssertionError(
+                    f"{run.name}, which nothing happened to, ended in {run.status}: {run.error}"
+                )
+        return ended
 
     def _schedule(self, planned: Iterable[PlannedRun]) -> None:
         for run in planned:
