@@ -19,6 +19,7 @@ from raven_scan.trainer.command_line import Command, end_process, run_command_li
 from raven_scan.trainer.device import restrict_devices, set_up_device
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.loader_queues import end_at_queue_errors
+from raven_scan.trainer.ranks import find_rank, join_ranks, launch_ranks
 from raven_scan.trainer.stop_request import StopRequest
 from raven_scan.wire.events import Started
 from raven_scan.wire.spec import BuildStartingWeightsSpec, EvaluateSpec, ReadCheckpointSpec, TrainSpec
@@ -44,18 +45,18 @@ def main(arguments: list[str]) -> int:
 
 
 def _train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
-    _set_up(spec.devices[0], spec.threads)
+    if not _set_up_ranks(spec, log, stop):
+        return
     from raven_scan.trainer.training import train  # noqa: PLC0415
 
-    _tell_start(log, spec.devices[0])
     train(spec, log, stop)
 
 
 def _dry_run(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
-    _set_up(spec.devices[0], spec.threads)
+    if not _set_up_ranks(spec, log, stop):
+        return
     from raven_scan.trainer.dry_run import dry_run  # noqa: PLC0415
 
-    _tell_start(log, spec.devices[0])
     dry_run(spec, log, stop)
 
 
@@ -84,6 +85,20 @@ def _build_starting_weights(spec: BuildStartingWeightsSpec, log: EventLog, _stop
 
     _tell_start(log, "cpu")
     build_starting_weights(spec, log)
+
+
+def _set_up_ranks(spec: TrainSpec, log: EventLog, stop: StopRequest) -> bool:
+    """Returns whether this process is to do the work; otherwise others have done it."""
+    rank = find_rank()
+    if rank is None and len(spec.devices) > 1:
+        launch_ranks(spec, stop)
+        return False
+    device = spec.devices[0 if rank is None else rank.number]
+    _set_up(device, spec.threads)
+    if rank is not None:
+        join_ranks(device)
+    _tell_start(log, ", ".join(spec.devices))
+    return True
 
 
 def _set_up(device: str, threads: int) -> Any:

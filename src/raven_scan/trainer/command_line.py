@@ -1,6 +1,7 @@
 """A child process of the worker: a command, a specification, an events file, and an end that is always told."""
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -14,13 +15,17 @@ import msgspec
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import describe_failure
 from raven_scan.trainer.leash import follow_leash
-from raven_scan.trainer.process_lifetime import tie_children_to_this_process, tie_to_parent
+from raven_scan.trainer.process_lifetime import (
+    PARENT_PID_VARIABLE,
+    tie_children_to_this_process,
+    tie_to_parent,
+)
+from raven_scan.trainer.ranks import STOP_SIGNAL, find_rank, follow_first_rank
 from raven_scan.trainer.stop_request import StopRequest, StopRequested
 
 PROCESS_STARTED_AT = time.monotonic()
 """When this process began, but for the interpreter's own start."""
 
-PARENT_PID_VARIABLE = "RAVEN_PARENT_PID"
 _CALLED_WRONGLY = 2
 
 
@@ -64,16 +69,27 @@ def run_command_line(arguments: list[str], commands: Mapping[str, Command], *, p
     except (OSError, msgspec.MsgspecError) as error:
         sys.stderr.write(f"{arguments[1]} is no specification of {arguments[0]}: {error}\n")
         return _CALLED_WRONGLY
-    with EventLog(spec.events) as log:
+    rank = find_rank()
+    with EventLog(spec.events if rank is None else rank.find_events_path(spec.events)) as log:
         stop = StopRequest(log)
-        stop.listen()
+        if rank is None:
+            stop.listen(signal.SIGTERM)
+        else:
+            stop.listen(STOP_SIGNAL)
+            follow_first_rank(rank)
         try:
             command.run(spec, log, stop)
         except StopRequested:
             stop.tell()
         except BaseException as error:  # noqa: BLE001 - whatever ends the process is told
             traceback.print_exc()
-            log.tell_failure(describe_failure(error))
+            failure = describe_failure(error)
+            if rank is None:
+                log.tell_failure(failure)
+            else:
+                # The launcher knows of all ranks which one began it.
+                with EventLog(rank.failure_path) as failures:
+                    failures.tell_failure(failure)
             return 1
     return 0
 

@@ -42,6 +42,10 @@ class Trainee(Protocol):
 
     def do_step(self, position: int, batch: Any) -> None: ...
 
+    def can_stop(self) -> bool:
+        """Whether a checkpoint of here would be complete."""
+        ...
+
     def holds_gradients(self) -> bool:
         """Whether the gradients of several steps are summed up and not applied yet: a bad place for a checkpoint."""
         ...
@@ -143,11 +147,13 @@ class Course:
     def _do_steps(self) -> None:
         trainee = self._trainee
         batches = trainee.load_batches(self._position)
-        while (batch := self._stop.wait_for(partial(next, batches, None))) is not None:
+        load = partial(next, batches, None)
+        while (batch := self._stop.wait_for(load) if trainee.can_stop() else load()) is not None:
             trainee.do_step(self._position, batch)
             self._position += 1
             self._note_progress()
-            self._stop.check()
+            if trainee.can_stop():
+                self._stop.check()
             is_last = self._position == trainee.steps_per_epoch
             if not is_last and self._writer.is_due() and not trainee.holds_gradients():
                 self._write_checkpoint()

@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from mmengine.device import get_device
+from mmengine.dist import broadcast, get_world_size, is_main_process
+
 from raven_scan.trainer.checkpoint_files import FOLDER, identify_run, write_checkpoint
 from raven_scan.trainer.command_line import PROCESS_STARTED_AT
 from raven_scan.trainer.event_log import EventLog
-from raven_scan.trainer.memory import MemoryMeter
+from raven_scan.trainer.memory import make_memory_meter
 from raven_scan.trainer.run_hooks import StepEventsHook
 from raven_scan.trainer.run_state import BestSoFar, RunState, copy_weights
 from raven_scan.trainer.runner_trainee import RunnerTrainee, find_averaged_model
@@ -67,7 +71,7 @@ def dry_run(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
 
 
 def _measure(spec: TrainSpec, log: EventLog, runner: Any, trainee: RunnerTrainee, state: RunState) -> None:
-    memory = MemoryMeter()
+    memory = make_memory_meter()
     first, second = _choose_places(runner)
     # More steps may be done than an epoch, or even the run, has.
     runner.optim_wrapper.initialize_count_status(runner.model, 0, -1)
@@ -118,14 +122,21 @@ def _measure_steps(runner: Any, trainee: RunnerTrainee, epoch: int) -> tuple[flo
         if is_warm:
             done += 1
             is_enough = now - warm_at >= _STEPS_S or (done >= _MANY_STEPS and now - warm_at >= _MANY_STEPS_S)
-            if done >= _LEAST_STEPS and is_enough:
+            if _decide_together(done >= _LEAST_STEPS and is_enough):
                 break
         else:
             warmup_steps += 1
             has_used_queue = warmup_steps >= _WARMUP_STEPS + queue or now - began >= _WARMUP_S
-            if warmup_steps >= _WARMUP_STEPS and has_used_queue:
+            if _decide_together(warmup_steps >= _WARMUP_STEPS and has_used_queue):
                 is_warm, warm_at = True, now
     return (time.monotonic() - warm_at) / max(1, done), warm_at, warmup_steps
+
+
+def _decide_together(wanted: bool) -> bool:  # noqa: FBT001 - a question of one word
+    """Of several ranks the first decides: none may do a step alone."""
+    answer = torch.tensor([int(wanted)], device=get_device())
+    broadcast(answer, 0)
+    return bool(answer.item())
 
 
 def _load_on(runner: Any, trainee: RunnerTrainee, epoch: int) -> Iterator[tuple[int, Any]]:
@@ -152,22 +163,24 @@ def _measure_validation(log: EventLog, runner: Any, limit_s: float) -> float:
         predicted += len(batch["data_samples"])
         if index == 0:
             first_batch, warm_at = predicted, time.monotonic()
-        elif time.monotonic() - warm_at >= limit_s:
+        elif _decide_together(time.monotonic() - warm_at >= limit_s):
             break
     measured_at = time.monotonic()
     if predicted > first_batch:
         predicting_s = (measured_at - warm_at) / (predicted - first_batch)
     else:
         predicting_s = (measured_at - began) / predicted
-    metrics = loop.evaluator.evaluate(predicted)
+    metrics = loop.evaluator.evaluate(predicted * get_world_size())
     evaluating_s = (time.monotonic() - measured_at) / image_count
     runner.call_hook("after_val_epoch", metrics=metrics)
     runner.call_hook("after_val")
-    return predicting_s + evaluating_s
+    return predicting_s / get_world_size() + evaluating_s
 
 
 def _measure_checkpoint(spec: TrainSpec, log: EventLog, trainee: RunnerTrainee) -> float:
     log.tell_phase("checkpoint")
+    if not is_main_process():
+        return 0.0
     path = spec.work_folder / FOLDER / "dry_run.pt"
     began = time.monotonic()
     try:

@@ -8,6 +8,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from raven_scan.trainer.ranks import find_rank
+
 _PROC = Path("/proc")
 # The system walks all pages of a process to tell of its shared ones: some milliseconds, too long for every step.
 _SAMPLE_INTERVAL_S = 10.0
@@ -46,6 +48,11 @@ class MemoryMeter:
         self._sampled_at = time.monotonic()
         self._peak_mb = max(self._peak_mb, measured)
         return self._peak_mb
+
+
+def make_memory_meter() -> MemoryMeter:
+    """Of all processes of the training: where it has several ranks, those are children of this one's parent."""
+    return MemoryMeter(os.getppid() if find_rank() else None)
 
 
 def list_with_descendants(pid: int) -> Iterator[int]:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 
+PARENT_PID_VARIABLE = "RAVEN_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
 # Loaded here: a child of fork that has threads must not take the dynamic loader's lock.
 _libc: ctypes.CDLL | None = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -69,7 +70,7 @@ def _watch(parent_pid: int) -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def wait_for_exit(pid: int) -> None:
+def wait_for_exit(pid: int, *, is_parent: bool = True) -> None:
     """Return when a process that is not ours to wait for has ended."""
     if hasattr(os, "pidfd_open"):
         try:
@@ -78,17 +79,25 @@ def wait_for_exit(pid: int) -> None:
             return
         except OSError:
             # Some sandboxes refuse the call; polling the parent's id needs no privilege.
-            _poll_parent(pid)
+            _poll(pid, is_parent=is_parent)
             return
         try:
             select.select([descriptor], [], [])
         finally:
             os.close(descriptor)
     else:
-        _poll_parent(pid)
+        _poll(pid, is_parent=is_parent)
 
 
-def _poll_parent(pid: int) -> None:
+def _poll(pid: int, *, is_parent: bool) -> None:
     waiting = threading.Event()
-    while os.getppid() == pid:
+    while os.getppid() == pid if is_parent else _is_alive(pid):
         waiting.wait(0.5)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from raven_scan.trainer.evaluation.coco_metric import convert_figures
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError
-from raven_scan.trainer.memory import MemoryMeter
+from raven_scan.trainer.memory import MemoryMeter, make_memory_meter
 from raven_scan.trainer.run_state import RunState
 from raven_scan.trainer.step_telling import StepTeller
 from raven_scan.wire.events import Configured, EvaluationProgress, Step, Validated
@@ -32,7 +32,7 @@ class StepEventsHook(Hook):
         self._log = log
         self._steps = steps
         self._configuration = configuration
-        self._memory = MemoryMeter()
+        self._memory = make_memory_meter()
         self._last_finite: int | None = None
         self._batch: Any = None
 
@@ -124,13 +124,13 @@ class ValidationHook(Hook):
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         del batch_idx, data_batch
-        self._done += len(outputs or ())
+        self._done += len(outputs or ()) * runner.world_size
         now = time.monotonic()
         if now - self._told_at < _PROGRESS_INTERVAL_S:
             return
         self._told_at = now
         total = len(runner.val_dataloader.dataset)
-        self._log.emit(EvaluationProgress(time=time.time(), done=self._done, total=total))
+        self._log.emit(EvaluationProgress(time=time.time(), done=min(self._done, total), total=total))
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, Any] | None = None) -> None:
         figures = convert_figures(metrics or {})

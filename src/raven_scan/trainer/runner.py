@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,9 @@ class RunRunner(Runner):
         # MMEngine's report calls compilers to ask for their versions, and formats the whole configuration as
         # Python; both are in the `Started` event and in configuration.json.
         del env_cfg
-        # The folder for its log file, made just before this.
-        Path(self._log_dir).rmdir()
+        # The folder for its log file, made just before this; of several ranks, one removes it.
+        with suppress(FileNotFoundError):
+            Path(self._log_dir).rmdir()
 
     def dump_config(self) -> None:
         """Nothing: the configuration is already in the work folder, as JSON."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce, broadcast, get_world_size
 from mmengine.hooks import EarlyStoppingHook, EMAHook
 from mmengine.model import is_model_wrapper
 
@@ -21,6 +22,7 @@ class RunnerTrainee:
         self._loop = runner.train_loop
         self._state = state
         self._steps = steps
+        self._shares_gradients = get_world_size() > 1
 
     @property
     def epoch(self) -> int:
@@ -48,6 +50,15 @@ class RunnerTrainee:
 
     def do_step(self, position: int, batch: Any) -> None:
         self._loop.run_iter(position, batch)
+        if position + 1 == self.steps_per_epoch and self._shares_gradients and self.holds_gradients():
+            # What was summed up is each rank's own until the next exchange; a checkpoint has rank 0's alone.
+            for parameter in self._runner.model.parameters():
+                if parameter.grad is not None:
+                    all_reduce(parameter.grad, "mean")
+
+    def can_stop(self) -> bool:
+        is_at_end = self._loop.iter % self.steps_per_epoch == 0
+        return not self._shares_gradients or is_at_end or not self.holds_gradients()
 
     def holds_gradients(self) -> bool:
         return not self._runner.optim_wrapper.should_update()
@@ -60,6 +71,11 @@ class RunnerTrainee:
         return is_due and epoch >= self._loop.val_begin
 
     def validate(self) -> None:
+        if self._shares_gradients:
+            # Running statistics are each rank's own; those of rank 0 are the run's.
+            for model in {unwrap_model(self._runner.model), find_averaged_model(self._runner)}:
+                for buffer in model.buffers():
+                    broadcast(buffer, 0)
         self._runner.val_loop.run()
 
     def abandon_validation(self) -> None:

@@ -34,13 +34,18 @@ class StopRequest:
         self._log = log
         self._keeps_progress = False
         self._interruptible = False
+        self._ask: Callable[[], bool] | None = None
         self.requested = False
         self.epoch = 0
         self.step = 0
 
-    def listen(self) -> None:
-        """Take SIGTERM from here on. To be called from the main thread."""
-        signal.signal(signal.SIGTERM, self._receive)
+    def listen(self, number: signal.Signals) -> None:
+        """Take the signal from here on. To be called from the main thread."""
+        signal.signal(number, self._receive)
+
+    def forward_to(self, ask: Callable[[], bool]) -> None:
+        """Leave it to others: `ask` passes the request on, or says that nobody took it."""
+        self._ask = ask
 
     def begin_training(self) -> None:
         """From here on there is progress to keep: the loop of the training asks `check` and `wait_for`."""
@@ -75,6 +80,8 @@ class StopRequest:
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True
+        if self._ask is not None and self._ask():
+            return
         if not self._keeps_progress:
             self._end_now()
         if self._interruptible:

@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import msgspec
 import torch
+from mmengine.dist import get_world_size, is_main_process
 from pydantic import ValidationError
 
 from raven_scan.architectures.catalogue import get_architecture
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.trainer.checkpoint_files import identify_run, read_newest_checkpoint
-from raven_scan.trainer.checkpoint_writing import CheckpointWriter
+from raven_scan.trainer.checkpoint_writing import CheckpointWriter, SilentWriter
 from raven_scan.trainer.configuration import build_configuration, encode_configuration
 from raven_scan.trainer.configuration.pipelines import MIN_BOX_SIDE_PX, get_largest_scale
 from raven_scan.trainer.course import Course
@@ -28,7 +29,12 @@ from raven_scan.trainer.run_hooks import StepEventsHook, ValidationHook, check_w
 from raven_scan.trainer.run_loops import LedTrainLoop, StoppableValLoop
 from raven_scan.trainer.run_state import BestSoFar, RunState, copy_weights
 from raven_scan.trainer.runner import RunRunner, UnprintedConfig
-from raven_scan.trainer.runner_trainee import RunnerTrainee, find_averaged_model, restore_checkpoint
+from raven_scan.trainer.runner_trainee import (
+    RunnerTrainee,
+    find_averaged_model,
+    restore_checkpoint,
+    unwrap_model,
+)
 from raven_scan.trainer.step_telling import StepTeller
 from raven_scan.trainer.stop_request import StopRequest
 from raven_scan.trainer.weights_file import name_some, read_shapes, write_bytes, write_weights
@@ -60,6 +66,8 @@ def train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
     if checkpoint is not None:
         runner.restore = partial(_restore, content=checkpoint, state=state, log=log)
 
+    writer_type = CheckpointWriter if is_main_process() else SilentWriter
+
     def lead(runner: Any) -> None:
         runner.val_loop.stop = stop
         check_has_boxes(runner, spec, parameters)
@@ -67,14 +75,15 @@ def train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
             RunnerTrainee(runner, state, steps),
             log=log,
             stop=stop,
-            writer=CheckpointWriter(spec, log, interval_s=parameters.checkpoint_minutes * 60),
+            writer=writer_type(spec, log, interval_s=parameters.checkpoint_minutes * 60),
             checkpoint_interval=parameters.checkpoint_interval,
             position=0 if checkpoint is None else checkpoint["position"],
         ).run()
 
     runner.lead = lead
     run_training(runner)
-    _export(spec, log, runner, state)
+    if is_main_process():
+        _export(spec, log, runner, state)
 
 
 def prepare_runner(spec: TrainSpec, log: EventLog, *, resumes: bool) -> RunRunner:
@@ -91,7 +100,7 @@ def prepare_runner(spec: TrainSpec, log: EventLog, *, resumes: bool) -> RunRunne
         )
     runner = build_runner(write_configuration(spec), spec)
     if not resumes and spec.weights is not None:
-        check_base_weights(runner.model, spec.weights, log)
+        check_base_weights(unwrap_model(runner.model), spec.weights, log)
     return runner
 
 
@@ -115,7 +124,8 @@ def write_configuration(spec: TrainSpec) -> dict[str, Any]:
     """Build the configuration, write it to the work folder, and return what was written."""
     spec.work_folder.mkdir(parents=True, exist_ok=True)
     encoded = encode_configuration(build_configuration(spec))
-    write_bytes(spec.work_folder / CONFIGURATION_FILE, encoded)
+    if is_main_process():
+        write_bytes(spec.work_folder / CONFIGURATION_FILE, encoded)
     return msgspec.json.decode(encoded)
 
 
@@ -128,6 +138,13 @@ def build_runner(configuration: dict[str, Any], spec: TrainSpec) -> RunRunner:
     configuration["resume"] = False
     configuration["train_cfg"] = {**configuration["train_cfg"], "type": LedTrainLoop}
     configuration["val_cfg"] = {**configuration["val_cfg"], "type": StoppableValLoop}
+    if get_world_size() > 1:
+        configuration["launcher"] = "pytorch"
+        configuration["model_wrapper_cfg"] = {
+            "type": "MMDistributedDataParallel",
+            "device_ids": None,
+            "broadcast_buffers": False,
+        }
     # Typed as a Runner, whatever the class is that it is called on.
     return cast("RunRunner", RunRunner.from_cfg(UnprintedConfig(configuration)))
 

@@ -174,6 +174,9 @@ class TinyTrainee:
 
         self._steps.note(self.step, self.epoch, read, is_edge=position in {0, self.steps_per_epoch - 1})
 
+    def can_stop(self) -> bool:
+        return True
+
     def holds_gradients(self) -> bool:
         return False
 

@@ -71,11 +71,13 @@ class RavenCocoMetric(BaseMetric):
 
     Args:
         ann_file: the COCO document of the part that is measured.
+        collect_device: how results of several ranks come together: `gpu` is through the process group, whatever the
+            device; `cpu` would be through files.
     """
 
     default_prefix = PREFIX
 
-    def __init__(self, ann_file: str, collect_device: str = "cpu", prefix: str | None = None) -> None:
+    def __init__(self, ann_file: str, collect_device: str = "gpu", prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self._truth = read_annotations(Path(ann_file))
 

@@ -24,7 +24,9 @@ class RavenStepRandomnessHook(Hook):
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         del batch_idx, data_batch
-        seeds = np.random.SeedSequence((self._seed, int(runner.iter))).generate_state(3)
+        # Of several ranks each draws its own; the first draws as a single one does.
+        place = (self._seed, int(runner.iter), *([runner.rank] if runner.rank else []))
+        seeds = np.random.SeedSequence(place).generate_state(3)
         torch.manual_seed(int(seeds[0]))
         np.random.seed(seeds[1])  # noqa: NPY002 - the generator that MMDetection draws from
         random.seed(int(seeds[2]))
