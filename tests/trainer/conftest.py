@@ -85,6 +85,16 @@ def write_part(folder: Path, image_count: int, seed: int) -> PartSpec:
 
 
 @pytest.fixture(scope="session")
+def write_part_of() -> Callable[[Path, int, int], PartSpec]:
+    return write_part
+
+
+@pytest.fixture(scope="session")
+def class_names() -> list[str]:
+    return CLASSES
+
+
+@pytest.fixture(scope="session")
 def tiny_parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PartSpec]:
     folder = tmp_path_factory.mktemp("tiny")
     return {
