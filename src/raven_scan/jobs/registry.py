@@ -43,6 +43,7 @@ class WorkerRegistry:
     def __init__(self, database: Database, *, lease_timeout_s: float) -> None:
         self._database = database
         self._lease_timeout = timedelta(seconds=lease_timeout_s)
+        self._version = version("raven-scan")  # a file is read for it
 
     def beat(self, name: str, slots: Sequence[str], *, is_draining: bool = False) -> None:
         """Tells that the worker lives, and with what."""

@@ -18,8 +18,8 @@ Handler = Callable[..., None]
 """Runs a job: `handler(stop, **arguments)`, in a thread. It ends soon after the event `stop` is set."""
 
 _RETRY_S = 1.0
-_POLLING_INTERVAL_S = 1.0
-"""Jobs are notified; this is for one that came in while nobody listened yet."""
+_POLLING_INTERVAL_S = 5.0
+"""Jobs are notified; this is for one whose time comes, and one that came in while nobody listened yet."""
 
 
 class QueueWorker:

@@ -15,7 +15,6 @@ from raven_scan.notifications.plain_text import hide_secrets
 from raven_scan.notifications.recipients import Recipient
 from raven_scan.notifications.smtp import find_mail_server, send_email
 from raven_scan.notifications.types import Channel, Message, Outcome
-from raven_scan.notifications.webhook import post_webhook
 
 LONGEST_TRY_S = 30.0
 _LOOK_INTERVAL_S = 0.1
@@ -50,6 +49,9 @@ class Messenger:
             address = read_email_address(recipient.address.get_secret_value())
             mail = make_email(message, sender=self._mail_server.sender, recipient=address, now=now)
             return send_email(self._mail_server, mail, recipient=address)
+        # Without webhooks a worker needs no HTTP.
+        from raven_scan.notifications.webhook import post_webhook  # noqa: PLC0415
+
         assert self._settings.webhook_secret is not None  # noqa: S101 - settings with webhooks have one
         return post_webhook(recipient.address, self._settings.webhook_secret, message, now=now)
 
