@@ -21,7 +21,6 @@ from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.scratch import hold_scratch_folder
 from raven_scan.trained_models import repository
-from raven_scan.trained_models.checkpoint_download import RETRY_PAUSES_S, download_file
 from raven_scan.trained_models.checkpoint_reading import read_checkpoint
 from raven_scan.trained_models.coco_classes import COCO_CLASSES
 from raven_scan.trained_models.errors import make_name_taken, make_not_found, make_unknown_architecture
@@ -49,7 +48,7 @@ class TrainedModelService:
         settings: Settings,
         clock: Clock,
         *,
-        retry_pauses_s: Sequence[float] = RETRY_PAUSES_S,
+        retry_pauses_s: Sequence[float] | None = None,
     ) -> None:
         self._database = database
         self._blobs = blobs
@@ -277,6 +276,12 @@ class TrainedModelService:
             NotFound, Invalid, Busy, Unavailable: as `get_checkpoint` and `download_file`.
             Conflict: `trained_model.name_taken`, before anything is downloaded.
         """
+        # A worker that only waits needs no HTTP.
+        from raven_scan.trained_models.checkpoint_download import (  # noqa: PLC0415
+            RETRY_PAUSES_S,
+            download_file,
+        )
+
         actor.require(Claim.TRAINED_MODEL_IMPORT)
         source = get_checkpoint(index_name, self._settings.model_index)
         name = name or source.name
@@ -287,7 +292,7 @@ class TrainedModelService:
             file_name=source.file_name,
             digest_prefix=source.digest_prefix,
             progress=progress,
-            pauses_s=self._retry_pauses_s,
+            pauses_s=RETRY_PAUSES_S if self._retry_pauses_s is None else self._retry_pauses_s,
         ) as path:
             return self._import(
                 actor,
