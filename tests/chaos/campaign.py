@@ -314,7 +314,8 @@ class Campaign:
         # As the next worker does when it starts.
         self._ask(lambda: platform.recovery.remove_leftovers(WORKER))
         violations = [*self._progress.violations, *self._striker.violations]
-        violations += invariants.find_overlaps(self._folder) + invariants.find_leftovers(self._home)
+        violations += invariants.find_overlaps(self._folder, self._striker.woken_at)
+        violations += invariants.find_leftovers(self._home)
         models = self._ask(lambda: invariants.list_trained_models(platform))
         learned = {
             recipe: self._ask(lambda run=run: invariants.read_learned(platform, run))

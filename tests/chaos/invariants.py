@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _TOLERANCE = {False: 1e-6, True: 1e-3}
 """Relative, of losses and figures; by whether MMDetection trained it."""
 _COMPARED = ("loss", "learning_rate")
 _TOLD_FIRST_STEPS = 20
+_ENDS_ITSELF_WITHIN_S = 1.0
 _INTERRUPTIONS = {AttemptEnd.LOST, AttemptEnd.WORKER_STOPPED}
 
 
@@ -107,15 +108,24 @@ def list_trained_models(platform: Platform) -> list[TrainedModelView]:
     ).items
 
 
-def find_overlaps(folder: Path) -> list[str]:
-    """What trainers witnessed. One that was frozen did nothing, and ends when it wakes up, which is looked at then."""
+def find_overlaps(folder: Path, woken_at: Mapping[int, float]) -> list[str]:
+    """What trainers witnessed.
+
+    One that is frozen does nothing, and one that wakes up ends itself at its next look at its leash; the striker sees
+    that it does.
+
+    Args:
+        folder: the campaign's.
+        woken_at: by process id of trainers that were frozen with their worker, in seconds since 1970.
+    """
     path = folder / "witness" / "overlaps.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     told = [json.loads(line) for line in lines]
     return [
-        f"two trainers of a run: {each['own']} began while {each['other']} was there (state {each['state']!r})"
+        f"two trainers of run {each['run']}: {each['own']} began while {each['other']} was there (state {each['state']!r})"
         for each in told
         if each["state"] != "T"
+        and not 0 <= each["time"] - woken_at.get(each["holder"], -math.inf) < _ENDS_ITSELF_WITHIN_S
     ]
 
 

@@ -66,6 +66,8 @@ class Striker:
         self._rests: dict[Path, float] = {}
         self._database_rests_until = 0.0
         self.struck: list[Struck] = []
+        self.woken_at: dict[int, float] = {}
+        """When trainers woke up that were frozen with their worker, in seconds since 1970."""
         self.violations: list[str] = []
 
     def strike(self, target: Target, blow: Blow) -> bool:
@@ -130,6 +132,7 @@ class Striker:
 
     def _thaw_machine(self, target: Target, pids: list[int], of_attempt: list[processes.Mark]) -> None:
         was_current = target.is_current()
+        self.woken_at |= {pid: time.time() for pid in pids}
         _send(pids, signal.SIGCONT)
         if not was_current:
             self._after(

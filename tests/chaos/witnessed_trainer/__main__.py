@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from raven_scan.trainer.process_lifetime import tie_to_parent
+
 REAL_ARCHITECTURE = "yolox-nano"
 
 
@@ -34,12 +36,15 @@ def bear_witness(spec_path: Path) -> None:
     for other in (folder / run).glob("*.lock"):
         if other != own and is_held(other):
             holder = int(other.name.split(".")[-2])
+            state = find_state(holder)
+            if state in {"", "X", "Z"}:
+                continue  # killed: the kernel is about to let go of its lock
             line = {
                 "run": run,
                 "own": own.name,
                 "other": other.name,
                 "holder": holder,
-                "state": find_state(holder),
+                "state": state,
                 "time": time.time(),
             }
             with (folder / "overlaps.jsonl").open("a", encoding="utf-8") as file:
@@ -66,6 +71,8 @@ def find_state(pid: int) -> str:
 
 
 if __name__ == "__main__":
+    # As early as the real trainer does, which imports its frameworks afterwards.
+    tie_to_parent(int(os.environ["RAVEN_PARENT_PID"]))
     path = Path(sys.argv[2])
     bear_witness(path)
     is_real = json.loads(path.read_bytes())["architecture"] == REAL_ARCHITECTURE
