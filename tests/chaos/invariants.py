@@ -122,7 +122,7 @@ def find_overlaps(folder: Path, woken_at: Mapping[int, float]) -> list[str]:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     told = [json.loads(line) for line in lines]
     return [
-        f"two trainers of run {each['run']}: {each['own']} began while {each['other']} was there (state {each['state']!r})"
+        f"two trainers of run {each['run']}: {each['own']} began beside {each['other']}, {each['state']!r}"
         for each in told
         if each["state"] != "T"
         and not 0 <= each["time"] - woken_at.get(each["holder"], -math.inf) < _ENDS_ITSELF_WITHIN_S
