@@ -86,7 +86,11 @@ def test_pause_resume_cancel_and_retry(imported: Raven, start_worker: StartWorke
     resumed = imported("runs", "resume", "first", "--json")
     assert (resumed.code, resumed.document["status"]) == (0, "Waiting")
     wait_until(lambda: show(imported)["progress"]["step"] > step, "a step after the pause")
-    assert f"training from step {step}" in imported("runs", "logs", "first").out
+    # The log follows the steps by seconds.
+    wait_until(
+        lambda: f"training from step {step}" in imported("runs", "logs", "first").out,
+        "the log of the second attempt",
+    )
 
     cancelled = imported("runs", "cancel", "first", "--json")
     assert (cancelled.code, cancelled.document["status"]) == (0, "Cancelled")
