@@ -3,9 +3,10 @@
 Pick-up: from the moment `schedule` has committed to the moment that the worker, a process of its own, starts the
 trainer's process (what that process itself takes to start is left aside). Measured with nothing else in the queue;
 with 1,000 runs before it that wait for devices which the worker has not; with 1,000 runs behind it whose time has not
-come; and from the end of a run to the start of the next with 1,000 that wait for the same slot.
+come. Hand-over: from the end of a run to the start of the next, with 1,000 that wait for the same slot.
 
-Idle: the share of a core and the memory of `raven worker` while nothing waits.
+Idle: the share of a core and the memory of `raven worker` while nothing waits. PSS counts pages that processes share
+(libraries, mostly) in parts, RSS counts them whole.
 
 The ratios are what was asked for over what was measured: above 1 it is better than asked for.
 Log on standard error; on standard output a table, or one JSON object with --json.
@@ -169,7 +170,7 @@ def measure_next(platform: Platform, count: int) -> dict[str, float]:
     ends = [(str(name), ended_at.timestamp()) for name, ended_at in rows]
     gaps = [find_start(platform, name) - before for (_, before), (name, _) in pairwise(ends)]
     _log(f"next of 1000: median {statistics.median(gaps) * 1e3:.1f} ms, slowest {max(gaps) * 1e3:.1f} ms")
-    return {"pickup_s/next_of_1000": statistics.median(gaps), "pickup_slowest_s/next_of_1000": max(gaps)}
+    return {"handover_s/next_of_1000": statistics.median(gaps), "handover_slowest_s/next_of_1000": max(gaps)}
 
 
 def measure_listing(platform: Platform) -> float:
