@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from raven_scan.wire.events import CheckpointWritten, DryRunDone, Step, Validated
+from raven_scan.wire.events import CheckpointWritten, DryRunDone, Phase, Step, Validated
 from raven_scan.wire.spec import TrainSpec
 
 Run = Callable[..., Any]
@@ -26,15 +26,15 @@ def test_dry_run_estimates_the_run(make_train_spec: Run, run_trainer: Run, tmp_p
     real = run_trainer("train", make_train_spec(tmp_path / "real", parameters=parameters))
     assert real.exit_code == 0, real.output[-3000:]
     estimate_s = (
-        told.start_time_s
-        + 4 * 6 * told.step_time_s
+        4 * 6 * told.step_time_s
         + 4 * spec.valid.image_count * told.validation_image_time_s
         + 4 * told.checkpoint_time_s
     )
+    began = next(event.time for event in real.of(Phase) if event.phase == "training")
     # The machine may be busy with other things in one and not in the other: the order of magnitude is tested here.
-    real_s = real.events[-1].time - real.events[0].time
-    assert 0.3 < estimate_s / real_s < 3
-    assert 0.75 < told.peak_memory_mb / max(step.memory_mb for step in real.of(Step)) < 1.35
+    assert 0.2 < estimate_s / (real.events[-1].time - began) < 5
+    assert 0 < told.start_time_s < 100
+    assert 0.75 < told.peak_memory_mb / max(step.memory_mb for step in real.of(Step)) < 1.5
 
 
 def test_dry_run_refuses_what_the_run_would(make_train_spec: Run, run_trainer: Run, tmp_path: Path):
