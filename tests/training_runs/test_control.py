@@ -333,7 +333,9 @@ class TestPresets:
         platform.presets.save(ADMIN, name="good", run="first")
         given = type(first.parameters)(epochs=9)
         second = create_run(name="second", parameters=given, preset="good")
-        assert second.parameters == first.parameters.model_copy(update={"epochs": 9, "loader_processes": None})
+        assert second.parameters == first.parameters.model_copy(
+            update={"epochs": 9, "loader_processes": None}
+        )
         assert second.preset == "good"
         assert [preset.name for preset in platform.presets.list_presets(ADMIN)] == ["good"]
 
