@@ -240,6 +240,17 @@ def test_the_last_checkpoints_are_kept_and_others_removed(platform: Platform, sc
     assert set(platform.recovery.list_blob_digests(ADMIN)) == {each.digest for each in kept}
 
 
+def test_a_checkpoint_of_the_same_step_replaces_the_one_before(platform: Platform, schedule_run: ScheduleRun):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    before, after = (make_checkpoint(platform, 4, content) for content in (b"validation due", b"validated"))
+    for checkpoint in (before, after, after):
+        record(platform, attempt, checkpoint=checkpoint)
+    assert [each.digest for each in read(platform, run).checkpoints] == [after.digest]
+    assert not platform.blobs.has(before.digest)
+    assert platform.blobs.has(after.digest)
+
+
 def test_going_on_from_an_earlier_checkpoint_forgets_the_later(platform: Platform, schedule_run: ScheduleRun):
     run = schedule_run()
     attempt = hold(platform, run)

@@ -206,8 +206,8 @@ class TrainingRunExecution:
                 row = TrainingRunCheckpoint(
                     run_id=attempt.run_id, attempt=attempt.fence, **asdict(checkpoint)
                 )
-                checkpoints.write(session, row)
-                removed = checkpoints.remove(session, attempt.run_id, keep=CHECKPOINTS_KEPT)
+                removed = checkpoints.write(session, row)
+                removed += checkpoints.remove(session, attempt.run_id, keep=CHECKPOINTS_KEPT)
         self._remove_blobs(removed)
 
     def succeed(self, actor: Actor, attempt: Attempt, model: NewTrainedModel, progress: RunProgress) -> UUID:

@@ -23,8 +23,14 @@ def list_of_runs(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, list[T
     return checkpoints
 
 
-def write(session: Session, checkpoint: TrainingRunCheckpoint) -> None:
-    """One of the same step is written over."""
+def write(session: Session, checkpoint: TrainingRunCheckpoint) -> list[str]:
+    """Writes over one of the same step, such as the one before a validation; returns its digest, which is free."""
+    of_step = (
+        TrainingRunCheckpoint.run_id == checkpoint.run_id,
+        TrainingRunCheckpoint.step == checkpoint.step,
+        TrainingRunCheckpoint.digest != checkpoint.digest,
+    )
+    replaced = session.scalars(select(TrainingRunCheckpoint.digest).where(*of_step)).all()
     values = {
         "epoch": checkpoint.epoch,
         "position": checkpoint.position,
@@ -34,6 +40,7 @@ def write(session: Session, checkpoint: TrainingRunCheckpoint) -> None:
     }
     statement = insert(TrainingRunCheckpoint).values(run_id=checkpoint.run_id, step=checkpoint.step, **values)
     session.execute(statement.on_conflict_do_update(index_elements=["run_id", "step"], set_=values))
+    return list(replaced)
 
 
 def remove(session: Session, run_id: UUID, *, keep: int = 0, after_step: int | None = None) -> list[str]:
