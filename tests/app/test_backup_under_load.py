@@ -211,7 +211,13 @@ def test_a_run_that_was_at_work_goes_on_after_the_restore(
     create_backup(make_source(platform), tmp_path / "backup", ignore_progress)
     worker.end()
     with restore(tmp_path / "backup") as copy:
-        # Its worker is gone, as whoever opened the platform saw.
+        # Its worker is gone, as whoever opens the platform sees once it was silent for some seconds.
+        def is_found() -> bool:
+            copy.recovery.recover_lost_runs(WORKER)
+            run = copy.training_runs.get_run(LOCAL_ADMINISTRATOR, "at work")
+            return run.status is not RunStatus.PROCESSING
+
+        wait_until(is_found, "the recovery of the lost run")
         run = copy.training_runs.get_run(LOCAL_ADMINISTRATOR, "at work")
         assert (run.status, run.attempts[-1].end) == (RunStatus.WAITING, AttemptEnd.LOST)
         assert run.checkpoints
