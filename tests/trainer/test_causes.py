@@ -89,10 +89,10 @@ def test_too_little_memory_is_told_with_what_was_asked_for(
     spec: TrainSpec = make_train_spec(tmp_path / "work", parameters={"batch_size": 24, "image_size": 2048})
 
     def limit_memory() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))
+        resource.setrlimit(resource.RLIMIT_AS, (7 * 2**30, 7 * 2**30))
 
     failure = run_limited(build_command("train", spec, tmp_path), spec, limit_memory)
-    assert failure.code == "out_of_memory.host"
+    assert failure.code == "out_of_memory.host", failure
     assert failure.evidence["requested_bytes"] > 2**20
     assert failure.evidence["total_bytes"] > 2**30
     assert "batch size" in failure.hint

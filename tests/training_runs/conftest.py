@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -23,6 +24,23 @@ TINY = TrainingParameters(
     epochs=2, batch_size=4, image_size=64, warmup_epochs=0, augmentation=Augmentation.OFF, loader_processes=0
 )
 """Seconds of training."""
+
+
+_SERVERS = ("postgres", "weed")
+"""Names of servers that the whole session's tests share, children of this process too."""
+
+
+def list_children() -> list[psutil.Process]:
+    """Trainers of this process that live, with their descendants."""
+    return [child for child in psutil.Process().children(recursive=True) if is_trainer_alive(child)]
+
+
+def is_trainer_alive(process: psutil.Process) -> bool:
+    """Looked at without waiting for it: whoever started it does."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.name() not in _SERVERS
+    except psutil.NoSuchProcess:
+        return False
 
 
 def write_coco(folder: Path, *, images_a_part: int = 8, image_size: int = 64) -> Path:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import psutil
 import pytest
 from sqlalchemy import text
 
@@ -21,7 +20,7 @@ from raven_scan.kernel.errors import Unavailable
 from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.training_runs.types import AttemptEnd, RunOptions, RunStatus, TrainingRunView
 
-from .conftest import write_coco
+from .conftest import is_trainer_alive, list_children, write_coco
 
 ADMIN = LOCAL_ADMINISTRATOR
 ScheduleRun = Callable[..., TrainingRunView]
@@ -60,20 +59,7 @@ def run_worker(
         yield worker
     finally:
         assert worker.stop(DEADLINE_S)
-        assert not find_trainers()
-
-
-def find_trainers() -> list[psutil.Process]:
-    """Trainers of this process that live, with their descendants."""
-    return [child for child in psutil.Process().children(recursive=True) if is_alive(child)]
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Looked at without waiting for it: whoever started it does."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE and "postgres" not in process.name()
-    except psutil.NoSuchProcess:
-        return False
+        assert not list_children()
 
 
 def read(platform: Platform, ref: str = "first") -> TrainingRunView:
@@ -120,13 +106,13 @@ def test_cancelling_answers_at_once_ends_the_trainer_and_keeps_its_checkpoint(
     schedule_run(parameters=LONG)
     with run_worker(platform):
         wait_for(platform, lambda view: len(view.checkpoints) > 0)
-        trainers = find_trainers()
+        trainers = list_children()
         assert trainers
         before = time.monotonic()
         view = platform.run_control.cancel(ADMIN, "first")
         assert time.monotonic() - before < 1.0
         assert view.status is RunStatus.CANCELLED
-        while any(is_alive(trainer) for trainer in trainers):
+        while any(is_trainer_alive(trainer) for trainer in trainers):
             assert time.monotonic() - before < 10.0
             time.sleep(0.05)
         view = wait_for(platform, lambda view: view.attempts[0].ended_at is not None)

@@ -14,6 +14,8 @@ from raven_scan.training_runs.attempt_work import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
 from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunView
 
+from .conftest import list_children
+
 ADMIN = LOCAL_ADMINISTRATOR
 ScheduleRun = Callable[..., TrainingRunView]
 DEADLINE_S = 60.0
@@ -114,7 +116,7 @@ def test_a_stopped_worker_hands_its_run_back_and_leaves_no_process(
     platform: Platform, hanging_job: tuple[TrainingRunView, threading.Event, threading.Thread]
 ):
     run, stop, thread = hanging_job
-    children = psutil.Process().children(recursive=True)
+    children = list_children()
     assert len(children) >= 2
     stop.set()
     thread.join(DEADLINE_S)
@@ -130,7 +132,7 @@ def test_a_worker_that_lost_its_run_ends_its_trainer_and_changes_nothing(
     platform: Platform, hanging_job: tuple[TrainingRunView, threading.Event, threading.Thread]
 ):
     run, _, thread = hanging_job
-    children = psutil.Process().children(recursive=True)
+    children = list_children()
     platform.run_control.cancel(ADMIN, str(run.id))
     thread.join(DEADLINE_S)
     assert not thread.is_alive()
