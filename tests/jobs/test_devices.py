@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from raven_scan.jobs import devices
-from raven_scan.jobs.devices import choose_device, find_devices, parse_slots
+from raven_scan.jobs.devices import choose_devices, find_devices, parse_slots
 from raven_scan.kernel.errors import Invalid
 
 
@@ -24,14 +24,14 @@ def two_gpus(tmp_path: Path) -> None:
 
 def test_without_a_gpu_there_is_one_slot_of_the_cpu() -> None:
     assert find_devices() == ["cpu"]
-    assert choose_device("auto") == "cpu"
-    assert choose_device("cuda:3") == "cuda:3"
+    assert choose_devices("auto") == ["cpu"]
+    assert choose_devices("cuda:3") == ["cuda:3"]
 
 
 @pytest.mark.usefixtures("two_gpus")
 def test_every_gpu_is_a_slot() -> None:
     assert find_devices() == ["cuda:0", "cuda:1"]
-    assert choose_device("auto") == "cuda:0"
+    assert choose_devices("auto") == find_devices()
 
 
 @pytest.mark.usefixtures("two_gpus")

@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
-from raven_scan.jobs.devices import choose_device
+from raven_scan.jobs.devices import choose_devices
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.jobs.registry import WorkerRegistry
 from raven_scan.kernel.clock import Clock, SystemClock
@@ -126,7 +126,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
-    checks = PreflightChecks(datasets, trained_models, blobs, device=choose_device(settings.device))
+    checks = PreflightChecks(datasets, trained_models, blobs, device=choose_devices(settings.device)[0])
     presets = TrainingPresetService(database)
     notifications = NotificationService(database, JobQueue(), settings, clock)
     announcer = RunAnnouncer(notifications)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from raven_scan.access.types import WORKER
 from raven_scan.app.wiring import Platform
 from raven_scan.jobs.child_process import TRAINER_MODULE
-from raven_scan.jobs.devices import AUTOMATIC, find_devices
+from raven_scan.jobs.devices import choose_devices
 from raven_scan.jobs.dispatcher import Dispatcher
 from raven_scan.jobs.housekeeper import Housekeeper
 from raven_scan.jobs.worker import QueueWorker
@@ -45,7 +45,7 @@ class BackgroundWorker:
         self._platform = platform
         self._drain_s = drain_s
         self.name = make_worker_name()
-        self.devices = list(devices or _find_devices(platform.settings.device))
+        self.devices = list(devices or choose_devices(platform.settings.device))
         cores = psutil.cpu_count(logical=False) or 1
         job = TrainingRunJob(
             AttemptTools(
@@ -102,7 +102,3 @@ class BackgroundWorker:
         self._platform.workers.beat(self.name, self.devices, is_draining=self._dispatcher.is_stopping)
         self._platform.recovery.recover_lost_runs(WORKER)
         self._platform.notifications.keep_house(WORKER)
-
-
-def _find_devices(setting: str) -> list[str]:
-    return find_devices() if setting == AUTOMATIC else [setting]

@@ -15,9 +15,9 @@ _CPU_SLOTS = re.compile(r"cpu(?::(\d{1,4}))?")
 _GPU_SLOT = re.compile(r"cuda:(\d{1,4})")
 
 
-def choose_device(wanted: str) -> str:
-    """`cpu` or `cuda:N`; for `auto` the first of what is found."""
-    return find_devices()[0] if wanted == AUTOMATIC else wanted
+def choose_devices(wanted: str) -> list[str]:
+    """A slot each: `cpu` or `cuda:N` as it is, for `auto` all that are found."""
+    return find_devices() if wanted == AUTOMATIC else [wanted]
 
 
 def find_devices() -> list[str]:

@@ -7,11 +7,10 @@ import typer
 from raven_scan.app.cli.output import JsonFlag, Output, print_json
 from raven_scan.app.cli.run_times import parse_duration
 from raven_scan.app.cli.session import read_settings
-from raven_scan.jobs.devices import AUTOMATIC, find_devices, parse_slots
+from raven_scan.jobs.devices import choose_devices, parse_slots
 
 if TYPE_CHECKING:
     from raven_scan.app.serving import ServerAddress
-    from raven_scan.kernel.settings import Settings
 
 _AFTER_DRAIN_S = 3.0
 """For handing the runs back, once their trainers have ended."""
@@ -78,7 +77,7 @@ def work(
     from raven_scan.app.worker import BackgroundWorker  # noqa: PLC0415
 
     settings = read_settings()
-    devices = _choose_devices(settings) if slots is None else parse_slots(slots)
+    devices = choose_devices(settings.device) if slots is None else parse_slots(slots)
     drain_s = parse_duration(drain_timeout, "--drain-timeout").total_seconds()
     set_up_logging(settings.log_level, secrets=settings.list_secrets())
     output = Output(as_json)
@@ -95,7 +94,3 @@ def work(
         stop.wait()
         end_within(drain_s + _AFTER_DRAIN_S)
         background.stop()
-
-
-def _choose_devices(settings: "Settings") -> list[str]:
-    return find_devices() if settings.device == AUTOMATIC else [settings.device]
