@@ -180,6 +180,22 @@ def test_resume_and_retry_execute_what_they_wait_for(imported: Raven, quick_trai
     assert (retried.code, retried.document["model"]["name"]) == (0, "second")
 
 
+def test_who_waits_for_a_run_hears_which_come_before_it(imported: Raven, quick_trainer: str) -> None:
+    del quick_trainer
+    assert create(imported, "first", "--epochs", "1", "--schedule").code == 0
+    waited = create(imported, "second", "--epochs", "1", "--schedule", "--wait")
+    assert waited.code == 0, waited
+    assert "A run is before it, first of all first" in waited.err
+    assert show(imported, "first")["status"] == "Success"
+
+
+def test_a_run_that_cannot_be_scheduled_says_that_it_stays_a_draft(imported: Raven) -> None:
+    told = create(imported, "first", "--batch-size", "500", "--schedule")
+    assert told.code != 0
+    assert "raven runs clone first --name OTHER" in told.err + told.out
+    assert show(imported, "first")["status"] == "Draft"
+
+
 def test_an_error_is_shown_with_its_evidence(imported: Raven, quick_trainer: str, tmp_path: Path) -> None:
     del quick_trainer
     told = create(imported, "first", "--seed", str(OUT_OF_MEMORY), "--schedule", "--wait")

@@ -79,7 +79,8 @@ class SignIn:
             return Unauthenticated(
                 "access.token_missing",
                 "This needs a token.",
-                hint="Send 'Authorization: Bearer TOKEN'; the server says at its start where its token is.",
+                hint="Set RAVEN_TOKEN, or send 'Authorization: Bearer TOKEN'; the server says at its start where its "
+                "token is.",
             )
         if not hmac.compare_digest(given.strip().encode(), self._token):
             return Unauthenticated(

@@ -64,7 +64,12 @@ def preflight_failed(name: str, findings: list[Finding]) -> Conflict:
     return Conflict(
         "training_run.preflight_failed",
         f"The training run {name!r} cannot be scheduled: {sentences}",
-        hint=" ".join(finding.hint for finding in errors if finding.hint),
+        hint=" ".join(
+            [
+                *(finding.hint for finding in errors if finding.hint),
+                f"It stays a Draft; `raven runs clone {name} --name OTHER` makes one with changes.",
+            ]
+        ),
         parameters={
             "findings": [
                 {

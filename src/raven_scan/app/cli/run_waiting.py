@@ -58,6 +58,7 @@ def wait_and_show(
 ) -> None:
     """Shows progress until the run is at rest, then the run; the exit code says how it ended."""
     if run.status not in _PLACES_OF_REST:
+        _tell_what_is_before(session, output, run)
         try:
             with session.executing():
                 run = _watch(session, output, run.name)
@@ -84,6 +85,19 @@ def wait_and_show(
             raise typer.Exit(RUN_FAILED)
         case _:
             raise typer.Exit(RUN_FAILED)
+
+
+def _tell_what_is_before(session: Session, output: Output, run: "TrainingRunOut") -> None:
+    """Whoever waits for one run should know that others are executed first, here or by another worker."""
+    names = [entry.run.name for entry in session.raven.queue.list_all()]
+    before = names[: names.index(run.name)] if run.name in names else []
+    if before:
+        runs = "A run is" if len(before) == 1 else f"{len(before)} runs are"
+        output.say(
+            f"{runs} before it, first of all {before[0]}; see `raven queue`. To have it executed first: "
+            f"raven runs move {run.name} --to first",
+            style="yellow",
+        )
 
 
 def _watch(session: Session, output: Output, ref: str) -> "TrainingRunOut":
