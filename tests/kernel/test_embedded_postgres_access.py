@@ -276,6 +276,29 @@ def test_programs_in_a_closed_folder_are_copied(
     assert get_mode(closed) == 0o700
 
 
+@as_root
+@pytest.mark.parametrize("exists_closed", [False, True])
+def test_copied_programs_are_reachable_whatever_the_umask(
+    tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch, *, exists_closed: bool
+):
+    """The guardian makes everything for itself alone; the copies are for another user."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    installed = copy_programs(closed)
+    copies = open_folder / "new" / "copies"
+    if exists_closed:
+        copies.mkdir(parents=True)
+        copies.chmod(0o700)
+    monkeypatch.setattr(programs, "COPIES", copies)
+    before = os.umask(0o077)
+    try:
+        reachable = programs.make_reachable(installed, ServerUser(NOBODY, NOBODY))
+    finally:
+        os.umask(before)
+    assert reachable.is_relative_to(copies)
+    assert get_mode(copies) == 0o755
+
+
 def copy_programs(folder: Path) -> Path:
     """Installs PostgreSQL's programs there, as its package does."""
     installed = programs.find_programs()

@@ -78,9 +78,9 @@ def _copy(programs: Path) -> Path:
     mark = hashlib.sha256(f"{programs} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:16]
     copy = COPIES / f"postgresql-{mark}"
     copied_programs = copy / programs.parent.name / programs.name
+    _open_copies()
     if copy.exists():
         return copied_programs
-    COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)
     unfinished = COPIES / f".{copy.name}.{os.getpid()}"
     try:
         for name in ("bin", "lib", "share"):
@@ -100,3 +100,14 @@ def _copy(programs: Path) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return copied_programs
+
+
+def _open_copies() -> None:
+    """Makes the folder of the copies, or opens it to readers where a closed one is there.
+
+    `mkdir` alone is not enough: the guardian's umask takes the others' rights from what it makes.
+    """
+    missing = [folder for folder in (COPIES, *COPIES.parents) if not folder.exists()]
+    COPIES.mkdir(parents=True, exist_ok=True)
+    for folder in {COPIES, *missing}:
+        folder.chmod(0o755)
