@@ -28,17 +28,31 @@ class Claim(StrEnum):
     DATASET_VIEW = "dataset:view"
     DATASET_DELETE = "dataset:delete"
     DATASET_EXPORT = "dataset:export"
+    DATASET_EDIT = "dataset:edit"
     NOTIFICATION_SEND = "notification:send"
+    USER_VIEW = "user:view"
+    USER_EDIT = "user:edit"
+    ROLE_EDIT = "role:edit"
+    AUDIT_VIEW = "audit:view"
+    SETTINGS_VIEW = "settings:view"
+    SETTINGS_EDIT = "settings:edit"
     SYSTEM_VIEW = "system:view"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks for something, with what they may do."""
+    """Who asks for something, with what they may do.
+
+    Attributes:
+        via: how they were recognised, such as `session`, `token nightly` or `data folder`; the audit trail keeps it.
+        address: the client's network address; empty inside the caller's own process.
+    """
 
     id: UUID
     name: str
     claims: frozenset[Claim]
+    via: str = ""
+    address: str = ""
 
     def may(self, claim: Claim) -> bool:
         return claim in self.claims
@@ -54,12 +68,16 @@ class Actor:
             )
 
 
+WORKER_CLAIMS = frozenset({Claim.TRAINING_RUN_EXECUTE, Claim.TRAINED_MODEL_CREATE})
+"""What only a worker does; no user may, whatever their roles."""
+
 LOCAL_ADMINISTRATOR = Actor(
     id=UUID("00000000-0000-7000-8000-000000000001"),
     name="local administrator",
-    claims=frozenset(Claim) - {Claim.TRAINING_RUN_EXECUTE, Claim.TRAINED_MODEL_CREATE},
+    claims=frozenset(Claim) - WORKER_CLAIMS,
+    via="data folder",
 )
-"""The owner of the data folder. What only a worker does, it may not."""
+"""The owner of the data folder."""
 
 WORKER = Actor(
     id=UUID("00000000-0000-7000-8000-000000000002"),

@@ -22,8 +22,10 @@ STATUS_OF_KIND: dict[ErrorKind, int] = {
     ErrorKind.FORBIDDEN: 403,
     ErrorKind.NOT_FOUND: 404,
     ErrorKind.CONFLICT: 409,
+    ErrorKind.STALE: 412,
     ErrorKind.INVALID: 422,
     ErrorKind.BUSY: 503,
+    ErrorKind.THROTTLED: 429,
     ErrorKind.UNAVAILABLE: 503,
 }
 
@@ -33,8 +35,10 @@ _TITLE_OF_STATUS = {
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
+    412: "Changed meanwhile",
     413: "Too large",
     422: "Not valid",
+    429: "Too often",
     500: "Internal error",
     503: "Not available now",
 }
@@ -52,6 +56,8 @@ def make_problem(error: RavenError) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if error.kind is ErrorKind.BUSY:
         headers["Retry-After"] = _RETRY_AFTER_S
+    if error.kind is ErrorKind.THROTTLED:
+        headers["Retry-After"] = str(error.parameters.get("retry_after_s", _RETRY_AFTER_S))
     return _make_answer(STATUS_OF_KIND[error.kind], error.describe(), headers)
 
 

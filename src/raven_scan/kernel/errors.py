@@ -13,8 +13,10 @@ class ErrorKind(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    STALE = "stale"
     INVALID = "invalid"
     BUSY = "busy"
+    THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
 
 
@@ -75,6 +77,12 @@ class Conflict(RavenError):  # noqa: N818
     kind = ErrorKind.CONFLICT
 
 
+class Stale(RavenError):  # noqa: N818
+    """Somebody else changed it since the caller read it."""
+
+    kind = ErrorKind.STALE
+
+
 class Invalid(RavenError):  # noqa: N818
     kind = ErrorKind.INVALID
 
@@ -83,13 +91,19 @@ class Busy(RavenError):  # noqa: N818
     kind = ErrorKind.BUSY
 
 
+class Throttled(RavenError):  # noqa: N818
+    """Too often; `retry_after_s` in the parameters says when it may be tried again."""
+
+    kind = ErrorKind.THROTTLED
+
+
 class Unavailable(RavenError):  # noqa: N818
     kind = ErrorKind.UNAVAILABLE
 
 
 ERROR_OF_KIND: dict[ErrorKind, type[RavenError]] = {
     error.kind: error
-    for error in (Unauthenticated, Forbidden, NotFound, Conflict, Invalid, Busy, Unavailable)
+    for error in (Unauthenticated, Forbidden, NotFound, Conflict, Stale, Invalid, Busy, Throttled, Unavailable)
 }
 
 

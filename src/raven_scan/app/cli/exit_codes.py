@@ -14,7 +14,9 @@ EXIT_CODE_OF_KIND: dict[ErrorKind, int] = {
     ErrorKind.UNAUTHENTICATED: 4,
     ErrorKind.FORBIDDEN: 4,
     ErrorKind.CONFLICT: 5,
+    ErrorKind.STALE: 5,
     ErrorKind.BUSY: 6,
+    ErrorKind.THROTTLED: 6,
     ErrorKind.UNAVAILABLE: 6,
 }
 

@@ -1,0 +1,1 @@
+"""Large files that arrive in parts, and go on where they broke off."""
