@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from uuid import uuid4
 
 import pytest
 from pydantic import ValidationError
@@ -35,7 +34,7 @@ def test_a_run_is_a_draft_with_every_parameter_decided(platform: Platform, creat
     )
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a@1", str(uuid4()), "x" * 101, "a\nb"])
+@pytest.mark.parametrize("name", ["", "a/b", "a@1", "01a201ac-2611-7162-a36c-8244730f7e2d", "x" * 101, "a\nb"])
 def test_a_name_that_cannot_be_one_is_refused(create_run: CreateRun, name: str):
     with pytest.raises(Invalid) as refusal:
         create_run(name=name)
