@@ -78,7 +78,7 @@ def test_the_doctor_looks_into_s3(
         return [check for check in said.document["checks"] if check["name"] == "storage"]
 
     assert {check["state"] for check in ask("--deep")} == {"ok"}
-    lost = sorted(list_needed_blobs(filled))[0]
+    lost = min(list_needed_blobs(filled))
     filled.blobs.remove(lost)
     told = [check for check in ask("--deep") if check["state"] == "error"]
     assert any(lost in check["message"] for check in told), told
