@@ -31,6 +31,8 @@ class TrainingRun(Base):
 
     `fence` is the number of the attempt that may write; it only grows. A write that carries another one is void.
     Waiting runs are the queue: the next is the one of the highest `priority`, then of the lowest `queue_position`.
+    Bytes `log_missing_from` to `log_missing_to` of the log were dropped, since it grew too long. `metric_removals`: the
+    step after which metrics were removed, each time that they were.
     """
 
     __tablename__ = "training_runs"
@@ -83,6 +85,9 @@ class TrainingRun(Base):
     is_pausing: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     estimate: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     log_size_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    log_missing_from: Mapped[int | None] = mapped_column(BigInteger)
+    log_missing_to: Mapped[int | None] = mapped_column(BigInteger)
+    metric_removals: Mapped[list[int]] = mapped_column(JSONB, server_default=text("'[]'"))
     preset_name: Mapped[str | None] = mapped_column(Text)
     cloned_from: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(Text)
@@ -93,7 +98,10 @@ class TrainingRun(Base):
 
 
 class TrainingRunAttempt(Base):
-    """One try at executing a run; its number is the fence. The lease holds as long as the heartbeat is young."""
+    """One try at executing a run; its number is the fence. The lease holds as long as the heartbeat is young.
+
+    `log_position`: so many bytes that the attempt told are in the run's log.
+    """
 
     __tablename__ = "training_run_attempts"
     __table_args__ = (
@@ -109,6 +117,7 @@ class TrainingRunAttempt(Base):
     ended_at: Mapped[datetime | None] = mapped_column(_TIME)
     end: Mapped[str | None] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    log_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class TrainingRunMetric(Base):
