@@ -1,12 +1,20 @@
-"""Lists come in pages: at most `limit` items, and a cursor for the next page that holds under inserts.
+"""Lists come in pages: at most `limit` items in an order, and a cursor for the next page.
 
-A cursor is the id of the last item that was shown. Ids sort by creation, newest first, so a row that is
-inserted meanwhile shifts nothing.
+A cursor is opaque. It holds where the page ended: the last item's value in the order, and its id. So an item that is
+inserted or deleted meanwhile shifts nothing: no other is shown twice or left out.
 """
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 from uuid import UUID
+
+import msgspec
+from sqlalchemy import BigInteger, ColumnElement, Integer, Row, Select, literal, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.ids import parse_id
@@ -15,31 +23,48 @@ T = TypeVar("T")
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 500
+LONGEST_CURSOR = 4000
+
+_LARGEST_INTEGER = 1 << 31
+_LARGEST_BIG_INTEGER = 1 << 63
+
+_Column = InstrumentedAttribute[Any] | ColumnElement[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
+    """What a caller asks of a list.
+
+    Attributes:
+        cursor: `next` of the page before; None for the first.
+        sort: a name of the list's order, with `-` before it for descending; None for the cursor's, or the default.
+    """
+
     limit: int = DEFAULT_LIMIT
-    after: UUID | None = None
+    cursor: str | None = None
+    sort: str | None = None
 
     @classmethod
-    def parse(cls, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> "PageRequest":
-        after = None
-        if cursor is not None:
-            after = parse_id(cursor)
-            if after is None:
-                raise Invalid(
-                    "paging.bad_cursor",
-                    f"{cursor!r} is not a cursor.",
-                    hint="Use the value of 'next' from the page before.",
-                )
+    def parse(
+        cls, limit: int = DEFAULT_LIMIT, cursor: str | None = None, sort: str | None = None
+    ) -> "PageRequest":
         if not 1 <= limit <= LARGEST_LIMIT:
             raise Invalid(
                 "paging.bad_limit",
                 f"A page holds 1 to {LARGEST_LIMIT} items, not {limit}.",
                 hint="Ask for less and follow 'next'.",
             )
-        return cls(limit=limit, after=after)
+        return cls(limit=limit, cursor=cursor, sort=sort)
+
+    @property
+    def after(self) -> UUID | None:
+        """The last id that was shown, for a list that knows one order alone: newest first."""
+        after = None
+        if self.cursor is not None:
+            after = parse_id(self.cursor)
+            if after is None:
+                raise _make_bad_cursor(self.cursor)
+        return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +77,164 @@ def cut_page(rows: list[T], request: PageRequest, ids: list[UUID]) -> Page[T]:
     """Cut `limit + 1` fetched rows to a page; the extra row tells that there is a next one."""
     more = len(rows) > request.limit
     return Page(rows[: request.limit], str(ids[request.limit - 1]) if more else None)
+
+
+@dataclass(frozen=True)
+class ListOrder:
+    """The orders that a list can be had in.
+
+    What has no value comes last, ascending and descending. An index on `(column, id)` serves both directions.
+
+    Attributes:
+        name: of the list, such as `training_runs`; a cursor of another one is refused.
+        columns: what it can be sorted by, under the names that users write.
+        id: unique, never null; it decides between equals.
+        default: what is sorted by where nobody says, such as `-created_at`.
+        optional: names of those columns that may be null.
+    """
+
+    name: str
+    columns: Mapping[str, _Column]
+    id: _Column
+    default: str
+    optional: frozenset[str] = field(default_factory=frozenset[str])
+
+    @property
+    def sorts(self) -> list[str]:
+        """Every value that `sort` may have."""
+        return [sort for name in self.columns for sort in (name, f"-{name}")]
+
+    def fetch(
+        self,
+        session: Session,
+        statement: Select[*tuple[Any, ...]],
+        request: PageRequest,
+        make_item: Callable[[Any], T],
+    ) -> Page[T]:
+        """A page of what `statement` selects.
+
+        Args:
+            session: to ask.
+            statement: with its filters, without order and limit.
+            request: what the caller asked for.
+            make_item: makes an item of a row; two values, of no interest, follow those that were selected.
+
+        Raises:
+            Invalid: the list has no such order, or the cursor is none of this list in this order.
+        """
+        place = self._find_place(request)
+        column, wanted = self.columns[place.column], request.limit + 1
+        statement = statement.add_columns(column.label("page_value"), self.id.label("page_id"))
+        order = (column, self.id)
+        statement = statement.order_by(*(each.desc() if place.descending else each.asc() for each in order))
+        is_optional = place.column in self.optional
+        rows: list[Row[*tuple[Any, ...]]] = []
+        if place.after is None or place.after.value is not None:
+            known = statement.where(column.is_not(None)) if is_optional else statement
+            if place.after is not None:
+                position = tuple_(*order)
+                end = tuple_(literal(place.after.value, column.type), literal(place.after.id, self.id.type))
+                known = known.where(position < end if place.descending else position > end)
+            rows += session.execute(known.limit(wanted)).all()
+        if is_optional and len(rows) < wanted:
+            unknown = statement.where(column.is_(None))
+            if place.after is not None and place.after.value is None:
+                end = place.after.id
+                unknown = unknown.where(self.id < end if place.descending else self.id > end)
+            rows += session.execute(unknown.limit(wanted - len(rows))).all()
+        return self._cut(rows, request, place, make_item)
+
+    def _cut(
+        self,
+        rows: list[Row[*tuple[Any, ...]]],
+        request: PageRequest,
+        place: "_Place",
+        make_item: Callable[[Any], T],
+    ) -> Page[T]:
+        shown = rows[: request.limit]
+        cursor = None
+        if len(rows) > len(shown):
+            value, id_ = shown[-1][-2:]
+            content = msgspec.json.encode(_Cursor(self.name, place.sort, value, id_))
+            cursor = base64.urlsafe_b64encode(content).decode().rstrip("=")
+        return Page([make_item(row) for row in shown], cursor)
+
+    def _find_place(self, request: PageRequest) -> "_Place":
+        cursor = None if request.cursor is None else _read_cursor(request.cursor)
+        sort = request.sort or (cursor.sort if cursor else self.default)
+        if cursor is not None and (cursor.list, cursor.sort) != (self.name, sort):
+            raise Invalid(
+                "paging.other_cursor",
+                "The cursor is of another list, or of this one in another order.",
+                hint="Keep the sort from page to page, or begin again without a cursor.",
+                parameters={"sort": sort},
+            )
+        name = sort.removeprefix("-")
+        if name not in self.columns:
+            raise Invalid(
+                "paging.bad_sort",
+                f"This list cannot be sorted by {name[:100]!r}.",
+                hint=f"Sort by {', '.join(self.columns)}; with '-' before it from the highest to the lowest.",
+                parameters={"sorts": self.sorts},
+            )
+        place = _Place(sort, name, sort.startswith("-"), cursor)
+        if cursor is not None:
+            cursor.value = self._read_value(name, cursor.value, request.cursor or "")
+        return place
+
+    def _read_value(self, name: str, value: Any, cursor: str) -> Any:
+        """What PostgreSQL compares with the column; a cursor may come from anybody."""
+        type_ = self.columns[name].type
+        if value is None and name in self.optional:
+            return None
+        try:
+            value = msgspec.convert(value, type_.python_type)
+        except msgspec.ValidationError:
+            raise _make_bad_cursor(cursor) from None
+        is_known = True
+        if isinstance(type_, Integer):
+            is_known = abs(value) < (
+                _LARGEST_BIG_INTEGER if isinstance(type_, BigInteger) else _LARGEST_INTEGER
+            )
+        elif isinstance(value, datetime):
+            is_known = value.tzinfo is not None
+        elif isinstance(value, str):
+            is_known = "\0" not in value
+        if not is_known:
+            raise _make_bad_cursor(cursor)
+        return value
+
+
+class _Cursor(msgspec.Struct, array_like=True):
+    list: str
+    sort: str
+    value: Any
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page begins. `after`: the last item of the page before."""
+
+    sort: str
+    column: str
+    descending: bool
+    after: _Cursor | None
+
+
+def _read_cursor(cursor: str) -> _Cursor:
+    if len(cursor) > LONGEST_CURSOR:
+        raise _make_bad_cursor(cursor)
+    try:
+        content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return msgspec.json.decode(content, type=_Cursor)
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        raise _make_bad_cursor(cursor) from None
+
+
+def _make_bad_cursor(cursor: str) -> Invalid:
+    return Invalid(
+        "paging.bad_cursor",
+        f"{cursor[:100]!r} is not a cursor.",
+        hint="Use the value of 'next' from the page before.",
+    )
