@@ -153,7 +153,7 @@ class TrainingRunRecovery:
             return
         logs.append(session, run.id, format_line(self._clock.now(), reason))
         session.refresh(run)
-        tail = logs.read(session, run.id, max(0, run.log_size_bytes - _TAIL_BYTES), _TAIL_BYTES)
+        tail = logs.read(session, run, max(0, run.log_size_bytes - _TAIL_BYTES), _TAIL_BYTES).content
         error = RunError(
             code="lost",
             message=f"Workers were lost {MOST_FRUITLESS_ATTEMPTS} times while they worked on this run, without a "

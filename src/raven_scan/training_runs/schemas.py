@@ -263,7 +263,10 @@ class PresetPage(_Schema):
 
 
 class LogOut(_Schema):
+    """A part of a log. `missing_bytes`: so many from `offset` on were dropped, since it grew too long."""
+
     text: str
     offset: int
     next_offset: int
     size_bytes: int
+    missing_bytes: int = 0

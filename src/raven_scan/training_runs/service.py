@@ -21,10 +21,11 @@ from raven_scan.kernel.names import check_name
 from raven_scan.kernel.paging import Page, PageRequest, cut_page
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.training_runs.errors import name_taken, preflight_failed, run_not_found, wrong_status
+from raven_scan.training_runs.log_ranges import read_log_range
 from raven_scan.training_runs.models import TrainingRun
 from raven_scan.training_runs.preflight import PreflightChecks, get_starting_weights
 from raven_scan.training_runs.presets import TrainingPresetService
-from raven_scan.training_runs.repository import attempts, checkpoints, logs, metrics, runs
+from raven_scan.training_runs.repository import attempts, checkpoints, metrics, runs
 from raven_scan.training_runs.transitions import put_in_queue
 from raven_scan.training_runs.types import (
     LogRange,
@@ -36,7 +37,6 @@ from raven_scan.training_runs.types import (
 )
 from raven_scan.training_runs.views import make_options, make_view
 
-LARGEST_LOG_RANGE_BYTES = 1 << 20
 _NO_OPTIONS = RunOptions()
 
 
@@ -236,15 +236,7 @@ class TrainingRunService:
         """
         with self._database.transaction() as session:
             run = get_run(session, actor, ref)
-            offset = min(offset, run.log_size_bytes)
-            content = logs.read(session, run.id, offset, min(limit_bytes, LARGEST_LOG_RANGE_BYTES))
-        content = content[: content.rfind(b"\n") + 1 or _find_character_end(content)]
-        return LogRange(
-            text=content.decode(errors="replace"),
-            offset=offset,
-            next_offset=offset + len(content),
-            size_bytes=run.log_size_bytes,
-        )
+            return read_log_range(session, run, offset, limit_bytes)
 
     def _check(self, actor: Actor, run: TrainingRun) -> Preflight:
         return Preflight(
@@ -256,18 +248,6 @@ class TrainingRunService:
                 make_options(run),
             )
         )
-
-
-def _find_character_end(content: bytes) -> int:
-    """Where the last whole character of UTF-8 ends."""
-    start = len(content) - 1
-    while start > 0 and content[start] & 0xC0 == 0x80:
-        start -= 1
-    try:
-        content[start:].decode()
-    except UnicodeDecodeError:
-        return start or len(content)
-    return len(content)
 
 
 def get_run(session: Session, actor: Actor, ref: str, *, lock: bool = False) -> TrainingRun:

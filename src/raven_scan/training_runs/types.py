@@ -310,9 +310,11 @@ class LogRange:
         offset: of the first byte.
         next_offset: where to go on; equals `size_bytes` at the end.
         size_bytes: of the whole log now.
+        missing_bytes: how many from `offset` on were dropped, since the log grew too long.
     """
 
     text: str
     offset: int
     next_offset: int
     size_bytes: int
+    missing_bytes: int = 0

@@ -1,23 +1,32 @@
 """SQL of the metrics of runs."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import CursorResult, cast, delete, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
 
-from raven_scan.training_runs.models import TrainingRunMetric
+from raven_scan.training_runs.models import TrainingRun, TrainingRunMetric
 from raven_scan.training_runs.types import MetricPoint
 
 _METRICS_A_STATEMENT = 5_000
 
 
 def remove_after(session: Session, run_id: UUID, step: int) -> None:
-    """So that what a resumed attempt does again leaves no double."""
-    session.execute(
+    """So that what a resumed attempt does again leaves no double; whoever read them already is told by the run."""
+    removed = session.execute(
         delete(TrainingRunMetric).where(TrainingRunMetric.run_id == run_id, TrainingRunMetric.step > step)
     )
+    assert isinstance(removed, CursorResult)  # noqa: S101 - as a DELETE gives
+    if removed.rowcount:
+        session.execute(
+            update(TrainingRun)
+            .where(TrainingRun.id == run_id)
+            .values(metric_removals=TrainingRun.metric_removals.op("||")(cast([step], JSONB))),
+            execution_options={"synchronize_session": False},
+        )
 
 
 def write(session: Session, run_id: UUID, points: list[MetricPoint]) -> None:
@@ -53,3 +62,45 @@ def list_points(session: Session, run_id: UUID, names: list[str]) -> Sequence[Tr
     if names:
         query = query.where(TrainingRunMetric.name.in_([name for name in names if name.isprintable()]))
     return session.scalars(query).all()
+
+
+_NEW_POINTS = text(
+    """
+    WITH RECURSIVE names AS (
+        (SELECT name FROM training_run_metrics WHERE run_id = :run_id ORDER BY name LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT next.name FROM training_run_metrics AS next
+            WHERE next.run_id = :run_id AND next.name > names.name ORDER BY next.name LIMIT 1
+        )
+        FROM names WHERE names.name IS NOT NULL
+    )
+    SELECT names.name, point.step, point.epoch, point.value
+    FROM names CROSS JOIN LATERAL (
+        SELECT step, epoch, value FROM training_run_metrics
+        WHERE run_id = :run_id AND name = names.name
+            AND step > coalesce((CAST(:told AS jsonb) ->> names.name)::int, -1)
+        ORDER BY step LIMIT :most
+    ) AS point
+    WHERE names.name IS NOT NULL
+    ORDER BY names.name, point.step
+    """
+)
+"""Names are found by the index, one jump each, and so are the points of each behind a step."""
+
+
+def list_new_points(
+    session: Session, run_id: UUID, told: Mapping[str, int], most_of_a_name: int
+) -> list[MetricPoint]:
+    """Points behind the last step that was told of their name, by name and step; the first of each name."""
+    rows = session.execute(
+        _NEW_POINTS, {"run_id": run_id, "told": json.dumps(dict(told)), "most": most_of_a_name}
+    )
+    return [MetricPoint(name, step, epoch, value) for name, step, epoch, value in rows]
+
+
+def find_last_steps(session: Session, run_id: UUID) -> dict[str, int]:
+    """By name."""
+    query = text(_NEW_POINTS.text.replace("ORDER BY step LIMIT :most", "ORDER BY step DESC LIMIT 1"))
+    rows = session.execute(query, {"run_id": run_id, "told": "{}"})
+    return {name: step for name, step, _, _ in rows}
