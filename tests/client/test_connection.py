@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from raven_scan.client import RavenClient
-from raven_scan.client.connection import Connection
+from raven_scan.client.synchronous.connection import Connection
 from raven_scan.kernel.errors import Busy, Conflict, Invalid, Unavailable
 from raven_scan.kernel.progress import ignore_progress
 

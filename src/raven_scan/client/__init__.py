@@ -5,11 +5,28 @@ from raven_scan.client import RavenClient
 
 with RavenClient("http://127.0.0.1:8700", token) as raven:
     run = raven.runs.create(name="first", dataset="aquatrash", base_model="rtmdet-lite0")
-    raven.runs.schedule(run.name)
-    print(raven.runs.wait(run.name).status)
+    run.schedule()
+    print(run.wait().status)
 ```
+
+`AsyncRavenClient` is the same with `async` and `await`.
 """
 
-from raven_scan.client.raven_client import RavenClient
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["RavenClient"]
+from raven_scan.client.answers import RetryRules
+from raven_scan.client.synchronous.raven_client import RavenClient
+
+if TYPE_CHECKING:
+    from raven_scan.client.asynchronous.raven_client import AsyncRavenClient
+
+__all__ = ["AsyncRavenClient", "RavenClient", "RetryRules"]
+
+
+def __getattr__(name: str) -> Any:
+    # The command line needs the synchronous client alone, and starts sooner without the other.
+    if name == "AsyncRavenClient":
+        from raven_scan.client.asynchronous.raven_client import AsyncRavenClient  # noqa: PLC0415
+
+        return AsyncRavenClient
+    raise AttributeError(name)

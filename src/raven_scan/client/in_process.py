@@ -4,9 +4,10 @@ httpx has a transport for ASGI applications, but only for its asynchronous clien
 until it is whole; streams of progress need every line at once.
 """
 
+import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import Future
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
@@ -107,7 +108,7 @@ class _Exchange(httpx.SyncByteStream):
     async def _run(self) -> None:
         with self._tell:
             try:
-                await self._application(self._make_scope(), self._receive, self._tell.send)
+                await self._application(_make_scope(self._request), self._receive, self._tell.send)
             except Exception as error:  # noqa: BLE001 - it is the cause of what the caller's side raises
                 self._failure = error
 
@@ -121,20 +122,89 @@ class _Exchange(httpx.SyncByteStream):
         await anyio.sleep_forever()  # the caller went away when this is cancelled
         raise AssertionError
 
-    def _make_scope(self) -> dict[str, Any]:
-        url = self._request.url
-        raw_path, _, query = url.raw_path.partition(b"?")
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1",
-            "method": self._request.method,
-            "scheme": url.scheme,
-            "path": unquote_to_bytes(raw_path).decode("utf-8"),
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "headers": [(name.lower(), value) for name, value in self._request.headers.raw],
-            "server": (url.host, url.port or 80),
-            "client": ("127.0.0.1", 0),
-        }
+
+class AsyncInProcessTransport(httpx.AsyncBaseTransport):
+    """As `InProcessTransport`, for an asynchronous client: the application runs on the caller's event loop."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await _AsyncExchange(self._application, request).start()
+
+
+class _AsyncExchange(httpx.AsyncByteStream):
+    """One request with its response, whose body it is."""
+
+    def __init__(self, application: Application, request: httpx.Request) -> None:
+        self._application = application
+        self._request = request
+        self._request_body = aiter(cast("httpx.AsyncByteStream", request.stream))
+        self._is_read = False
+        self._failure: Exception | None = None
+        self._tell, self._told = anyio.create_memory_object_stream[Message](_LARGEST_BACKLOG)
+
+    async def start(self) -> httpx.Response:
+        self._work = asyncio.create_task(self._run())
+        try:
+            head = await self._told.receive()
+        except anyio.EndOfStream:
+            await self.aclose()
+            raise httpx.RemoteProtocolError(
+                "The application ended without an answer.", request=self._request
+            ) from self._failure
+        except BaseException:  # the caller was cancelled while the application thinks
+            await self.aclose()
+            raise
+        return httpx.Response(head["status"], headers=head["headers"], stream=self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while (message := await self._told.receive()) and message.get("more_body", False):
+                yield message.get("body", b"")
+            yield message.get("body", b"")
+        except anyio.EndOfStream:
+            raise httpx.ReadError(
+                "The application broke its answer off.", request=self._request
+            ) from self._failure
+
+    async def aclose(self) -> None:
+        self._told.close()
+        self._work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._work
+
+    async def _run(self) -> None:
+        with self._tell:
+            try:
+                await self._application(_make_scope(self._request), self._receive, self._tell.send)
+            except Exception as error:  # noqa: BLE001 - it is the cause of what the caller's side raises
+                self._failure = error
+
+    async def _receive(self) -> Message:
+        chunk = await anext(self._request_body, None)
+        if chunk is not None:
+            return {"type": "http.request", "body": chunk, "more_body": True}
+        if not self._is_read:
+            self._is_read = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await anyio.sleep_forever()  # the caller went away when this is cancelled
+        raise AssertionError
+
+
+def _make_scope(request: httpx.Request) -> dict[str, Any]:
+    raw_path, _, query = request.url.raw_path.partition(b"?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": request.url.scheme,
+        "path": unquote_to_bytes(raw_path).decode("utf-8"),
+        "raw_path": raw_path,
+        "query_string": query,
+        "root_path": "",
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "server": (request.url.host, request.url.port or 80),
+        "client": ("127.0.0.1", 0),
+    }

@@ -2,25 +2,26 @@
 
 from pathlib import Path
 
-from raven_scan.client.connection import Connection, quote_ref
-from raven_scan.client.uploads import read_file
+from raven_scan.client.answers import quote_ref
+from raven_scan.client.asynchronous.connection import AsyncConnection
+from raven_scan.client.file_bodies import make_absolute, read_file
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.trained_models.schemas import TrainedModelOut, TrainedModelPage
 
 _PATH = "/api/v1/trained-models"
 
 
-class TrainedModelsClient:
+class AsyncTrainedModelsClient:
     """Args:
     connection: to the API.
     shares_files: the API reads this machine's files itself.
     """
 
-    def __init__(self, connection: Connection, *, shares_files: bool) -> None:
+    def __init__(self, connection: AsyncConnection, *, shares_files: bool) -> None:
         self._connection = connection
         self._shares_files = shares_files
 
-    def list(
+    async def list(
         self,
         *,
         limit: int | None = None,
@@ -31,7 +32,7 @@ class TrainedModelsClient:
     ) -> TrainedModelPage:
         """Newest first."""
         return TrainedModelPage.model_validate(
-            self._connection.get(
+            await self._connection.get(
                 _PATH,
                 {
                     "limit": limit,
@@ -43,10 +44,10 @@ class TrainedModelsClient:
             )
         )
 
-    def get(self, ref: str) -> TrainedModelOut:
-        return TrainedModelOut.model_validate(self._connection.get(f"{_PATH}/{quote_ref(ref)}"))
+    async def get(self, ref: str) -> TrainedModelOut:
+        return TrainedModelOut.model_validate(await self._connection.get(f"{_PATH}/{quote_ref(ref)}"))
 
-    def import_path(
+    async def import_path(
         self, path: Path, *, architecture: str, name: str, on_progress: Progress = ignore_progress
     ) -> TrainedModelOut:
         """Imports a checkpoint file of this machine: read in place by an API in this process, else uploaded.
@@ -58,31 +59,31 @@ class TrainedModelsClient:
             on_progress: called while it goes on.
         """
         if not self._shares_files:
-            return self.upload(path, architecture=architecture, name=name, on_progress=on_progress)
-        result = self._connection.do_long_work(
+            return await self.upload(path, architecture=architecture, name=name, on_progress=on_progress)
+        result = await self._connection.do_long_work(
             f"{_PATH}/import",
             on_progress,
-            content={"path": str(path.absolute()), "architecture": architecture, "name": name},
+            content={"path": make_absolute(path), "architecture": architecture, "name": name},
         )
         return TrainedModelOut.model_validate(result)
 
-    def upload(
+    async def upload(
         self, path: Path, *, architecture: str, name: str, on_progress: Progress = ignore_progress
     ) -> TrainedModelOut:
         """As `import_path`, always over the wire."""
-        result = self._connection.do_long_work(
+        result = await self._connection.do_long_work(
             f"{_PATH}/upload",
             on_progress,
-            body=read_file(path, on_progress),
+            chunks=read_file(path, on_progress),
             parameters={"architecture": architecture, "name": name, "file_name": path.name},
         )
         return TrainedModelOut.model_validate(result)
 
-    def pull(
+    async def pull(
         self, model: str, *, name: str | None = None, on_progress: Progress = ignore_progress
     ) -> TrainedModelOut:
         """Has the server fetch a checkpoint of MMDetection's model index, by its name or an architecture's."""
-        result = self._connection.do_long_work(
+        result = await self._connection.do_long_work(
             f"{_PATH}/pull", on_progress, content={"model": model, "name": name}
         )
         return TrainedModelOut.model_validate(result)

@@ -1,6 +1,7 @@
+# Made from asynchronous/workers.py by scripts/make_synchronous_client.py: change that one, and run the script.
 """Workers, from outside."""
 
-from raven_scan.client.connection import Connection
+from raven_scan.client.synchronous.connection import Connection
 from raven_scan.jobs.schemas import WorkerPage
 
 _PATH = "/api/v1/workers"

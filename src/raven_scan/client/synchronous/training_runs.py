@@ -1,3 +1,4 @@
+# Made from asynchronous/training_runs.py by scripts/make_synchronous_client.py: change that one, and run the script.
 """Training runs, from outside."""
 
 import time
@@ -6,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.client.connection import Connection, quote_ref
+from raven_scan.client.answers import quote_ref
+from raven_scan.client.blocking import pause
+from raven_scan.client.synchronous.connection import Connection
 from raven_scan.kernel.errors import Busy, Unavailable
 from raven_scan.training_runs.schemas import (
     LogOut,
@@ -88,7 +91,7 @@ class TrainingRunsClient:
         )
 
     def get(self, ref: str) -> TrainingRunOut:
-        return TrainingRunOut.model_validate(self._connection.get(f"{_PATH}/{quote_ref(ref)}"))
+        return self._read(ref, is_retried=True)
 
     def preflight(self, ref: str) -> PreflightOut:
         """All that speaks against scheduling it."""
@@ -167,7 +170,7 @@ class TrainingRunsClient:
         heard_at = time.monotonic()
         while True:
             try:
-                run = self.get(ref)
+                run = self._read(ref, is_retried=False)
                 heard_at = time.monotonic()
             except (Unavailable, Busy):
                 if shown is None or time.monotonic() - heard_at > patience_s:
@@ -178,11 +181,14 @@ class TrainingRunsClient:
                 shown = run
             if run.status in _AT_REST:
                 return
-            time.sleep(poll_s)
+            pause(poll_s)
 
     def wait(self, ref: str) -> TrainingRunOut:
         """Waits until it is at rest, as `watch` does."""
-        *_, last = self.watch(ref)
+        last: TrainingRunOut | None = None
+        for run in self.watch(ref):
+            last = run
+        assert last is not None  # noqa: S101 - watch yields the run at least once
         return last
 
     def read_logs(self, ref: str) -> Iterator[str]:
@@ -197,13 +203,18 @@ class TrainingRunsClient:
         offset = 0
         while True:
             # The order matters: what is written before a run is at rest is read after it was seen to be.
-            is_over = self.get(ref).status in _AT_REST
+            is_over = (self.get(ref)).status in _AT_REST
             while (part := self.logs(ref, offset=offset)).next_offset > offset:
                 yield part.text
                 offset = part.next_offset
             if is_over:
                 return
-            time.sleep(poll_s)
+            pause(poll_s)
+
+    def _read(self, ref: str, *, is_retried: bool) -> TrainingRunOut:
+        return TrainingRunOut.model_validate(
+            self._connection.get(f"{_PATH}/{quote_ref(ref)}", is_retried=is_retried)
+        )
 
     def _act(self, ref: str, verb: str, content: Any = None) -> TrainingRunOut:
         return TrainingRunOut.model_validate(

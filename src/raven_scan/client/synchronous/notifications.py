@@ -1,6 +1,7 @@
+# Made from asynchronous/notifications.py by scripts/make_synchronous_client.py: change that one, and run the script.
 """Notifications, from outside."""
 
-from raven_scan.client.connection import Connection
+from raven_scan.client.synchronous.connection import Connection
 from raven_scan.notifications.schemas import NotificationPage, TestOut
 
 _PATH = "/api/v1/notifications"

@@ -4,33 +4,36 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from raven_scan.client.connection import Connection, quote_ref
-from raven_scan.client.uploads import read_file, zip_folder
+from raven_scan.client.answers import quote_ref
+from raven_scan.client.asynchronous.connection import AsyncConnection
+from raven_scan.client.file_bodies import make_absolute, read_file, zip_folder
 from raven_scan.datasets.schemas import Bands, DatasetOut, DatasetPage, DatasetVersionOut
 from raven_scan.kernel.progress import Progress, ignore_progress
 
 _PATH = "/api/v1/datasets"
 
 
-class DatasetsClient:
+class AsyncDatasetsClient:
     """Args:
     connection: to the API.
     shares_files: the API reads this machine's files itself.
     """
 
-    def __init__(self, connection: Connection, *, shares_files: bool) -> None:
+    def __init__(self, connection: AsyncConnection, *, shares_files: bool) -> None:
         self._connection = connection
         self._shares_files = shares_files
 
-    def list(self, *, limit: int | None = None, cursor: str | None = None) -> DatasetPage:
+    async def list(self, *, limit: int | None = None, cursor: str | None = None) -> DatasetPage:
         """Newest first, each with its newest version."""
-        return DatasetPage.model_validate(self._connection.get(_PATH, {"limit": limit, "cursor": cursor}))
+        return DatasetPage.model_validate(
+            await self._connection.get(_PATH, {"limit": limit, "cursor": cursor})
+        )
 
-    def get(self, ref: str) -> DatasetOut:
+    async def get(self, ref: str) -> DatasetOut:
         """With all its versions, by name or id; with one, by name@number or the version's id."""
-        return DatasetOut.model_validate(self._connection.get(f"{_PATH}/{quote_ref(ref)}"))
+        return DatasetOut.model_validate(await self._connection.get(f"{_PATH}/{quote_ref(ref)}"))
 
-    def import_path(
+    async def import_path(
         self,
         path: Path,
         *,
@@ -66,11 +69,11 @@ class DatasetsClient:
         if self._shares_files:
             content = {
                 **options,
-                "path": str(path.absolute()),
+                "path": make_absolute(path),
                 "class_map": dict(class_map or {}),
                 "bands": bands,
             }
-            result = self._connection.do_long_work(f"{_PATH}/import", on_progress, content=content)
+            result = await self._connection.do_long_work(f"{_PATH}/import", on_progress, content=content)
         else:
             parameters = {
                 **options,
@@ -78,11 +81,11 @@ class DatasetsClient:
                 "map": [f"{old}={new}" for old, new in (class_map or {}).items()],
                 "bands": None if bands is None else ",".join(map(str, bands)),
             }
-            result = self._connection.do_long_work(
+            result = await self._connection.do_long_work(
                 f"{_PATH}/import",
                 on_progress,
-                body=_read_source(path, on_progress),
-                body_type="application/zip",
+                chunks=_read_source(path, on_progress),
+                chunks_type="application/zip",
                 parameters=parameters,
             )
         return DatasetVersionOut.model_validate(result)

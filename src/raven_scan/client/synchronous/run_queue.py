@@ -1,8 +1,9 @@
+# Made from asynchronous/run_queue.py by scripts/make_synchronous_client.py: change that one, and run the script.
 """The queue, from outside: runs that wait, in their order."""
 
 from collections.abc import Iterator
 
-from raven_scan.client.connection import Connection
+from raven_scan.client.synchronous.connection import Connection
 from raven_scan.training_runs.schemas import QueueEntryOut, QueueOut
 
 _PATH = "/api/v1/queue"
@@ -18,8 +19,4 @@ class QueueClient:
 
     def list_all(self) -> Iterator[QueueEntryOut]:
         """The whole queue, page by page."""
-        page = self.list()
-        yield from page.items
-        while page.next is not None:
-            page = self.list(cursor=page.next)
-            yield from page.items
+        return self._connection.iterate(_PATH, QueueEntryOut.model_validate)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from raven_scan.client.uploads import read_file, zip_folder
+from raven_scan.client.file_bodies import read_file, zip_folder
 from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.progress import ignore_progress
 

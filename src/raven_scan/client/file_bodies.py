@@ -12,6 +12,11 @@ _CHUNK_BYTES = 1 << 20
 _STAGE = "upload"
 
 
+def make_absolute(path: Path) -> str:
+    """The path as the platform in this process takes it."""
+    return str(path.absolute())
+
+
 def read_file(path: Path, on_progress: Progress) -> Iterator[bytes]:
     """The bytes of a file. Raises Invalid at once where there is none."""
     try:

@@ -1,6 +1,8 @@
+# Made from asynchronous/training_presets.py by scripts/make_synchronous_client.py: change that one, and run the script.
 """Presets, from outside: training parameters under a name."""
 
-from raven_scan.client.connection import Connection, quote_ref
+from raven_scan.client.answers import quote_ref
+from raven_scan.client.synchronous.connection import Connection
 from raven_scan.training_runs.schemas import PresetOut, PresetPage
 
 _PATH = "/api/v1/training-presets"

@@ -1,0 +1,250 @@
+"""Requests to the REST API; what it refuses comes back as the errors that the platform raised."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+
+from raven_scan.client.answers import (
+    Parameters,
+    RequestBody,
+    RetryRules,
+    drop_none,
+    encode_json,
+    make_broken_off,
+    read_answer,
+    read_problem,
+)
+from raven_scan.client.blocking import call_async, pause_async
+from raven_scan.kernel.errors import Invalid, Unavailable, make_error
+from raven_scan.kernel.progress import Progress
+
+T = TypeVar("T")
+
+_CONNECT_TIMEOUT_S = 10.0
+_IDEMPOTENCY_KEY = "Idempotency-Key"
+
+
+class AsyncConnection:
+    """Sends requests; knows nothing of what they are about.
+
+    Args:
+        http: with the base address and the token set.
+        timeout_s: how long an answer may take.
+        retry_rules: for what is safe to repeat: reading, and what carries an idempotency key.
+        sends_keys: whether what creates carries an idempotency key; of no use inside one process.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        timeout_s: float = 60.0,
+        retry_rules: RetryRules | None = None,
+        sends_keys: bool = True,
+    ) -> None:
+        self._http = http
+        self._timeout = httpx.Timeout(timeout_s, connect=_CONNECT_TIMEOUT_S)
+        # Long work tells its progress when there is some: copying one large file may take longer than any limit.
+        self._long_work_timeout = httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S)
+        self._retry_rules = retry_rules or RetryRules()
+        self._sends_keys = sends_keys
+
+    @property
+    def base_url(self) -> str:
+        return str(self._http.base_url)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def get(self, path: str, parameters: Parameters | None = None, *, is_retried: bool = True) -> Any:
+        return read_answer(await self.send("GET", path, parameters=parameters, is_retried=is_retried))
+
+    async def post(
+        self, path: str, content: Any = None, parameters: Parameters | None = None, *, has_key: bool = True
+    ) -> Any:
+        """Sends it with an idempotency key, so that repeating it after a lost answer does nothing twice.
+
+        Args:
+            path: of the API.
+            content: sent as JSON.
+            parameters: of the query.
+            has_key: False for what takes no key; it is sent once then: whether a request that broke off was done,
+                nobody knows here.
+        """
+        body = encode_json(content)
+        has_key = has_key and self._sends_keys
+        headers = {_IDEMPOTENCY_KEY: str(uuid4())} if has_key else {}
+        return read_answer(
+            await self.send(
+                "POST", path, parameters=parameters, body=body, headers=headers, is_retried=has_key
+            )
+        )
+
+    async def patch(self, path: str, content: Any, *, etag: str | None = None) -> Any:
+        """Changes something; with the ETag that was read, only where nobody else has changed it since."""
+        headers = {} if etag is None else {"If-Match": etag}
+        return read_answer(await self.send("PATCH", path, body=encode_json(content), headers=headers))
+
+    async def put(self, path: str, content: Any) -> Any:
+        return read_answer(await self.send("PUT", path, body=encode_json(content)))
+
+    async def delete(self, path: str, parameters: Parameters | None = None) -> Any:
+        return read_answer(await self.send("DELETE", path, parameters=parameters))
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        parameters: Parameters | None = None,
+        body: RequestBody | None = None,
+        chunks: Iterator[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        is_retried: bool = False,
+    ) -> httpx.Response:
+        """The answer, whatever its status; `chunks` are read once, so that they cannot be sent again.
+
+        Raises:
+            Unavailable: there is none.
+        """
+        body = body or RequestBody()
+        tried = 0
+        while True:
+            tried += 1
+            answer: httpx.Response | None = None
+            lost: Unavailable | None = None
+            try:
+                with self._translate_failures():
+                    answer = await self._http.request(
+                        method,
+                        path,
+                        params=drop_none(parameters),
+                        content=body.content if chunks is None else _read_chunks(chunks),
+                        headers={**body.headers, **(headers or {})},
+                        timeout=self._timeout,
+                    )
+            except Unavailable as error:
+                lost = error
+            pause_s = self._retry_rules.find_pause_s(tried, answer) if is_retried else None
+            if pause_s is None:
+                if answer is None:
+                    assert lost is not None  # noqa: S101 - one of the two is there
+                    raise lost
+                return answer
+            await pause_async(pause_s)
+
+    async def do_long_work(
+        self,
+        path: str,
+        on_progress: Progress,
+        *,
+        content: Any = None,
+        chunks: Iterator[bytes] | None = None,
+        chunks_type: str = "application/octet-stream",
+        parameters: Parameters | None = None,
+    ) -> Any:
+        """Posts, hands on the progress that the server tells, returns the result.
+
+        Args:
+            path: of the API.
+            on_progress: called for each line of progress.
+            content: sent as JSON.
+            chunks: sent as they are, instead.
+            chunks_type: their media type.
+            parameters: of the query.
+
+        Raises:
+            RavenError: what the work failed with.
+        """
+        body = encode_json(content)
+        if chunks is not None:
+            body = RequestBody(headers={"Content-Type": chunks_type})
+        async with self.stream(
+            "POST", path, parameters=parameters, body=body, chunks=chunks, is_long=True
+        ) as answer:
+            async for line in answer.aiter_lines():
+                event = json.loads(line)
+                match event["event"]:
+                    case "progress":
+                        on_progress(event["stage"], event["done"], event["total"])
+                    case "done":
+                        return event["result"]
+                    case "failed":
+                        raise make_error(event["error"])
+                    case _:
+                        pass  # a newer server may tell more than this client knows
+        raise make_broken_off()
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        parameters: Parameters | None = None,
+        body: RequestBody | None = None,
+        chunks: Iterator[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        is_long: bool = False,
+    ) -> AsyncGenerator[httpx.Response]:
+        """An answer that is read while it comes; what is refused is raised.
+
+        Args:
+            method: of the request.
+            path: of the API.
+            parameters: of the query.
+            body: of the request.
+            chunks: sent as its content, instead.
+            headers: of the request.
+            is_long: nothing may come for as long as it likes.
+        """
+        body = body or RequestBody()
+        with self._translate_failures():
+            async with self._http.stream(
+                method,
+                path,
+                params=drop_none(parameters),
+                content=body.content if chunks is None else _read_chunks(chunks),
+                headers={**body.headers, **(headers or {})},
+                timeout=self._long_work_timeout if is_long else self._timeout,
+            ) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    raise read_problem(answer)
+                yield answer
+
+    async def iterate(
+        self, path: str, make: Callable[[Any], T], parameters: Parameters | None = None
+    ) -> AsyncIterator[T]:
+        """The items of all pages of a list; a page is asked for when the one before is used up."""
+        cursor: str | None = None
+        while True:
+            page = await self.get(path, {**(parameters or {}), "cursor": cursor})
+            for item in page["items"]:
+                yield make(item)
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    @contextmanager
+    def _translate_failures(self) -> Generator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise Unavailable(
+                "client.no_answer",
+                f"No answer from {self.base_url}: {str(error) or type(error).__name__}.",
+                hint="Start a server with `raven serve`, or unset RAVEN_SERVER to work without one.",
+                parameters={"server": self.base_url},
+            ) from error
+        except httpx.InvalidURL as error:
+            raise Invalid("client.bad_address", f"The request has a bad address: {error}.") from error
+
+
+async def _read_chunks(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while (chunk := await call_async(next, chunks, None)) is not None:
+        yield chunk

@@ -1,0 +1,90 @@
+# Made from asynchronous/trained_models.py by scripts/make_synchronous_client.py: change that one, and run the script.
+"""Trained models, from outside."""
+
+from pathlib import Path
+
+from raven_scan.client.answers import quote_ref
+from raven_scan.client.file_bodies import make_absolute, read_file
+from raven_scan.client.synchronous.connection import Connection
+from raven_scan.kernel.progress import Progress, ignore_progress
+from raven_scan.trained_models.schemas import TrainedModelOut, TrainedModelPage
+
+_PATH = "/api/v1/trained-models"
+
+
+class TrainedModelsClient:
+    """Args:
+    connection: to the API.
+    shares_files: the API reads this machine's files itself.
+    """
+
+    def __init__(self, connection: Connection, *, shares_files: bool) -> None:
+        self._connection = connection
+        self._shares_files = shares_files
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        origin: str | None = None,
+        stage: str | None = None,
+        architecture: str | None = None,
+    ) -> TrainedModelPage:
+        """Newest first."""
+        return TrainedModelPage.model_validate(
+            self._connection.get(
+                _PATH,
+                {
+                    "limit": limit,
+                    "cursor": cursor,
+                    "origin": origin,
+                    "stage": stage,
+                    "architecture": architecture,
+                },
+            )
+        )
+
+    def get(self, ref: str) -> TrainedModelOut:
+        return TrainedModelOut.model_validate(self._connection.get(f"{_PATH}/{quote_ref(ref)}"))
+
+    def import_path(
+        self, path: Path, *, architecture: str, name: str, on_progress: Progress = ignore_progress
+    ) -> TrainedModelOut:
+        """Imports a checkpoint file of this machine: read in place by an API in this process, else uploaded.
+
+        Args:
+            path: a checkpoint as MMDetection writes them; nothing in it is executed.
+            architecture: that it belongs to.
+            name: of the new model.
+            on_progress: called while it goes on.
+        """
+        if not self._shares_files:
+            return self.upload(path, architecture=architecture, name=name, on_progress=on_progress)
+        result = self._connection.do_long_work(
+            f"{_PATH}/import",
+            on_progress,
+            content={"path": make_absolute(path), "architecture": architecture, "name": name},
+        )
+        return TrainedModelOut.model_validate(result)
+
+    def upload(
+        self, path: Path, *, architecture: str, name: str, on_progress: Progress = ignore_progress
+    ) -> TrainedModelOut:
+        """As `import_path`, always over the wire."""
+        result = self._connection.do_long_work(
+            f"{_PATH}/upload",
+            on_progress,
+            chunks=read_file(path, on_progress),
+            parameters={"architecture": architecture, "name": name, "file_name": path.name},
+        )
+        return TrainedModelOut.model_validate(result)
+
+    def pull(
+        self, model: str, *, name: str | None = None, on_progress: Progress = ignore_progress
+    ) -> TrainedModelOut:
+        """Has the server fetch a checkpoint of MMDetection's model index, by its name or an architecture's."""
+        result = self._connection.do_long_work(
+            f"{_PATH}/pull", on_progress, content={"model": model, "name": name}
+        )
+        return TrainedModelOut.model_validate(result)
