@@ -1,0 +1,201 @@
+"""All SQL of the audit trail."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Text, cast, func, insert, literal, or_, select, text
+from sqlalchemy.orm import Session
+
+from raven_scan.access.audit_entry import (
+    FIRST_PREVIOUS_HASH,
+    HASHED_COLUMNS,
+    AuditEntry,
+    Target,
+    compute_hash,
+    format_time,
+    make_storable_text,
+)
+from raven_scan.access.audit_models import AuditEntryRow
+from raven_scan.access.types import Actor
+
+_APPEND_LOCK = 7_238_461_029_390
+"""Any number, the same in every process: one transaction at a time appends."""
+
+_TIME_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US'
+_GUARD = "audit_entries_are_only_appended"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """What is to be appended; the details are as `make_storable` leaves them."""
+
+    actor: Actor
+    action: str
+    target: Target
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last entry: who knows it can tell whether what comes before is what it was."""
+
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries; what is None or empty chooses nothing.
+
+    Attributes:
+        actor: name or id.
+        action: how it begins, such as `training_run.`.
+        words: each must be in a name, an address, the action or a detail.
+    """
+
+    actor: str | UUID | None = None
+    action: str | None = None
+    target_kind: str | None = None
+    target_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    words: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """What an entry's row says of itself, and what its content says."""
+
+    number: int
+    previous_hash: str
+    hash: str
+    computed_hash: str
+
+
+def append_entries(session: Session, entries: Sequence[NewEntry]) -> None:
+    """Appends entries in the session's transaction, and keeps others from appending until it ends."""
+    session.execute(select(func.pg_advisory_xact_lock(_APPEND_LOCK)))
+    # A statement of its own: it sees what was committed while the one before waited.
+    newest = select(AuditEntryRow.number, AuditEntryRow.hash).order_by(AuditEntryRow.number.desc()).limit(1)
+    newest_entry = newest.subquery()
+    number, previous_hash, at = session.execute(
+        select(newest_entry.c.number, newest_entry.c.hash, func.clock_timestamp()).select_from(
+            select(literal(1)).subquery().outerjoin(newest_entry, literal(value=True))
+        )
+    ).one()
+    number, previous_hash = number or 0, previous_hash or FIRST_PREVIOUS_HASH
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        number += 1
+        row: dict[str, Any] = {
+            "number": number,
+            "actor_id": entry.actor.id,
+            "actor_name": make_storable_text(entry.actor.name),
+            "actor_via": make_storable_text(entry.actor.via),
+            "actor_address": make_storable_text(entry.actor.address),
+            "action": make_storable_text(entry.action),
+            "target_kind": make_storable_text(entry.target.kind),
+            "target_id": entry.target.id,
+            "target_name": make_storable_text(entry.target.name),
+            "details": entry.details,
+            "previous_hash": previous_hash,
+        }
+        previous_hash = compute_hash({**row, "at": format_time(at)})
+        rows.append({**row, "at": at, "hash": previous_hash})
+    session.execute(insert(AuditEntryRow), rows)
+
+
+def find_head(session: Session) -> Head | None:
+    """None where there is no entry."""
+    query = select(AuditEntryRow.number, AuditEntryRow.hash).order_by(AuditEntryRow.number.desc()).limit(1)
+    found = session.execute(query).one_or_none()
+    return None if found is None else Head(*found)
+
+
+def read_chain(session: Session, *, after: int, limit: int) -> Iterator[StoredEntry]:
+    """Entries in their order, each with the hash that its content has now."""
+    table = AuditEntryRow.__table__
+    # Some as text: somebody may have put there what no type of ours can hold.
+    as_text = {
+        "at": func.to_char(func.timezone("UTC", table.c.at), _TIME_FORMAT),
+        "details": cast(table.c.details, Text),
+    }
+    columns = [as_text.get(name, table.c[name]).label(name) for name in HASHED_COLUMNS]
+    query = select(*columns, table.c.hash).where(table.c.number > after).order_by(table.c.number).limit(limit)
+    for row in session.execute(query).mappings():
+        try:
+            computed = compute_hash({**row, "details": json.loads(row["details"])})
+        except (ValueError, RecursionError):
+            computed = ""  # details that we never wrote
+        yield StoredEntry(row["number"], row["previous_hash"], row["hash"], computed)
+
+
+def find_hash(session: Session, number: int) -> str | None:
+    """The hash of the entry of that number."""
+    return session.scalar(select(AuditEntryRow.hash).where(AuditEntryRow.number == number))
+
+
+def list_entries(
+    session: Session, chosen: EntryFilter, *, before: int | None, limit: int
+) -> list[AuditEntry]:
+    """The newest first."""
+    row = AuditEntryRow
+    query = select(row).order_by(row.number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(row.number < before)
+    if isinstance(chosen.actor, UUID):
+        query = query.where(row.actor_id == chosen.actor)
+    elif chosen.actor is not None:
+        query = query.where(row.actor_name == chosen.actor)
+    if chosen.action is not None:
+        query = query.where(row.action.startswith(chosen.action, autoescape=True))
+    if chosen.target_kind is not None:
+        query = query.where(row.target_kind == chosen.target_kind)
+    if chosen.target_id is not None:
+        query = query.where(row.target_id == chosen.target_id)
+    if chosen.since is not None:
+        query = query.where(row.at >= chosen.since)
+    if chosen.until is not None:
+        query = query.where(row.at < chosen.until)
+    for word in chosen.words:
+        searched = (
+            row.actor_name,
+            row.actor_address,
+            row.action,
+            row.target_name,
+            cast(row.details, Text),
+        )
+        query = query.where(or_(*(column.icontains(word, autoescape=True) for column in searched)))
+    return [_make_entry(found) for found in session.scalars(query)]
+
+
+def is_guarded(session: Session) -> bool:
+    """Whether the trigger is there and enabled that refuses changes."""
+    enabled = session.scalar(
+        text(
+            "SELECT tgenabled IN ('O', 'A') FROM pg_trigger"
+            " WHERE tgrelid = to_regclass('audit_entries') AND tgname = :name"
+        ),
+        {"name": _GUARD},
+    )
+    return bool(enabled)
+
+
+def _make_entry(row: AuditEntryRow) -> AuditEntry:
+    return AuditEntry(
+        number=row.number,
+        at=row.at,
+        actor_id=row.actor_id,
+        actor_name=row.actor_name,
+        actor_via=row.actor_via,
+        actor_address=row.actor_address,
+        action=row.action,
+        target=Target(row.target_kind, row.target_id, row.target_name),
+        details=row.details,
+        previous_hash=row.previous_hash,
+        hash=row.hash,
+    )
