@@ -1,0 +1,111 @@
+"""A load generator: sends requests when they are due, whether or not earlier ones are answered.
+
+Latency is counted from the instant at which a request was due, so a server that stands still for a second is charged
+with everything that was due meanwhile. Run as a process of its own: reads a plan on standard input, writes what it
+measured on standard output, both as JSON.
+"""
+
+import asyncio
+import gc
+import json
+import random
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import httpx
+
+_TIMEOUT_S = 30.0
+_WARM_UP_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A request: seconds after the beginning, which client sends it, and what."""
+
+    due_s: float
+    client: int
+    case: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of it. `status`: 0 where there was no answer."""
+
+    case: str
+    latency_s: float
+    status: int
+    size_bytes: int
+    path: str
+
+
+def plan_arrivals(draws: Sequence[tuple[str, str]], *, rate: float, clients: int, seed: int) -> list[Planned]:
+    """Poisson arrivals of all clients together.
+
+    Args:
+        draws: case and path of each request.
+        rate: requests a second.
+        clients: how many take turns at random.
+        seed: the same seed plans the same.
+    """
+    source = random.Random(seed)  # noqa: S311 - a plan, no secret
+    due_s = 0.0
+    planned: list[Planned] = []
+    for case, path in draws:
+        due_s += source.expovariate(rate)
+        planned.append(Planned(due_s, source.randrange(clients), case, path))
+    return planned
+
+
+async def send_all(base_url: str, tokens: Sequence[str], planned: Sequence[Planned]) -> list[Sent]:
+    """Sends every request when it is due; of a client's that overlap, each has a connection."""
+    verify = httpx.create_ssl_context()
+    clients = [
+        httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
+            timeout=_TIMEOUT_S,
+            verify=verify,
+        )
+        for token in tokens
+    ]
+    # Connections are made before, as browsers keep theirs.
+    await asyncio.gather(*(client.get("/api/v1/system/health") for client in clients))
+    results: list[Sent] = []
+    begun = time.perf_counter()
+
+    async def send(each: Planned) -> None:
+        status, size_bytes = 0, 0
+        try:
+            answer = await clients[each.client].get(each.path)
+            status, size_bytes = answer.status_code, len(answer.content)
+        except httpx.HTTPError:
+            pass
+        latency_s = time.perf_counter() - begun - each.due_s
+        results.append(Sent(each.case, latency_s, status, size_bytes, each.path))
+
+    async with asyncio.TaskGroup() as group:
+        for each in planned:
+            wait_s = begun + each.due_s - time.perf_counter()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            group.create_task(send(each))
+    for client in clients:
+        await client.aclose()
+    return results
+
+
+def main() -> None:
+    plan: dict[str, Any] = json.load(sys.stdin)
+    planned = [Planned(**each) for each in plan["requests"]]
+    gc.disable()  # no pause of this process is to be taken for one of the server
+    results = asyncio.run(send_all(plan["base_url"], plan["tokens"], planned))
+    warm_up = round(len(planned) * _WARM_UP_SHARE)
+    json.dump([asdict(each) for each in results[warm_up:]], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
