@@ -8,7 +8,9 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Computed,
     DateTime,
+    Double,
     Float,
     ForeignKey,
     Index,
@@ -17,13 +19,29 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from raven_scan.kernel.database import Base
+from raven_scan.kernel.search import derive_search_words
 from raven_scan.training_runs.types import RunStatus
 
 _TIME = DateTime(timezone=True)
+_IS_THERE = text("deleted_at IS NULL")
+_INDEXED = (
+    "name",
+    "status",
+    "created_at",
+    "scheduled_at",
+    "ended_at",
+    "priority",
+    "best_map50",
+    "dataset_version_id",
+    "base_model_id",
+    "architecture",
+    "created_by",
+)
+"""What runs are sorted or chosen by; the id decides between equals."""
 
 
 class TrainingRun(Base):
@@ -32,7 +50,7 @@ class TrainingRun(Base):
     `fence` is the number of the attempt that may write; it only grows. A write that carries another one is void.
     Waiting runs are the queue: the next is the one of the highest `priority`, then of the lowest `queue_position`.
     Bytes `log_missing_from` to `log_missing_to` of the log were dropped, since it grew too long. `metric_removals`: the
-    step after which metrics were removed, each time that they were.
+    step after which metrics were removed, each time that they were. With `deleted_at`, the run is in the trash.
     """
 
     __tablename__ = "training_runs"
@@ -44,7 +62,24 @@ class TrainingRun(Base):
         CheckConstraint("(status = 'Success') = (model_id IS NOT NULL)", name="success_has_model"),
         CheckConstraint("(status = 'Waiting') = (queue_position IS NOT NULL)", name="waiting_has_place"),
         CheckConstraint("NOT is_pausing OR status = 'Processing'", name="pausing_is_processing"),
-        Index("ix_training_runs_status_id", "status", "id"),
+        CheckConstraint("(deleted_at IS NULL) = (deleted_by IS NULL)", name="deleted_by_somebody"),
+        CheckConstraint(
+            "deleted_at IS NULL OR status NOT IN ('Waiting', 'Processing')", name="deleted_is_at_rest"
+        ),
+        Index("uq_training_runs_name", "name", unique=True, postgresql_where=_IS_THERE),
+        *(
+            Index(f"ix_training_runs_{column}", column, "id", postgresql_where=_IS_THERE)
+            for column in _INDEXED
+        ),
+        Index(
+            "ix_training_runs_deleted_at", "deleted_at", "id", postgresql_where=text("deleted_at IS NOT NULL")
+        ),
+        Index(
+            "ix_training_runs_search_words",
+            "search_words",
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
+        ),
         Index(
             "ix_training_runs_queue",
             text("priority DESC"),
@@ -59,17 +94,22 @@ class TrainingRun(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    notes: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    revision: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     status: Mapped[str] = mapped_column(Text)
-    dataset_version_id: Mapped[UUID] = mapped_column(ForeignKey("dataset_versions.id"))
+    dataset_version_id: Mapped[UUID]
     dataset_version_name: Mapped[str] = mapped_column(Text)
-    base_model_id: Mapped[UUID] = mapped_column(ForeignKey("trained_models.id"))
+    base_model_id: Mapped[UUID]
     base_model_name: Mapped[str] = mapped_column(Text)
     architecture: Mapped[str] = mapped_column(Text)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSONB)
     progress: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     warnings: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"))
     best: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    best_map50: Mapped[float | None] = mapped_column(
+        Double, Computed("(best ->> 'map50')::double precision", persisted=True), deferred=True
+    )
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     model_id: Mapped[UUID | None]
     model_name: Mapped[str | None] = mapped_column(Text)
@@ -95,6 +135,15 @@ class TrainingRun(Base):
     scheduled_at: Mapped[datetime | None] = mapped_column(_TIME)
     started_at: Mapped[datetime | None] = mapped_column(_TIME)
     ended_at: Mapped[datetime | None] = mapped_column(_TIME)
+    deleted_at: Mapped[datetime | None] = mapped_column(_TIME)
+    deleted_by: Mapped[str | None] = mapped_column(Text)
+    search_words: Mapped[str] = mapped_column(
+        TSVECTOR,
+        derive_search_words(
+            "name", "notes", "dataset_version_name", "base_model_name", "architecture", "created_by"
+        ),
+        deferred=True,
+    )
 
 
 class TrainingRunAttempt(Base):

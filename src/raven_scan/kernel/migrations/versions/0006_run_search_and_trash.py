@@ -1,13 +1,100 @@
 """Notes, revisions, search and trash of training runs."""
 
+import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision: str = "0006"
 down_revision: str | None = "0005"
 
 
+_IS_THERE = sa.text("deleted_at IS NULL")
+_SEARCHED = (
+    "name",
+    "notes",
+    "dataset_version_name",
+    "base_model_name",
+    "architecture",
+    "created_by",
+)
+
+
 def upgrade() -> None:
     _create_search_words()
+    _extend_runs()
+    _index_runs()
+
+
+def _extend_runs() -> None:
+    searched = " || ' '::text || ".join(f"COALESCE({column}, ''::text)" for column in _SEARCHED)
+    columns: list[sa.Column[object]] = [
+        sa.Column("notes", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("revision", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_by", sa.Text(), nullable=True),
+        sa.Column(
+            "best_map50",
+            sa.Double(),
+            sa.Computed("(best ->> 'map50')::double precision", persisted=True),
+            nullable=True,
+        ),
+        sa.Column(
+            "search_words",
+            postgresql.TSVECTOR(),
+            sa.Computed(f"raven_search_words({searched})", persisted=True),
+            nullable=False,
+        ),
+    ]
+    for column in columns:
+        op.add_column("training_runs", column)
+    op.create_check_constraint(
+        op.f("ck_training_runs_deleted_by_somebody"),
+        "training_runs",
+        "(deleted_at IS NULL) = (deleted_by IS NULL)",
+    )
+    op.create_check_constraint(
+        op.f("ck_training_runs_deleted_is_at_rest"),
+        "training_runs",
+        "deleted_at IS NULL OR status NOT IN ('Waiting', 'Processing')",
+    )
+
+
+def _index_runs() -> None:
+    op.drop_constraint("uq_training_runs_name", "training_runs")
+    op.create_index(
+        "uq_training_runs_name", "training_runs", ["name"], unique=True, postgresql_where=_IS_THERE
+    )
+    op.drop_index("ix_training_runs_status_id", "training_runs")
+    for column in (
+        "name",
+        "status",
+        "created_at",
+        "scheduled_at",
+        "ended_at",
+        "priority",
+        "best_map50",
+        "dataset_version_id",
+        "base_model_id",
+        "architecture",
+        "created_by",
+    ):
+        op.create_index(
+            f"ix_training_runs_{column}", "training_runs", [column, "id"], postgresql_where=_IS_THERE
+        )
+    op.create_index(
+        "ix_training_runs_deleted_at",
+        "training_runs",
+        ["deleted_at", "id"],
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_training_runs_search_words",
+        "training_runs",
+        ["search_words"],
+        postgresql_using="gin",
+        # What was added a moment ago is not searched one by one.
+        postgresql_with={"fastupdate": "off"},
+    )
 
 
 def _create_search_words() -> None:
