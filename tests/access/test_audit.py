@@ -24,8 +24,8 @@ from raven_scan.access.audit_entry import (
     make_canonical,
     make_storable,
 )
-from raven_scan.access.audit_repository import EntryFilter, Head
-from raven_scan.access.audit_service import AuditFault, AuditService
+from raven_scan.access.audit_service import AuditService
+from raven_scan.access.audit_types import AuditFault, EntryFilter, Head
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Forbidden, Invalid
@@ -324,11 +324,12 @@ def test_lists_are_filtered_and_paged_and_hold_under_appends(database: Database,
     assert find(action="training_run.") == [5, 4]
     assert find(action="training_run.c") == [4]
     assert find(action="training%") == []
+    assert find(actor="\0") == find(action="\ud800") == find(search="\0") == []
     assert find(target_kind="thing") == [3, 2, 1]
     assert find(target_id=run.id) == [5, 4]
-    assert find(words=["50%"]) == [5, 4]
-    assert find(words=["SLOW", "10.0.0"]) == [4]
-    assert find(words=["_"]) == [6, 5, 4]
+    assert find(search="50%") == [5, 4]
+    assert find(search="SLOW  10.0.0") == [4]
+    assert find(search="_") == [6, 5, 4]
     first = trail.list_entries(ADMIN, PageRequest(limit=4))
     at = first.items[0].at
     assert find(since=at) == [6, 5, 4]

@@ -11,7 +11,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from raven_scan.access import audit_repository
-from raven_scan.access.audit_entry import Target, make_storable
+from raven_scan.access.audit_entry import make_storable
+from raven_scan.access.audit_types import Target
 from raven_scan.access.types import Actor
 
 __all__ = ["Target", "record"]

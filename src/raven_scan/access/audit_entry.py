@@ -1,13 +1,11 @@
-"""An entry of the audit trail: what it says, and the hash that ties it to the one before."""
+"""The hash that ties an entry of the audit trail to the one before, and what may be in an entry."""
 
 import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
-from uuid import UUID
 
 from raven_scan.kernel.masking import TextMask
 
@@ -18,40 +16,6 @@ _LONGEST_TEXT = 1000
 """Characters; what is longer is cut, for somebody outside may have chosen it."""
 
 _mask = TextMask()
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What something was done to: `kind` is the noun of codes, such as `training_run`."""
-
-    kind: str
-    id: UUID | None
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Who did what to which object, from where.
-
-    Attributes:
-        number: from 1, without gaps.
-        at: when it was appended, by the database's clock.
-        action: `noun.verb_in_the_past`.
-        details: what changed.
-        previous_hash, hash: sha256 in hexadecimal digits.
-    """
-
-    number: int
-    at: datetime
-    actor_id: UUID
-    actor_name: str
-    actor_via: str
-    actor_address: str
-    action: str
-    target: Target
-    details: dict[str, Any]
-    previous_hash: str
-    hash: str
 
 
 def format_time(at: datetime) -> str:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +12,12 @@ from sqlalchemy.orm import Session
 from raven_scan.access.audit_entry import (
     FIRST_PREVIOUS_HASH,
     HASHED_COLUMNS,
-    AuditEntry,
-    Target,
     compute_hash,
     format_time,
     make_storable_text,
 )
 from raven_scan.access.audit_models import AuditEntryRow
+from raven_scan.access.audit_types import AuditEntry, EntryFilter, Head, Target
 from raven_scan.access.types import Actor
 
 _APPEND_LOCK = 7_238_461_029_390
@@ -37,33 +35,6 @@ class NewEntry:
     action: str
     target: Target
     details: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The last entry: who knows it can tell whether what comes before is what it was."""
-
-    number: int
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class EntryFilter:
-    """Which entries; what is None or empty chooses nothing.
-
-    Attributes:
-        actor: name or id.
-        action: how it begins, such as `training_run.`.
-        words: each must be in a name, an address, the action or a detail.
-    """
-
-    actor: str | UUID | None = None
-    action: str | None = None
-    target_kind: str | None = None
-    target_id: UUID | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    words: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +121,18 @@ def list_entries(
     if isinstance(chosen.actor, UUID):
         query = query.where(row.actor_id == chosen.actor)
     elif chosen.actor is not None:
-        query = query.where(row.actor_name == chosen.actor)
+        query = query.where(row.actor_name == make_storable_text(chosen.actor))
     if chosen.action is not None:
-        query = query.where(row.action.startswith(chosen.action, autoescape=True))
+        query = query.where(row.action.startswith(make_storable_text(chosen.action), autoescape=True))
     if chosen.target_kind is not None:
-        query = query.where(row.target_kind == chosen.target_kind)
+        query = query.where(row.target_kind == make_storable_text(chosen.target_kind))
     if chosen.target_id is not None:
         query = query.where(row.target_id == chosen.target_id)
     if chosen.since is not None:
         query = query.where(row.at >= chosen.since)
     if chosen.until is not None:
         query = query.where(row.at < chosen.until)
-    for word in chosen.words:
+    for word in make_storable_text(chosen.search or "").split():
         searched = (
             row.actor_name,
             row.actor_address,

@@ -1,12 +1,18 @@
 """The use cases of the audit trail: look, and prove that it is what it was."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 
 from raven_scan.access import audit_repository
-from raven_scan.access.audit_entry import FIRST_PREVIOUS_HASH, AuditEntry
-from raven_scan.access.audit_repository import EntryFilter, Head, StoredEntry
+from raven_scan.access.audit_entry import FIRST_PREVIOUS_HASH
+from raven_scan.access.audit_repository import StoredEntry
+from raven_scan.access.audit_types import (
+    AuditEntry,
+    AuditFault,
+    AuditProblem,
+    AuditVerification,
+    EntryFilter,
+    Head,
+)
 from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Invalid
@@ -16,49 +22,6 @@ from raven_scan.kernel.progress import Progress, ignore_progress
 _BATCH_SIZE = 2000
 _MOST_WORDS = 10
 _LARGEST_NUMBER = 2**63 - 1
-
-
-class AuditFault(StrEnum):
-    """What does not fit: `changed` an entry is not what it was, `missing` one was taken out, `unlinked` it does not
-    name the hash of the one before, `cut_off` the end is gone that the known head was, `replaced` the known head is
-    another entry now.
-    """
-
-    CHANGED = "changed"
-    MISSING = "missing"
-    UNLINKED = "unlinked"
-    CUT_OFF = "cut_off"
-    REPLACED = "replaced"
-
-
-@dataclass(frozen=True, slots=True)
-class AuditProblem:
-    """The first entry that does not fit.
-
-    Attributes:
-        number: of the entry; of the first that is missing, where some are.
-        message: a sentence for the user.
-    """
-
-    number: int
-    fault: AuditFault
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuditVerification:
-    """What the trail was found to be.
-
-    Attributes:
-        checked_count: entries that were read.
-        head: the last one that fits; None where there is none. Kept elsewhere, it tells later whether the end was cut
-            off or everything written anew.
-        problem: None where all fit.
-    """
-
-    checked_count: int
-    head: Head | None
-    problem: AuditProblem | None
 
 
 class AuditService:
@@ -82,11 +45,9 @@ class AuditService:
         """
         actor.require(Claim.AUDIT_VIEW)
         chosen = chosen or EntryFilter()
-        if len(chosen.words) > _MOST_WORDS:
+        if len((chosen.search or "").split()) > _MOST_WORDS:
             raise Invalid(
-                "audit.too_many_words",
-                f"At most {_MOST_WORDS} words can be looked for at once.",
-                hint="Look for fewer.",
+                "search.too_long", f"A search has at most {_MOST_WORDS} words.", hint="Search for fewer."
             )
         before = None if page.cursor is None else _read_cursor(page.cursor)
         with self._database.transaction() as session:

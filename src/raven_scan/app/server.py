@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 import raven_scan
+from raven_scan.access.audit_api import build_audit_router
 from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
 from raven_scan.app.request_log import RequestLog
 from raven_scan.app.sign_in import HostCheck, SignIn, get_actor
@@ -55,6 +56,7 @@ def build_app(
     app.include_router(build_control_router(platform.run_control, platform.run_queue, get_actor))
     app.include_router(build_presets_router(platform.presets, get_actor))
     app.include_router(build_notifications_router(platform.notifications, get_actor))
+    app.include_router(build_audit_router(platform.audit, get_actor))
     # The last one added is the outermost.
     app.add_middleware(SignIn, token=token)
     app.add_middleware(HostCheck, names=host_names)

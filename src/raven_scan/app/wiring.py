@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from raven_scan.access.audit_service import AuditService
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
 from raven_scan.jobs.devices import choose_devices
@@ -60,6 +61,7 @@ class Platform:
     execution: TrainingRunExecution
     recovery: TrainingRunRecovery
     notifications: NotificationService
+    audit: AuditService
 
 
 @contextmanager
@@ -148,4 +150,5 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         execution=TrainingRunExecution(database, trained_models, blobs, announcer),
         recovery=TrainingRunRecovery(database, settings, clock, announcer),
         notifications=notifications,
+        audit=AuditService(database),
     )

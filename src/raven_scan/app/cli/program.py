@@ -9,6 +9,7 @@ import typer
 
 import raven_scan
 from raven_scan.app.cli import (
+    audit,
     backup,
     databases,
     datasets,
@@ -40,6 +41,7 @@ app.add_typer(presets.app, name="presets")
 app.command("queue")(queue.list_queue)
 app.command("workers")(workers.list_workers)
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(audit.app, name="audit")
 app.add_typer(databases.app, name="db")
 app.add_typer(backup.app, name="backup")
 app.command("doctor")(doctor.examine)

@@ -76,6 +76,23 @@ def _parse_time(text: str, now: datetime) -> datetime:
     return start if start >= now else datetime.combine(today + timedelta(days=1), clock).astimezone()
 
 
+def parse_moment(text: str | None, option: str) -> datetime | None:
+    """A time in ISO 8601, also a day alone; what names no zone is meant in this machine's.
+
+    Args:
+        text: None stays None.
+        option: named where it is no time.
+    """
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no time, as 2026-12-24 or 2026-12-24T22:00.", param_hint=option
+        ) from None
+
+
 def format_time(moment: datetime) -> str:
     """In this machine's zone, which is named."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M %Z")

@@ -7,6 +7,7 @@ import httpx
 
 from raven_scan.client.addresses import DEFAULT_TIMEOUT_S, IN_PROCESS_URL, choose_server, make_headers
 from raven_scan.client.answers import RetryRules
+from raven_scan.client.asynchronous.audit import AsyncAuditClient
 from raven_scan.client.asynchronous.connection import AsyncConnection
 from raven_scan.client.asynchronous.datasets import AsyncDatasetsClient
 from raven_scan.client.asynchronous.notifications import AsyncNotificationsClient
@@ -55,6 +56,7 @@ class AsyncRavenClient:
         self.presets = AsyncTrainingPresetsClient(self._connection)
         self.workers = AsyncWorkersClient(self._connection)
         self.notifications = AsyncNotificationsClient(self._connection)
+        self.audit = AsyncAuditClient(self._connection)
 
     @classmethod
     def in_process(cls, application: Application) -> Self:

@@ -9,6 +9,7 @@ import httpx
 from raven_scan.client.addresses import DEFAULT_TIMEOUT_S, IN_PROCESS_URL, choose_server, make_headers
 from raven_scan.client.answers import RetryRules
 from raven_scan.client.in_process import Application, InProcessTransport
+from raven_scan.client.synchronous.audit import AuditClient
 from raven_scan.client.synchronous.connection import Connection
 from raven_scan.client.synchronous.datasets import DatasetsClient
 from raven_scan.client.synchronous.notifications import NotificationsClient
@@ -56,6 +57,7 @@ class RavenClient:
         self.presets = TrainingPresetsClient(self._connection)
         self.workers = WorkersClient(self._connection)
         self.notifications = NotificationsClient(self._connection)
+        self.audit = AuditClient(self._connection)
 
     @classmethod
     def in_process(cls, application: Application) -> Self:
