@@ -17,6 +17,9 @@ from raven_scan.notifications.api import build_router as build_notifications_rou
 from raven_scan.trained_models.api import build_router as build_trained_models_router
 from raven_scan.training_runs.api import build_router as build_training_runs_router
 from raven_scan.training_runs.control_api import build_control_router, build_presets_router
+from raven_scan.training_runs.events_api import build_events_router
+from raven_scan.training_runs.events_wakeups import RunWaker
+from raven_scan.uploads.api import build_router as build_uploads_router
 
 
 def build_app(
@@ -50,13 +53,21 @@ def build_app(
         build_datasets_router(platform.datasets, get_actor, allow_server_paths=allow_server_paths)
     )
     app.include_router(
-        build_trained_models_router(platform.trained_models, get_actor, allow_server_paths=allow_server_paths)
+        build_trained_models_router(
+            platform.trained_models,
+            platform.model_stewardship,
+            get_actor,
+            allow_server_paths=allow_server_paths,
+        )
     )
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))
     app.include_router(build_control_router(platform.run_control, platform.run_queue, get_actor))
     app.include_router(build_presets_router(platform.presets, get_actor))
+    app.state.run_waker = RunWaker(platform.database)
+    app.include_router(build_events_router(platform.run_events, app.state.run_waker, get_actor))
     app.include_router(build_notifications_router(platform.notifications, get_actor))
     app.include_router(build_audit_router(platform.audit, get_actor))
+    app.include_router(build_uploads_router(platform.uploads, get_actor))
     # The last one added is the outermost.
     app.add_middleware(SignIn, token=token)
     app.add_middleware(HostCheck, names=host_names)

@@ -10,5 +10,6 @@ for _slice in ("storage", "jobs", "access", "notifications", "uploads", "dataset
         importlib.import_module(f"raven_scan.{_slice}.models")
 
 importlib.import_module("raven_scan.access.audit_models")
+importlib.import_module("raven_scan.app.request_keys")
 
 metadata = Base.metadata

@@ -24,15 +24,21 @@ from raven_scan.kernel.settings import Settings
 from raven_scan.notifications.service import NotificationService
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.opening import open_blob_store
+from raven_scan.trained_models.checkpoint_reading import LARGEST_CHECKPOINT_BYTES
 from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.trained_models.stewardship import ModelStewardship
 from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.control import TrainingRunControl
+from raven_scan.training_runs.dependents import RUNS_ON_MODELS
+from raven_scan.training_runs.events import TrainingRunEvents
 from raven_scan.training_runs.execution import TrainingRunExecution
 from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.presets import TrainingPresetService
 from raven_scan.training_runs.queue import TrainingRunQueue
 from raven_scan.training_runs.recovery import TrainingRunRecovery
 from raven_scan.training_runs.service import TrainingRunService
+from raven_scan.uploads.service import UploadService
+from raven_scan.uploads.types import UploadPurpose
 
 _CONNECT_TIMEOUT_S = 10
 
@@ -52,15 +58,18 @@ class Platform:
     blobs: BlobStore
     datasets: DatasetService
     trained_models: TrainedModelService
+    model_stewardship: ModelStewardship
     training_runs: TrainingRunService
     run_control: TrainingRunControl
     run_queue: TrainingRunQueue
+    run_events: TrainingRunEvents
     presets: TrainingPresetService
     checks: PreflightChecks
     workers: WorkerRegistry
     execution: TrainingRunExecution
     recovery: TrainingRunRecovery
     notifications: NotificationService
+    uploads: UploadService
     audit: AuditService
 
 
@@ -141,14 +150,27 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         blobs=blobs,
         datasets=datasets,
         trained_models=trained_models,
+        model_stewardship=ModelStewardship(
+            database, trained_models, blobs, clock, dependents=[RUNS_ON_MODELS]
+        ),
         training_runs=TrainingRunService(database, datasets, trained_models, presets, checks),
         run_control=TrainingRunControl(database, blobs, clock),
         run_queue=TrainingRunQueue(database, workers, clock),
+        run_events=TrainingRunEvents(database),
         presets=presets,
         checks=checks,
         workers=workers,
         execution=TrainingRunExecution(database, trained_models, blobs, announcer),
         recovery=TrainingRunRecovery(database, settings, clock, announcer),
         notifications=notifications,
+        uploads=UploadService(
+            database,
+            settings.uploads_folder,
+            {
+                UploadPurpose.DATASET: settings.largest_archive_bytes,
+                UploadPurpose.CHECKPOINT: LARGEST_CHECKPOINT_BYTES,
+            },
+            clock,
+        ),
         audit=AuditService(database),
     )

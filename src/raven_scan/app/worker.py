@@ -102,3 +102,4 @@ class BackgroundWorker:
         self._platform.workers.beat(self.name, self.devices, is_draining=self._dispatcher.is_stopping)
         self._platform.recovery.recover_lost_runs(WORKER)
         self._platform.notifications.keep_house(WORKER)
+        self._platform.uploads.keep_house(WORKER)

@@ -247,6 +247,11 @@ class Settings(BaseSettings):
         return self.home / "work"
 
     @property
+    def uploads_folder(self) -> Path:
+        """Files on their way to this server; here until they are imported, or expire."""
+        return self.home / "uploads"
+
+    @property
     def runs_folder(self) -> Path:
         """Where earlier releases kept the logs of runs."""
         return self.home / "runs"
