@@ -13,6 +13,7 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.schema import is_schema_current, upgrade_schema
 from raven_scan.kernel.settings import Settings
+from raven_scan.trained_models.types import LineageReference
 from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunView
 
 FILLED = Path(__file__).parent / "filled_home_0001.sql"
@@ -84,7 +85,7 @@ def test_every_row_is_read(upgraded: Platform):
     models = upgraded.trained_models.list_models(LOCAL_ADMINISTRATOR, page).items
     assert {"it went well", "yolox nano from outside"} < {model.name for model in models}
     for model in models:
-        assert upgraded.trained_models.get_model(LOCAL_ADMINISTRATOR, model.id) == model
+        assert upgraded.trained_models.get_model(LOCAL_ADMINISTRATOR, model.id).name == model.name
 
 
 def test_what_ended_is_as_it_was(upgraded: Platform):
@@ -92,7 +93,11 @@ def test_what_ended_is_as_it_was(upgraded: Platform):
     assert well.model is not None
     model = upgraded.trained_models.get_model(LOCAL_ADMINISTRATOR, well.model.id)
     assert model.test is not None
-    assert (model.test.map50, model.lineage.training_run) == (0.55, well.id)
+    assert model.test.map50 == 0.55
+    lineage = model.lineage
+    assert lineage.training_run == LineageReference(well.id, "it went well")
+    assert lineage.dataset_version == LineageReference(well.dataset_version.id, well.dataset_version.name)
+    assert lineage.base_model == LineageReference(well.base_model.id, well.base_model.name)
     assert well.warnings[-1] == "The loader waits."
     assert (well.progress.step, well.progress.epochs, well.parameters.batch_size) == (12, 3, 4)
     assert [(attempt.end, attempt.device) for attempt in well.attempts] == [(AttemptEnd.SUCCESS, "cpu")]

@@ -16,6 +16,7 @@ from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.trained_models.stewardship import ModelStewardship
 from raven_scan.trained_models.types import Figures, NewTrainedModel
 
 NewModelMaker = Callable[..., NewTrainedModel]
@@ -31,6 +32,11 @@ def service(database: Database, blobs: LocalBlobStore, settings: Settings) -> Tr
     service = TrainedModelService(database, blobs, settings, SystemClock(), retry_pauses_s=(0.01, 0.01))
     service.ensure_builtins()
     return service
+
+
+@pytest.fixture
+def stewardship(database: Database, service: TrainedModelService, blobs: LocalBlobStore) -> ModelStewardship:
+    return ModelStewardship(database, service, blobs, SystemClock())
 
 
 @pytest.fixture
@@ -89,7 +95,9 @@ def make_new_model(
             "leak_allowed": True,
             "base_model_id": base_model_id,
             "dataset_version_id": dataset_version_id,
+            "dataset_version_name": "aquatrash@1",
             "training_run_id": make_id(),
+            "training_run_name": "first run",
             "parameters": {"epochs": 5},
             "environment": {"torch": "2.14"},
         }

@@ -16,12 +16,15 @@ from raven_scan.kernel.errors import RavenError
 from raven_scan.kernel.settings import Settings
 from raven_scan.trained_models.api import build_router
 from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.trained_models.stewardship import ModelStewardship
 from raven_scan.trained_models.types import NewTrainedModel
 
 PATH = "/api/v1/trained-models"
 
 
-def make_client(service: TrainedModelService, *, allow_server_paths: bool) -> TestClient:
+def make_client(
+    service: TrainedModelService, stewardship: ModelStewardship, *, allow_server_paths: bool
+) -> TestClient:
     def get_actor() -> Actor:
         return LOCAL_ADMINISTRATOR
 
@@ -30,14 +33,14 @@ def make_client(service: TrainedModelService, *, allow_server_paths: bool) -> Te
         return JSONResponse(error.describe(), status_code=418)
 
     app = FastAPI()
-    app.include_router(build_router(service, get_actor, allow_server_paths=allow_server_paths))
+    app.include_router(build_router(service, stewardship, get_actor, allow_server_paths=allow_server_paths))
     app.add_exception_handler(RavenError, answer)
     return TestClient(app)
 
 
 @pytest.fixture
-def client(service: TrainedModelService) -> TestClient:
-    return make_client(service, allow_server_paths=True)
+def client(service: TrainedModelService, stewardship: ModelStewardship) -> TestClient:
+    return make_client(service, stewardship, allow_server_paths=True)
 
 
 def read_lines(text: str) -> list[dict[str, Any]]:
@@ -62,8 +65,8 @@ def test_shows_a_model(
     assert shown["valid"]["map50"] == 0.5
     assert shown["leak_allowed"] is True
     assert shown["lineage"]["base_model"]["name"] == "yolox-nano"
-    assert shown["lineage"]["dataset_version"] == str(new.dataset_version_id)
-    assert shown["lineage"]["training_run"] == str(new.training_run_id)
+    assert shown["lineage"]["dataset_version"] == {"id": str(new.dataset_version_id), "name": "aquatrash@1"}
+    assert shown["lineage"]["training_run"] == {"id": str(new.training_run_id), "name": "first run"}
     builtin = client.get(f"{PATH}/rtmdet-tiny").json()
     assert builtin["test"] is None
     assert builtin["starting_weights"] == "random"
@@ -85,9 +88,11 @@ def test_not_there(client: TestClient):
     assert client.get(f"{PATH}/a%00b").json()["code"] == "trained_model.not_found"
 
 
-def test_a_path_of_the_server_needs_its_leave(service: TrainedModelService, tmp_path: Path):
+def test_a_path_of_the_server_needs_its_leave(
+    service: TrainedModelService, stewardship: ModelStewardship, tmp_path: Path
+):
     body = {"path": str(tmp_path / "x.pth"), "architecture": "yolox-nano", "name": "x"}
-    strict = make_client(service, allow_server_paths=False)
+    strict = make_client(service, stewardship, allow_server_paths=False)
     assert strict.post(f"{PATH}/import", json=body).json()["code"] == "trained_model.path_not_allowed"
 
 

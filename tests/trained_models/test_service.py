@@ -19,7 +19,7 @@ from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.trained_models.types import NewTrainedModel, Origin, Stage
+from raven_scan.trained_models.types import LineageReference, ModelFilter, NewTrainedModel, Origin, Stage
 
 NewModelMaker = Callable[..., NewTrainedModel]
 ME = LOCAL_ADMINISTRATOR
@@ -28,7 +28,7 @@ ALL = PageRequest(limit=500)
 
 class TestBuiltins:
     def test_there_is_one_an_architecture(self, service: TrainedModelService):
-        models = service.list_models(ME, ALL, origin=Origin.BUILTIN).items
+        models = service.list_models(ME, ALL, ModelFilter(origin=Origin.BUILTIN)).items
         assert {model.name for model in models} == {
             architecture.name for architecture in list_architectures()
         }
@@ -87,11 +87,11 @@ class TestReading:
         created = service.create_from_run(WORKER, new)
 
         def names(**filters: Any) -> set[str]:
-            return {model.name for model in service.list_models(ME, ALL, **filters).items}
+            return {model.name for model in service.list_models(ME, ALL, ModelFilter(**filters)).items}
 
         assert names(origin=Origin.TRAINED) == {"first"}
         assert names(architecture="yolox-nano") == {"first", "yolox-nano"}
-        assert names(dataset_version_id=created.lineage.dataset_version) == {"first"}
+        assert names(dataset_version=str(new.dataset_version_id)) == {"first"}
         assert names(stage=Stage.PUBLISHED) == set()
         assert names(origin=Origin.BUILTIN, architecture="yolox-nano") == {"yolox-nano"}
 
@@ -115,8 +115,8 @@ class TestCreating:
         assert model.leak_allowed
         assert model.lineage.base_model is not None
         assert model.lineage.base_model.name == "yolox-nano"
-        assert model.lineage.dataset_version == new.dataset_version_id
-        assert model.lineage.training_run == new.training_run_id
+        assert model.lineage.dataset_version == LineageReference(new.dataset_version_id, "aquatrash@1")
+        assert model.lineage.training_run == LineageReference(new.training_run_id, "first run")
         assert model.parameters == {"epochs": 5}
         assert model.created_by == "worker"
         weights = service.open_weights(ME, model.id)
@@ -178,7 +178,7 @@ class TestCreating:
         for changes, error in refused:
             with pytest.raises(error):
                 service.create_from_run(WORKER, make_new_model(**changes))
-        assert service.list_models(ME, ALL, origin=Origin.TRAINED).items == []
+        assert service.list_models(ME, ALL, ModelFilter(origin=Origin.TRAINED)).items == []
 
     def test_check_name_free(self, service: TrainedModelService, make_new_model: NewModelMaker):
         service.check_name_free(ME, "first")
@@ -227,6 +227,8 @@ class TestWeightsProblems:
 CALLS: dict[str, tuple[Claim, Callable[[TrainedModelService, Actor, NewTrainedModel], object]]] = {
     "get_model": (Claim.TRAINED_MODEL_VIEW, lambda s, a, _: s.get_model(a, "dino-r50")),
     "find_model": (Claim.TRAINED_MODEL_VIEW, lambda s, a, _: s.find_model(a, "dino-r50")),
+    "keep_model": (Claim.TRAINED_MODEL_VIEW, lambda s, a, n: s.keep_model(a, n.base_model_id)),
+    "follow_run": (Claim.TRAINING_RUN_EDIT, lambda s, a, n: s.follow_run(a, n.training_run_id, "x")),
     "list_models": (Claim.TRAINED_MODEL_VIEW, lambda s, a, _: s.list_models(a, ALL)),
     "check_name_free": (Claim.TRAINED_MODEL_VIEW, lambda s, a, _: s.check_name_free(a, "x")),
     "open_weights": (Claim.TRAINED_MODEL_VIEW, lambda s, a, n: s.open_weights(a, n.base_model_id)),
@@ -259,6 +261,10 @@ CALLS: dict[str, tuple[Claim, Callable[[TrainedModelService, Actor, NewTrainedMo
 }
 
 
+SINGLE = {"get_model", "find_model", "open_weights", "open_configuration", "keep_model"}
+"""Who may not see models is told that there is none."""
+
+
 class TestClaims:
     def test_every_use_case_is_here(self):
         public = {name for name in vars(TrainedModelService) if not name.startswith("_")}
@@ -266,11 +272,14 @@ class TestClaims:
 
     def test_each_wants_its_claim(self, service: TrainedModelService, make_new_model: NewModelMaker):
         new = make_new_model()
-        for claim, call in CALLS.values():
+        for name, (claim, call) in CALLS.items():
             without = Actor(make_id(), "nosy", frozenset(Claim) - {claim})
-            with pytest.raises(Forbidden) as caught:
-                call(service, without, new)
-            assert caught.value.parameters == {"claim": str(claim)}
+            if name == "find_model":
+                assert call(service, without, new) is None
+            else:
+                with pytest.raises(NotFound if name in SINGLE else Forbidden) as caught:
+                    call(service, without, new)
+                assert name in SINGLE or caught.value.parameters == {"claim": str(claim)}
             allowed = Actor(make_id(), "able", frozenset({claim, Claim.TRAINED_MODEL_VIEW}))
             with contextlib.suppress(Invalid):
                 call(service, allowed, new)

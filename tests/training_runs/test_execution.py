@@ -324,7 +324,9 @@ def test_a_model_that_took_the_runs_name_meanwhile_costs_nobody_the_run(
         leak_allowed=False,
         base_model_id=run.base_model.id,
         dataset_version_id=run.dataset_version.id,
+        dataset_version_name=run.dataset_version.name,
         training_run_id=uuid4(),
+        training_run_name=run.name,
         parameters={},
         environment={},
     )

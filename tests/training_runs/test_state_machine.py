@@ -722,7 +722,9 @@ class LivesOfRuns(RuleBasedStateMachine):
             leak_allowed=False,
             base_model_id=held.attempt.base_model_id,
             dataset_version_id=held.attempt.dataset_version_id,
+            dataset_version_name="waste@1",
             training_run_id=held.attempt.run_id,
+            training_run_name=held.run.name,
             parameters={},
             environment={},
         )

@@ -15,11 +15,11 @@ def make_not_found(ref: str | UUID) -> RavenError:
     )
 
 
-def make_name_taken(name: str) -> RavenError:
+def make_name_taken(name: str, *, hint: str = "Choose another name.") -> RavenError:
     return Conflict(
         "trained_model.name_taken",
         f"There is a trained model named {name!r} already.",
-        hint="Choose another name.",
+        hint=hint,
         parameters={"name": name},
     )
 
@@ -31,4 +31,32 @@ def make_unknown_architecture(name: str, known: list[str]) -> RavenError:
         f"There is no architecture {name[:100]!r}.",
         hint=(f"Did you mean {close[0]}? " if close else "") + f"Known are: {', '.join(known)}.",
         parameters={"architecture": ascii(name[:100]), "known": known},
+    )
+
+
+def make_is_builtin(name: str, verb: str) -> RavenError:
+    """`verb`: what was asked, such as `deleted`."""
+    return Conflict(
+        "trained_model.is_builtin",
+        f"The trained model {name!r} is builtin, and cannot be {verb}.",
+        hint="It is an architecture's starting weights, and takes no room.",
+        parameters={"name": name},
+    )
+
+
+def make_is_published(name: str) -> RavenError:
+    return Conflict(
+        "trained_model.is_published",
+        f"The trained model {name!r} is published: detection uses it.",
+        hint="Withdraw it first.",
+        parameters={"name": name},
+    )
+
+
+def make_no_file(name: str, file: str) -> RavenError:
+    return NotFound(
+        "trained_model.no_file",
+        f"The trained model {name!r} has no {file}.",
+        hint="A builtin model has no files, an imported one has weights, and one that was trained has both.",
+        parameters={"name": name, "file": file},
     )

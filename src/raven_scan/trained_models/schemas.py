@@ -14,7 +14,9 @@ class _Schema(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class ModelReferenceOut(_Schema):
+class LineageReferenceOut(_Schema):
+    """What a model came from; it may be gone since."""
+
     id: UUID
     name: str
 
@@ -22,12 +24,12 @@ class ModelReferenceOut(_Schema):
 class LineageOut(_Schema):
     """What a model came from; null where it came from nothing here."""
 
-    base_model: ModelReferenceOut | None
-    dataset_version: UUID | None
-    training_run: UUID | None
+    base_model: LineageReferenceOut | None
+    dataset_version: LineageReferenceOut | None
+    training_run: LineageReferenceOut | None
 
 
-class FiguresOut(_Schema):
+class PartFiguresOut(_Schema):
     """Figures in 0-1; null where one cannot be had. Precision, recall and f1 are at `confidence`."""
 
     map: float | None
@@ -40,9 +42,14 @@ class FiguresOut(_Schema):
     recall: float | None
     f1: float | None
     confidence: float | None
-    by_class: dict[str, dict[str, float | None]]
     image_count: int | None
     box_count: int | None
+
+
+class FiguresOut(PartFiguresOut):
+    """Also by the classes' names."""
+
+    by_class: dict[str, dict[str, float | None]]
 
 
 class ReportedFiguresOut(_Schema):
@@ -66,11 +73,35 @@ class CheckpointReportOut(_Schema):
     meta: dict[str, Any]
 
 
+class TrainedModelSummaryOut(_Schema):
+    """A trained model in a list; read one by itself for its classes' figures, parameters and files."""
+
+    id: UUID
+    name: str
+    notes: str
+    revision: int
+    origin: Origin
+    stage: Stage
+    architecture: str
+    classes: list[str]
+    starting_weights: StartingWeights | None
+    weights_size_bytes: int | None
+    parameter_count: int | None
+    valid: PartFiguresOut | None
+    test: PartFiguresOut | None
+    leak_allowed: bool
+    lineage: LineageOut
+    created_by: str
+    created_at: datetime
+
+
 class TrainedModelOut(_Schema):
     """A trained model. `leak_allowed`: its dataset has identical images in two parts, so figures flatter it."""
 
     id: UUID
     name: str
+    notes: str
+    revision: int
     origin: Origin
     stage: Stage
     architecture: str
@@ -93,7 +124,7 @@ class TrainedModelOut(_Schema):
 
 
 class TrainedModelPage(_Schema):
-    items: list[TrainedModelOut]
+    items: list[TrainedModelSummaryOut]
     next: str | None
 
 
@@ -114,3 +145,12 @@ class TrainedModelPull(BaseModel):
 
     model: str
     name: str | None = None
+
+
+class TrainedModelEdit(BaseModel):
+    """What is to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+    notes: str | None = None

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.catalogue import StartingWeights, list_architectures
 from raven_scan.kernel.clock import Clock
@@ -15,7 +16,7 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.kernel.ids import make_id, parse_id
 from raven_scan.kernel.names import check_name
-from raven_scan.kernel.paging import Page, PageRequest, cut_page
+from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blob_store import BlobStore
@@ -27,15 +28,18 @@ from raven_scan.trained_models.errors import make_name_taken, make_not_found, ma
 from raven_scan.trained_models.file_names import make_file_name
 from raven_scan.trained_models.model_index import IndexedCheckpoint, get_checkpoint
 from raven_scan.trained_models.types import (
+    ModelFilter,
     NewTrainedModel,
     Origin,
     ReportedFigures,
     Stage,
+    TrainedModelSummary,
     TrainedModelView,
 )
 from raven_scan.trained_models.weights_file import find_file_problems
 
 _PLATFORM = "raven-scan"
+_ALL = ModelFilter()
 
 
 class TrainedModelService:
@@ -84,7 +88,8 @@ class TrainedModelService:
 
     def find_model(self, actor: Actor, ref: str | UUID) -> TrainedModelView | None:
         """The model of this name or id."""
-        actor.require(Claim.TRAINED_MODEL_VIEW)
+        if not actor.may(Claim.TRAINED_MODEL_VIEW):
+            return None  # what somebody may not see is not there
         id_ = ref if isinstance(ref, UUID) else parse_id(ref)
         with self._database.transaction() as session:
             if id_ is not None:
@@ -94,30 +99,27 @@ class TrainedModelService:
             return repository.find_by_name(session, name) if name.isprintable() else None
 
     def list_models(
-        self,
-        actor: Actor,
-        page: PageRequest,
-        *,
-        origin: Origin | None = None,
-        stage: Stage | None = None,
-        architecture: str | None = None,
-        dataset_version_id: UUID | None = None,
-    ) -> Page[TrainedModelView]:
-        """Newest first."""
+        self, actor: Actor, page: PageRequest, chosen: ModelFilter = _ALL
+    ) -> Page[TrainedModelSummary]:
+        """Newest first, or as `page.sort` says: name, created_at, test_map50, size."""
         actor.require(Claim.TRAINED_MODEL_VIEW)
         with self._database.transaction() as session:
-            models = repository.list_models(
-                session,
-                page,
-                origin=origin,
-                stage=stage,
-                architecture=architecture,
-                dataset_version_id=dataset_version_id,
-            )
-        return cut_page(models, page, [model.id for model in models])
+            return repository.list_models(session, page, chosen)
+
+    def keep_model(self, actor: Actor, id_: UUID) -> None:
+        """In the caller's transaction: the model cannot be deleted before that ends. Raises NotFound."""
+        with self._database.transaction() as session:
+            if not (actor.may(Claim.TRAINED_MODEL_VIEW) and repository.keep_model(session, id_)):
+                raise make_not_found(id_)
+
+    def follow_run(self, actor: Actor, run_id: UUID, name: str) -> None:
+        """In the caller's transaction: models of a run that is renamed have its new name in their lineage."""
+        actor.require(Claim.TRAINING_RUN_EDIT)
+        with self._database.transaction() as session:
+            repository.rename_run(session, run_id, name)
 
     def list_blob_digests(self, actor: Actor) -> set[str]:
-        """Blobs that models need: their weights and configurations."""
+        """Blobs that models need, those in the trash too: their weights and configurations."""
         actor.require(Claim.TRAINED_MODEL_VIEW)
         with self._database.transaction() as session:
             return repository.list_digests(session)
@@ -141,7 +143,12 @@ class TrainedModelService:
         check_name("trained_model", new.name)
         _check_architecture(new.architecture)
         self._blobs.get_path(new.configuration_digest)
+        with self._database.transaction() as session:
+            base_model_name = repository.find_name(session, new.base_model_id)
+        if base_model_name is None:
+            raise make_not_found(new.base_model_id)
         return self._insert_model(
+            actor,
             self._make_row(
                 name=new.name,
                 origin=Origin.TRAINED,
@@ -155,12 +162,15 @@ class TrainedModelService:
                 test=msgspec.to_builtins(new.test),
                 leak_allowed=new.leak_allowed,
                 base_model_id=new.base_model_id,
+                base_model_name=base_model_name,
                 dataset_version_id=new.dataset_version_id,
+                dataset_version_name=new.dataset_version_name,
                 training_run_id=new.training_run_id,
+                training_run_name=new.training_run_name,
                 parameters=new.parameters,
                 environment=new.environment,
                 created_by=actor.name,
-            )
+            ),
         )
 
     def open_weights(self, actor: Actor, id_: UUID) -> Path | None:
@@ -169,13 +179,11 @@ class TrainedModelService:
         Raises:
             NotFound: there is no such model, or its blob is gone.
         """
-        actor.require(Claim.TRAINED_MODEL_VIEW)
         model = self.get_model(actor, id_)
         return None if model.weights_digest is None else self._blobs.get_path(model.weights_digest)
 
     def open_configuration(self, actor: Actor, id_: UUID) -> Path | None:
         """MMDetection's configuration as JSON, read-only; None where the model was not trained here."""
-        actor.require(Claim.TRAINED_MODEL_VIEW)
         model = self.get_model(actor, id_)
         return (
             None if model.configuration_digest is None else self._blobs.get_path(model.configuration_digest)
@@ -332,6 +340,7 @@ class TrainedModelService:
         if source is not None and source.map is not None:
             reported = ReportedFigures(map=source.map, source=f"MMDetection's model index, {source.dataset}")
         return self._insert_model(
+            actor,
             self._make_row(
                 name=name,
                 origin=Origin.IMPORTED,
@@ -344,14 +353,17 @@ class TrainedModelService:
                 checkpoint=msgspec.to_builtins(read.report),
                 environment=read.environment,
                 created_by=actor.name,
-            )
+            ),
         )
 
-    def _insert_model(self, row: dict[str, Any]) -> TrainedModelView:
+    def _insert_model(self, actor: Actor, row: dict[str, Any]) -> TrainedModelView:
         with self._database.transaction() as session:
             if not repository.insert_model(session, row):
                 raise make_name_taken(row["name"])
             model = repository.find_by_id(session, row["id"])
+            verb = "imported" if row["origin"] is Origin.IMPORTED else "created"
+            target = Target(repository.KIND, row["id"], row["name"])
+            record(session, actor, f"trained_model.{verb}", target, architecture=row["architecture"])
         if model is None:
             raise make_not_found(row["id"])
         return model

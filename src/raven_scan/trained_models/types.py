@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -43,13 +44,12 @@ FIGURE_NAMES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class PartFigures:
     """What a model scores on one part, in 0-1; None where a figure cannot be had (no box of that size).
 
     Attributes:
         map: mean over IoU 0.50 to 0.95; map50 and map75 at one IoU; map_small, … by COCO's areas.
         precision: as recall and f1, at `confidence`, the threshold that maximises F1.
-        by_class: the same figures by class name.
         image_count, box_count: what they were measured on; None where nobody told.
     """
 
@@ -63,9 +63,15 @@ class Figures:
     recall: float | None = None
     f1: float | None = None
     confidence: float | None = None
-    by_class: dict[str, dict[str, float | None]] = field(default_factory=dict[str, dict[str, float | None]])
     image_count: int | None = None
     box_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures(PartFigures):
+    """Also `by_class`: the same figures by class name."""
+
+    by_class: dict[str, dict[str, float | None]] = field(default_factory=dict[str, dict[str, float | None]])
 
     @classmethod
     def collect(
@@ -135,7 +141,9 @@ class CheckpointReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelReference:
+class LineageReference:
+    """Something that a model came from. It may be gone since; renamed, it has its new name here."""
+
     id: UUID
     name: str
 
@@ -144,9 +152,62 @@ class ModelReference:
 class Lineage:
     """What a model came from; None where it came from nothing here."""
 
-    base_model: ModelReference | None
-    dataset_version: UUID | None
-    training_run: UUID | None
+    base_model: LineageReference | None
+    dataset_version: LineageReference | None
+    training_run: LineageReference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedModelSummary:
+    """A trained model in a list: what is short of `TrainedModelView`."""
+
+    id: UUID
+    name: str
+    notes: str
+    revision: int
+    origin: Origin
+    stage: Stage
+    architecture: str
+    classes: list[str]
+    starting_weights: StartingWeights | None
+    weights_size_bytes: int | None
+    parameter_count: int | None
+    valid: PartFigures | None
+    test: PartFigures | None
+    leak_allowed: bool
+    lineage: Lineage
+    created_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFilter:
+    """Which models a list has; None: whatever it is.
+
+    Attributes:
+        dataset_version, base_model, training_run: that it came from, by name or id.
+        class_name: those that know this class.
+        words: those in whose name, notes, architecture or lineage these words begin.
+    """
+
+    origin: Origin | None = None
+    stage: Stage | None = None
+    architecture: str | None = None
+    dataset_version: str | None = None
+    base_model: str | None = None
+    training_run: str | None = None
+    class_name: str | None = None
+    words: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file of a model, to be downloaded. `digest`: its sha256."""
+
+    path: Path
+    digest: str
+    size_bytes: int
+    file_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +215,7 @@ class TrainedModelView:
     """A trained model as users see it.
 
     Attributes:
+        revision: grows with every edit of name and notes.
         classes: names in the order of the label index; empty where the head is yet to be made.
         starting_weights: what the weights have learned from before any run here.
         weights_digest: sha256 of the safetensors; None for a builtin model, which the trainer builds.
@@ -164,6 +226,8 @@ class TrainedModelView:
 
     id: UUID
     name: str
+    notes: str
+    revision: int
     origin: Origin
     stage: Stage
     architecture: str
@@ -208,6 +272,8 @@ class NewTrainedModel:
     leak_allowed: bool
     base_model_id: UUID
     dataset_version_id: UUID
+    dataset_version_name: str
     training_run_id: UUID
+    training_run_name: str
     parameters: dict[str, Any]
     environment: dict[str, str]

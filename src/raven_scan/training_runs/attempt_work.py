@@ -252,7 +252,9 @@ class AttemptWork:
             leak_allowed=inputs.version.leaked_image_count > 0,
             base_model_id=attempt.base_model_id,
             dataset_version_id=attempt.dataset_version_id,
+            dataset_version_name=inputs.version.full_name,
             training_run_id=attempt.run_id,
+            training_run_name=attempt.run_name,
             parameters=attempt.parameters.model_dump(mode="json"),
             environment=self._recorder.versions,
         )
