@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
+# Half of what the tests do is to wait for processes of their own.
+TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo serve test test-unit test-long check format lock clean
@@ -37,7 +39,7 @@ test: check test-unit ## Check the style and run all tests but the long ones
 
 test-unit: $(STAMP)
 	@$(BIN)/python -m pip list --format freeze | grep -iE '^opencv' | grep -vx 'opencv-python-headless==.*' && { echo "Only opencv-python-headless may be installed"; exit 1; } || true
-	$(PYTEST) -m "not long"
+	$(PYTEST) -m "not long" -n $(TEST_PROCESSES) --dist worksteal
 
 test-long: $(STAMP) ## Run the tests that take minutes
 	$(PYTEST) -m long

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
 import psycopg
 import pytest
 
@@ -135,7 +136,7 @@ def test_first_start_and_what_the_server_is(new_home: Path, monkeypatch: pytest.
     assert status.size_bytes > 10_000_000
     assert not status.pinned
     assert [holder.pid for holder in status.holders] == [os.getpid()]
-    assert "pytest" in status.holders[0].command
+    assert status.holders[0].command == " ".join(psutil.Process().cmdline())
     assert status.pid is not None
     assert ends(status.pid, within_s=5)
     assert EmbeddedPostgres(new_home).status().holders == ()
