@@ -27,6 +27,8 @@ from raven_scan.kernel.errors import Forbidden, Invalid
 from raven_scan.kernel.long_work import stream_work
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 from raven_scan.kernel.progress import Progress
+from raven_scan.uploads.service import UploadService, WholeUpload
+from raven_scan.uploads.types import UploadPurpose
 
 _ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 _WRITE_BYTES = 1 << 20
@@ -50,9 +52,14 @@ _IMPORT_ANSWER: dict[int | str, dict[str, Any]] = {
 
 
 def build_router(
-    service: DatasetService, get_actor: Callable[..., Actor], *, allow_server_paths: bool = False
+    service: DatasetService,
+    get_actor: Callable[..., Actor],
+    *,
+    uploads: UploadService | None = None,
+    allow_server_paths: bool = False,
 ) -> APIRouter:
     """Args:
+    uploads: what an import may name; None where there are none.
     allow_server_paths: whether a client may name a path on this machine; only where it is its user's own.
     """
     router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
@@ -76,19 +83,26 @@ def build_router(
         actor: Annotated[Actor, Depends(get_actor)],
         query: Annotated[_ImportQuery, Depends()],
     ) -> StreamingResponse:
-        """Import a dataset: a path on the server as JSON, or a zip as the body with its options as the query."""
+        """Import a dataset: an upload as JSON, or a zip as the body with its options as the query."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         actor.require(Claim.DATASET_IMPORT)
+        whole: WholeUpload | None = None
         with ExitStack() as cleanup:
             if kind == "application/json":
                 body = _parse_import(await _read_json(request))
-                if not allow_server_paths:
+                options = body.make_options()
+                if body.upload is not None and uploads is not None:
+                    using = uploads.use(actor, str(body.upload), UploadPurpose.DATASET)
+                    whole = await run_in_threadpool(cleanup.enter_context, using)
+                    source = whole.path
+                elif allow_server_paths and body.path is not None:
+                    source = Path(body.path)
+                else:
                     raise Forbidden(
                         "dataset.server_paths_forbidden",
                         "This server imports no paths of its own machine.",
-                        hint="Send the dataset as a zip.",
+                        hint="Upload the dataset as a zip: POST /api/v1/uploads.",
                     )
-                source, options = Path(body.path), body.make_options()
             elif kind in _ARCHIVE_TYPES:
                 options = query.make_options()
                 upload = cleanup.enter_context(service.open_upload(actor))
@@ -97,13 +111,16 @@ def build_router(
                 raise Invalid(
                     "dataset.unknown_body",
                     f"A body of the type {kind[:100]!r} is no dataset.",
-                    hint="Send application/json with a path and a name, or application/zip.",
+                    hint="Send application/json with an upload and a name, or application/zip.",
                 )
             kept = cleanup.pop_all()
 
         def work(progress: Progress) -> DatasetVersionView:
             with kept:
-                return service.import_version(actor, source, options, progress)
+                version = service.import_version(actor, source, options, progress)
+                if whole is not None:
+                    whole.is_used_up = True
+                return version
 
         return StreamingResponse(_make_lines(work), media_type="application/x-ndjson")
 

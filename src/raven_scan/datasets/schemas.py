@@ -1,10 +1,10 @@
 """Datasets over REST. Bands are counted from 1 here, as mapping tools count them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from raven_scan.datasets.types import DatasetVersionView, DatasetView, ImportOptions
 
@@ -17,20 +17,27 @@ class _Schema(BaseModel):
 
 
 class DatasetImport(BaseModel):
-    """A dataset to import from a path on the server's own machine.
+    """A dataset to import: one that was uploaded, or at a path on the server's own machine, where that is allowed.
 
     `bands` are those that become red, green and blue, counted from 1.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    path: str
+    path: str | None = None
+    upload: UUID | None = Field(default=None, description="A complete upload, instead of a path.")
     name: str
     class_map: dict[str, str] = Field(default_factory=dict, description="Old class name to new class name.")
     single_class: str | None = Field(default=None, description="Makes every class this one.")
     allow_leak: bool = Field(default=False, description="Admits identical images in several parts.")
     bands: Bands | None = None
     seed: int = Field(default=0, description="Of the split, where the source has none.")
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.path is None) == (self.upload is None):
+            raise ValueError("give either a path or an upload")
+        return self
 
     def make_options(self) -> ImportOptions:
         bands = None if self.bands is None else (self.bands[0] - 1, self.bands[1] - 1, self.bands[2] - 1)
