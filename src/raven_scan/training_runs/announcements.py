@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor
 from raven_scan.notifications.service import NotificationService
 from raven_scan.notifications.types import RunEnded
@@ -26,6 +27,8 @@ class RunAnnouncer:
         if run.status not in {RunStatus.SUCCESS, RunStatus.ERROR} or run.ended_at is None:
             return
         error = run.error or {}
+        target = Target("training_run", run.id, run.name)
+        record(session, actor, "training_run.ended", target, status=run.status, error=error.get("code"))
         self._notifications.announce(
             actor,
             RunEnded(

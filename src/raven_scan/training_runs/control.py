@@ -10,7 +10,7 @@ from raven_scan.storage.removal import remove_blobs
 from raven_scan.training_runs.errors import wrong_status
 from raven_scan.training_runs.repository import logs, runs
 from raven_scan.training_runs.run_log import format_line
-from raven_scan.training_runs.service import get_run, view_run
+from raven_scan.training_runs.service import get_run, record_run, view_run
 from raven_scan.training_runs.transitions import forget_training, put_in_queue, take_out_of_queue
 from raven_scan.training_runs.types import RunStatus, TrainingRunView
 
@@ -50,6 +50,7 @@ class TrainingRunControl:
             take_out_of_queue(run, RunStatus.CANCELLED)
             run.ended_at = func.now()
             logs.append(session, run.id, format_line(self._clock.now(), f"Cancelled by {actor.name}."))
+            record_run(session, actor, "cancelled", run)
             return view_run(session, run)
 
     def pause(self, actor: Actor, ref: str) -> TrainingRunView:
@@ -76,6 +77,7 @@ class TrainingRunControl:
                     "Waiting or Processing",
                     "`raven runs list` shows how each run stands.",
                 )
+            record_run(session, actor, "paused", run)
             return view_run(session, run)
 
     def resume(self, actor: Actor, ref: str) -> TrainingRunView:
@@ -97,6 +99,7 @@ class TrainingRunControl:
                     "`raven runs retry` runs one again that ended in Error or was cancelled.",
                 )
             put_in_queue(session, run)
+            record_run(session, actor, "resumed", run)
             return view_run(session, run)
 
     def retry(self, actor: Actor, ref: str, *, from_start: bool = False) -> TrainingRunView:
@@ -128,6 +131,7 @@ class TrainingRunControl:
             line = f"Tried again{' from the start' if from_start else ''} by {actor.name}."
             logs.append(session, run.id, format_line(self._clock.now(), line))
             put_in_queue(session, run)
+            record_run(session, actor, "retried", run, from_start=from_start)
             view = view_run(session, run)
         remove_blobs(self._database, self._blobs, removed)
         return view
@@ -164,5 +168,6 @@ class TrainingRunControl:
             if behind is not None and run.priority < behind:
                 run.priority = behind
             order.insert(index, run)
+            record_run(session, actor, "moved", run, place=index + 1, priority=run.priority)
             for position, each in enumerate(order, 1):
                 each.queue_position = position

@@ -1,7 +1,11 @@
 """Presets: parameters under a name, from a run that went well."""
 
-from sqlalchemy.exc import IntegrityError
+from typing import Any
 
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.database import Database
@@ -58,6 +62,7 @@ class TrainingPresetService:
                 session.add(preset)
                 session.flush()
                 session.refresh(preset)
+                _record(session, actor, "created", preset, run=source.name)
                 return _make_view(preset)
         except IntegrityError as error:
             raise preset_name_taken(name) from error
@@ -86,6 +91,7 @@ class TrainingPresetService:
             if preset is None:
                 raise preset_not_found(ref)
             session.delete(preset)
+            _record(session, actor, "deleted", preset)
 
     def complete(
         self, actor: Actor, ref: str, architecture: str, given: TrainingParameters
@@ -107,6 +113,10 @@ class TrainingPresetService:
             )
         changes = {name: getattr(given, name) for name in given.model_fields_set}
         return preset.name, preset.parameters.model_copy(update=changes)
+
+
+def _record(session: Session, actor: Actor, verb: str, preset: TrainingPreset, **details: Any) -> None:
+    record(session, actor, f"training_preset.{verb}", Target("training_preset", preset.id, preset.name), **details)
 
 
 def _make_view(preset: TrainingPreset) -> TrainingPresetView:

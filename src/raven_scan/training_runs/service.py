@@ -8,6 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.catalogue import get_architecture
 from raven_scan.architectures.decisions import decide_parameters
@@ -120,6 +121,8 @@ class TrainingRunService:
                 session.add(run)
                 session.flush()
                 session.refresh(run)
+                made_of = {"dataset": run.dataset_version_name, "base_model": run.base_model_name}
+                record_run(session, actor, "created", run, **made_of, preset=preset, cloned_from=cloned_from)
                 return make_view(run)
         except IntegrityError as error:
             raise name_taken(name) from error
@@ -199,6 +202,7 @@ class TrainingRunService:
                 finding.message for finding in preflight.findings if finding.severity == "warning"
             ]
             put_in_queue(session, run)
+            record_run(session, actor, "scheduled", run, dry_run=dry_run)
             session.flush()
             session.refresh(run)
             return make_view(run, attempts.list_of_runs(session, [run.id])[run.id]), preflight
@@ -257,6 +261,11 @@ def get_run(session: Session, actor: Actor, ref: str, *, lock: bool = False) -> 
     if run is None:
         raise run_not_found(ref)
     return run
+
+
+def record_run(session: Session, actor: Actor, verb: str, run: TrainingRun, **details: Any) -> None:
+    """Puts into the audit trail what is done to the run."""
+    record(session, actor, f"training_run.{verb}", Target("training_run", run.id, run.name), **details)
 
 
 def view_run(session: Session, run: TrainingRun) -> TrainingRunView:
