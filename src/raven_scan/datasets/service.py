@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor, Claim
 from raven_scan.datasets import readiness, repository
 from raven_scan.datasets.archive import unpack_archive
@@ -249,6 +250,8 @@ class DatasetService:
                     created_by=actor.name,
                 )
                 repository.insert_version(session, version, images_digest, boxes_digest)
+                target = Target("dataset", dataset_id, options.name)
+                record(session, actor, "dataset.imported", target, version=version.number, digest=digest)
         progress("storing", 1, 1)
         return version
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.orm import Session
 
+from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor, Claim
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.kernel.clock import Clock
@@ -158,6 +159,9 @@ class NotificationService:
             outcome = begun.wait()
             assert outcome is not None  # noqa: S101 - nothing stops it
             results.append(TestResult(recipient.channel, recipient.name, outcome.is_sent, outcome.reason))
+        told = [f"{each.recipient}: {'sent' if each.is_sent else 'failed'}" for each in results]
+        with self._database.transaction() as session:
+            record(session, actor, "notification.tested", Target("notification", None, ""), recipients=told)
         return results
 
     def list_notifications(

@@ -116,7 +116,8 @@ class TrainingPresetService:
 
 
 def _record(session: Session, actor: Actor, verb: str, preset: TrainingPreset, **details: Any) -> None:
-    record(session, actor, f"training_preset.{verb}", Target("training_preset", preset.id, preset.name), **details)
+    target = Target("training_preset", preset.id, preset.name)
+    record(session, actor, f"training_preset.{verb}", target, **details)
 
 
 def _make_view(preset: TrainingPreset) -> TrainingPresetView:
