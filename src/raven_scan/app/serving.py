@@ -113,6 +113,7 @@ def serve(
             stop.wait()
             end_within()
             _log.info("server.stopping")
+            app.state.run_waker.close()
             server.should_exit = True
             if worker is not None:
                 worker.stop()
