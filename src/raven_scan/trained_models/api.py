@@ -4,36 +4,35 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from raven_scan.access.types import Actor
 from raven_scan.kernel.errors import Forbidden, Invalid, Unavailable
 from raven_scan.kernel.long_work import stream_work
-from raven_scan.kernel.paging import DEFAULT_LIMIT, Page, PageRequest
+from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 from raven_scan.kernel.progress import Progress
-from raven_scan.kernel.revisions import format_etag, parse_if_match
+from raven_scan.trained_models.answers import ETAG, answer_model, answer_page
 from raven_scan.trained_models.checkpoint_reading import LARGEST_CHECKPOINT_BYTES
+from raven_scan.trained_models.file_names import make_file_name
 from raven_scan.trained_models.schemas import (
-    TrainedModelEdit,
     TrainedModelImport,
     TrainedModelOut,
     TrainedModelPage,
     TrainedModelPull,
 )
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.trained_models.stewardship import ModelStewardship
 from raven_scan.trained_models.types import (
     ModelFilter,
     Origin,
     Stage,
-    TrainedModelSummary,
     TrainedModelView,
 )
+from raven_scan.uploads.service import UploadService
+from raven_scan.uploads.types import UploadPurpose
 
 _WRITE_BYTES = 1 << 20
 _LINES = "application/x-ndjson"
@@ -51,36 +50,21 @@ _FILE: dict[str, Any] = {
 
 _SORTS = "name, created_at, test_map50 or size; with - before it from the highest to the lowest"
 _SEARCHED = "Words that begin so in name, notes, architecture, dataset, base model or run."
-_ETAG: dict[int | str, dict[str, Any]] = {
-    200: {"headers": {"ETag": {"schema": {"type": "string"}, "description": "Send it as If-Match."}}}
-}
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_DOWNLOAD: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The whole file.",
-        "content": {"application/octet-stream": _BINARY, "application/json": {}},
-    },
-    206: {
-        "description": "The part that was asked for.",
-        "content": {"application/octet-stream": _BINARY, "application/json": {}},
-    },
-    416: {"description": "The file has no such part."},
-}
 
 
 def build_router(
     service: TrainedModelService,
-    stewardship: ModelStewardship,
     get_actor: Callable[..., Actor],
     *,
+    uploads: UploadService | None = None,
     allow_server_paths: bool,
 ) -> APIRouter:
-    """The router of trained models.
+    """The router of trained models: what there is, and where it comes from.
 
     Args:
-        service: what there is, and where it comes from.
-        stewardship: edit, delete, download.
+        service: the use cases.
         get_actor: dependency that tells who asks.
+        uploads: what an import may name; None where there are none.
         allow_server_paths: whether an import may name a file of the server's machine.
     """
     router = APIRouter(prefix="/api/v1/trained-models", tags=["trained models"])
@@ -95,64 +79,22 @@ def build_router(
     ) -> Response:
         """List trained models, newest first where `sort` says nothing else."""
         page = service.list_models(actor, PageRequest.parse(limit, cursor, sort), query.chosen)
-        return _answer(page)
+        return answer_page(page)
 
-    @router.get("/{ref}", response_model=TrainedModelOut, responses=_ETAG)
+    @router.get("/{ref}", response_model=TrainedModelOut, responses=ETAG)
     def get(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> Response:
         """Read a trained model, by name or id."""
-        return _answer_model(service.get_model(actor, ref))
-
-    @router.patch("/{ref}", response_model=TrainedModelOut, responses=_ETAG)
-    def edit(
-        actor: Annotated[Actor, Depends(get_actor)],
-        ref: str,
-        body: TrainedModelEdit,
-        if_match: Annotated[str | None, Header(description="The ETag that you read.")] = None,
-    ) -> Response:
-        """Change a model's name or notes."""
-        return _answer_model(
-            stewardship.edit(actor, ref, name=body.name, notes=body.notes, expected=parse_if_match(if_match))
-        )
-
-    @router.delete("/{ref}", status_code=204)
-    def delete(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> None:
-        """Put a model into the trash; refused where it is published, or something needs it."""
-        stewardship.delete(actor, ref)
-
-    @router.get("/{ref}/download", response_class=FileResponse, responses=_DOWNLOAD)
-    def download(
-        actor: Annotated[Actor, Depends(get_actor)],
-        ref: str,
-        file: Literal["weights", "configuration"] = "weights",
-        range_: Annotated[str | None, Header(alias="range", description="A part, as bytes=1000-")] = None,
-    ) -> FileResponse:
-        """Download a model's weights, as safetensors, or its configuration, as JSON. The ETag is its sha256."""
-        is_resumed = range_ is not None and not range_.replace(" ", "").startswith("bytes=0-")
-        found = stewardship.open_file(actor, ref, file, is_resumed=is_resumed)
-        return FileResponse(
-            found.path,
-            media_type="application/json" if file == "configuration" else "application/octet-stream",
-            filename=found.file_name,
-            headers={"ETag": f'"{found.digest}"'},
-        )
+        return answer_model(service.get_model(actor, ref))
 
     @router.post("/import", responses=_WORK, response_class=StreamingResponse)
     def import_file(
         actor: Annotated[Actor, Depends(get_actor)], body: TrainedModelImport
     ) -> StreamingResponse:
-        """Import a checkpoint file that the server can read."""
-        if not allow_server_paths:
-            raise Forbidden(
-                "trained_model.path_not_allowed",
-                "This server does not read files of its own machine for others.",
-                hint="Send the file itself: POST /api/v1/trained-models/upload.",
-            )
+        """Import a checkpoint that was uploaded, or that the server can read."""
         service.check_import(actor, architecture=body.architecture, name=body.name)
-        return _answer_work(
-            lambda progress: service.import_checkpoint(
-                actor, Path(body.path), architecture=body.architecture, name=body.name, progress=progress
-            )
-        )
+        if body.upload is not None and uploads is not None:
+            return _answer_work(_import_upload(service, uploads, actor, body))
+        return _answer_work(_import_path(service, actor, body, is_allowed=allow_server_paths))
 
     @router.post(
         "/upload", responses=_WORK, response_class=StreamingResponse, openapi_extra={"requestBody": _FILE}
@@ -218,16 +160,6 @@ class _ListQuery:
         )
 
 
-def _answer(content: Page[TrainedModelSummary]) -> Response:
-    # Encoded as it is: a list of models that is checked against its schema twice takes ten times as long.
-    return Response(msgspec.json.encode(content), media_type="application/json")
-
-
-def _answer_model(model: TrainedModelView) -> Response:
-    headers = {"ETag": format_etag(model.revision)}
-    return Response(msgspec.json.encode(model), media_type="application/json", headers=headers)
-
-
 async def _receive(request: Request, path: Path) -> None:
     received_bytes = 0
     waiting = bytearray()
@@ -252,6 +184,45 @@ async def _receive(request: Request, path: Path) -> None:
             f"{path.name} could not be stored: {error.strerror or error}.",
             hint="Free some space on the server.",
         ) from error
+
+
+def _import_path(
+    service: TrainedModelService, actor: Actor, body: TrainedModelImport, *, is_allowed: bool
+) -> Callable[[Progress], TrainedModelView]:
+    if body.path is None or not is_allowed:
+        raise Forbidden(
+            "trained_model.path_not_allowed",
+            "This server does not read files of its own machine for others.",
+            hint="Upload the file: POST /api/v1/uploads.",
+        )
+    path = Path(body.path)
+    return lambda progress: service.import_checkpoint(
+        actor, path, architecture=body.architecture, name=body.name, progress=progress
+    )
+
+
+def _import_upload(
+    service: TrainedModelService, uploads: UploadService, actor: Actor, body: TrainedModelImport
+) -> Callable[[Progress], TrainedModelView]:
+    """Work that imports a complete upload, which is held from now on. Raises as `UploadService.use`."""
+    with ExitStack() as stack:
+        whole = stack.enter_context(uploads.use(actor, str(body.upload), UploadPurpose.CHECKPOINT))
+        kept = stack.pop_all()
+
+    def work(progress: Progress) -> TrainedModelView:
+        with kept:
+            model = service.import_checkpoint(
+                actor,
+                whole.path,
+                architecture=body.architecture,
+                name=body.name,
+                file_name=make_file_name(whole.file_name),
+                progress=progress,
+            )
+            whole.is_used_up = True
+            return model
+
+    return work
 
 
 def _answer_work(work: Callable[[Progress], TrainedModelView]) -> StreamingResponse:

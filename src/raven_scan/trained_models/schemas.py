@@ -1,10 +1,10 @@
 """Trained models over REST."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from raven_scan.architectures.catalogue import StartingWeights
 from raven_scan.trained_models.types import Origin, Stage
@@ -129,13 +129,20 @@ class TrainedModelPage(_Schema):
 
 
 class TrainedModelImport(BaseModel):
-    """A checkpoint file on the server's machine."""
+    """A checkpoint that was uploaded, or a file on the server's machine, where that is allowed."""
 
     model_config = ConfigDict(extra="forbid")
 
-    path: str
+    path: str | None = None
+    upload: UUID | None = None
     architecture: str
     name: str
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.path is None) == (self.upload is None):
+            raise ValueError("give either a path or an upload")
+        return self
 
 
 class TrainedModelPull(BaseModel):
