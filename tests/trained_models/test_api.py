@@ -17,6 +17,7 @@ from raven_scan.kernel.settings import Settings
 from raven_scan.trained_models.api import build_router
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.stewardship import ModelStewardship
+from raven_scan.trained_models.stewardship_api import build_stewardship_router
 from raven_scan.trained_models.types import NewTrainedModel
 
 PATH = "/api/v1/trained-models"
@@ -33,7 +34,8 @@ def make_client(
         return JSONResponse(error.describe(), status_code=418)
 
     app = FastAPI()
-    app.include_router(build_router(service, stewardship, get_actor, allow_server_paths=allow_server_paths))
+    app.include_router(build_router(service, get_actor, allow_server_paths=allow_server_paths))
+    app.include_router(build_stewardship_router(stewardship, get_actor))
     app.add_exception_handler(RavenError, answer)
     return TestClient(app)
 

@@ -29,7 +29,7 @@ from raven_scan.trained_models.checkpoint_reading import choose_classes
 from raven_scan.trained_models.coco_classes import COCO_CLASSES
 from raven_scan.trained_models.model_index import read_index
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.trained_models.types import Origin
+from raven_scan.trained_models.types import ModelFilter, Origin
 from raven_scan.wire.events import StartingWeightsBuilt
 from raven_scan.wire.spec import BuildStartingWeightsSpec
 
@@ -43,7 +43,7 @@ def yolox_nano(shared_folder: Path) -> Path:
 
 
 def assert_nothing_is_stored(service: TrainedModelService, settings: Settings) -> None:
-    assert service.list_models(ME, PageRequest(), origin=Origin.IMPORTED).items == []
+    assert service.list_models(ME, PageRequest(), ModelFilter(origin=Origin.IMPORTED)).items == []
     assert [path for path in settings.blobs_folder.rglob("*") if path.is_file()] == []
     assert list(settings.work_folder.glob("checkpoint-*")) == []
 

@@ -84,7 +84,7 @@ class TestReading:
 
     def test_filters(self, service: TrainedModelService, make_new_model: NewModelMaker):
         new = make_new_model()
-        created = service.create_from_run(WORKER, new)
+        service.create_from_run(WORKER, new)
 
         def names(**filters: Any) -> set[str]:
             return {model.name for model in service.list_models(ME, ALL, ModelFilter(**filters)).items}
