@@ -7,6 +7,11 @@ from pydantic import SecretStr
 
 import raven_scan
 from raven_scan.access.audit_api import build_audit_router
+from raven_scan.access.session_api import build_session_router
+from raven_scan.access.tokens_api import build_tokens_router
+from raven_scan.access.types import LOCAL_ADMINISTRATOR
+from raven_scan.access.users_api import build_roles_router, build_users_router
+from raven_scan.app.idempotency import IdempotencyKeys
 from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
 from raven_scan.app.request_log import RequestLog
 from raven_scan.app.sign_in import HostCheck, SignIn, get_actor
@@ -15,6 +20,9 @@ from raven_scan.app.wiring import Platform
 from raven_scan.datasets.api import build_router as build_datasets_router
 from raven_scan.notifications.api import build_router as build_notifications_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
+from raven_scan.trained_models.stewardship_api import (
+    build_stewardship_router as build_models_stewardship_router,
+)
 from raven_scan.training_runs.api import build_router as build_training_runs_router
 from raven_scan.training_runs.control_api import build_control_router, build_presets_router
 from raven_scan.training_runs.events_api import build_events_router
@@ -50,26 +58,40 @@ def build_app(
     install_problem_answers(app)
     app.include_router(build_system_router(platform.database, has_worker, get_actor))
     app.include_router(
-        build_datasets_router(platform.datasets, get_actor, allow_server_paths=allow_server_paths)
+        build_datasets_router(
+            platform.datasets, get_actor, uploads=platform.uploads, allow_server_paths=allow_server_paths
+        )
     )
     app.include_router(
         build_trained_models_router(
             platform.trained_models,
-            platform.model_stewardship,
             get_actor,
+            uploads=platform.uploads,
             allow_server_paths=allow_server_paths,
         )
     )
+    app.include_router(build_models_stewardship_router(platform.model_stewardship, get_actor))
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))
     app.include_router(build_control_router(platform.run_control, platform.run_queue, get_actor))
     app.include_router(build_presets_router(platform.presets, get_actor))
     app.state.run_waker = RunWaker(platform.database)
     app.include_router(build_events_router(platform.run_events, app.state.run_waker, get_actor))
     app.include_router(build_notifications_router(platform.notifications, get_actor))
+    app.include_router(build_users_router(platform.users, get_actor))
+    app.include_router(build_roles_router(platform.roles, get_actor))
+    app.include_router(build_tokens_router(platform.tokens, get_actor))
+    app.include_router(build_session_router(platform.sessions, platform.authentication, get_actor))
     app.include_router(build_audit_router(platform.audit, get_actor))
     app.include_router(build_uploads_router(platform.uploads, get_actor))
     # The last one added is the outermost.
-    app.add_middleware(SignIn, token=token)
+    app.add_middleware(IdempotencyKeys, database=platform.database)
+    app.add_middleware(
+        SignIn,
+        token=token,
+        authentication=platform.authentication,
+        local_via=LOCAL_ADMINISTRATOR.via if platform.settings.token is None else "RAVEN_TOKEN",
+        public_url=platform.settings.public_url,
+    )
     app.add_middleware(HostCheck, names=host_names)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestLog)

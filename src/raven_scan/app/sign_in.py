@@ -1,25 +1,54 @@
-"""Who asks: the bearer token of a request, and the Host that it was sent to.
+"""Who asks: the token or the session of a request, and the Host that it was sent to.
 
 Both are checked before a byte of the body is read, for every path but the few that need no sign-in.
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
+import anyio
+import structlog
+from anyio import to_thread
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
+from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from raven_scan.access.authentication import Authentication
+from raven_scan.access.cookies import CSRF_HEADER, find_cookie
+from raven_scan.access.errors import token_wrong
+from raven_scan.access.session_api import SESSION_PATH
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor
 from raven_scan.app.problems import make_problem
-from raven_scan.kernel.errors import Forbidden, Unauthenticated
+from raven_scan.kernel.database import describe_database_loss
+from raven_scan.kernel.errors import Forbidden, Invalid, RavenError, Unauthenticated
+from raven_scan.kernel.masking import TOKEN_BEGINNING
 
 OPEN_PATHS = frozenset({"/api/v1/system/health", "/api/v1/openapi.json"})
 """What answers without sign-in."""
+
+SIGN_IN_CALLS = frozenset({("POST", SESSION_PATH)})
+"""What signs somebody in, and so cannot ask for it."""
+
+ALLOWED_WITH_ONE_TIME_PASSWORD = frozenset(
+    {("GET", SESSION_PATH), ("DELETE", SESSION_PATH), ("PUT", f"{SESSION_PATH}/password")}
+)
+"""All that may be done before a one-time password is changed."""
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_LARGEST_SIGN_IN_BYTES = 16_384
+_LONGEST_LENGTH = 20
+_AT_ONCE = 8
+
+_log = structlog.get_logger(__name__)
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -34,12 +63,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_documented_scheme = HTTPBearer(auto_error=False, description="The token kept in the data folder.")
+_documented_token = HTTPBearer(
+    auto_error=False, description="An API token, or the one kept in the data folder."
+)
+_documented_cookie = APIKeyCookie(
+    name="raven_session",
+    auto_error=False,
+    description=f"Of POST {SESSION_PATH}; over TLS its name begins with `__Host-`. What changes something needs the "
+    f"header {CSRF_HEADER} too.",
+)
 
 
 def get_actor(
     request: Request,
-    _: Annotated[HTTPAuthorizationCredentials | None, Depends(_documented_scheme)],
+    _: Annotated[HTTPAuthorizationCredentials | None, Depends(_documented_token)],
+    __: Annotated[str | None, Depends(_documented_cookie)],
 ) -> Actor:
     """The dependency of every router: whom `SignIn` recognised."""
     actor = request.state.actor
@@ -48,46 +86,137 @@ def get_actor(
 
 
 class SignIn:
-    """Lets through who knows the token.
+    """Lets through who is recognised, as the actor that they are.
+
+    A bearer token is the data folder's (or RAVEN_TOKEN's), which is the local administrator's, or an account's API
+    token; else the cookie of a session will do. A browser sends its cookies whoever wrote the page: so a request that
+    changes something has to come from a page of ours, and to show the session's CSRF token.
 
     Args:
         app: what is protected.
-        token: None inside the caller's own process, where there is nobody else.
+        token: the local administrator's; None inside the caller's own process, where there is nobody else.
+        authentication: recognises accounts.
+        local_via: what the local administrator's actions are noted to have come by.
+        public_url: where browsers reach the server, if not at the name that it is asked by.
     """
 
-    def __init__(self, app: ASGIApp, *, token: SecretStr | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: SecretStr | None,
+        authentication: Authentication,
+        local_via: str = LOCAL_ADMINISTRATOR.via,
+        public_url: str | None = None,
+    ) -> None:
         self._app = app
         self._token = None if token is None else token.get_secret_value().encode()
+        self._authentication = authentication
+        self._local = replace(LOCAL_ADMINISTRATOR, via=local_via)
+        self._public_host = None if public_url is None else urlsplit(public_url).netloc.lower()
+        self._places: anyio.CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        if scope["path"] not in OPEN_PATHS:
-            refusal = self._find_refusal(Headers(scope=scope))
-            if refusal is not None:
-                await make_problem(refusal)(scope, receive, send)
-                return
-            scope.setdefault("state", {})["actor"] = LOCAL_ADMINISTRATOR
+        connection = HTTPConnection(scope)
+        try:
+            if (scope["method"], scope["path"]) in SIGN_IN_CALLS:
+                self._check_origin(connection.headers)
+                _check_size(connection.headers)
+            else:
+                actor = await self._recognise(connection)
+                if (scope["method"], scope["path"]) not in ALLOWED_WITH_ONE_TIME_PASSWORD:
+                    actor.require_lasting_password()
+                scope.setdefault("state", {})["actor"] = actor
+        except RavenError as refusal:
+            await make_problem(refusal)(scope, receive, send)
+            return
+        except (OperationalError, InterfaceError) as error:
+            _log.error("database.unavailable", cause=str(error.orig))
+            await make_problem(describe_database_loss())(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
-    def _find_refusal(self, headers: Headers) -> Unauthenticated | None:
+    async def _recognise(self, connection: HTTPConnection) -> Actor:
         if self._token is None:
-            return None
-        scheme, _, given = headers.get("authorization", "").partition(" ")
+            return self._local
+        address = "" if connection.client is None else connection.client.host
+        given = connection.headers.get("authorization")
+        if given is not None:
+            return await self._recognise_token(given, address)
+        cookie = find_cookie(connection)
+        if cookie is None:
+            raise _token_missing()
+        actor = await self._ask(partial(self._authentication.authenticate_cookie, cookie, address=address))
+        if connection.scope["method"] not in _SAFE_METHODS:
+            self._check_origin(connection.headers)
+            if not self._authentication.is_csrf_token(actor, connection.headers.get(CSRF_HEADER, "")):
+                raise Forbidden(
+                    "access.csrf_token_wrong",
+                    f"A request that changes something needs the session's CSRF token in the header {CSRF_HEADER}.",
+                    hint="GET /api/v1/session tells it as csrf_token; tools use a bearer token instead.",
+                )
+        return actor
+
+    async def _recognise_token(self, authorization: str, address: str) -> Actor:
+        scheme, _, given = authorization.partition(" ")
+        given = given.strip()
         if scheme.lower() != "bearer" or not given:
-            return Unauthenticated(
-                "access.token_missing",
-                "This needs a token.",
-                hint="Set RAVEN_TOKEN, or send 'Authorization: Bearer TOKEN'; the server says at its start where its "
-                "token is.",
+            raise _token_missing()
+        if self._token is not None and hmac.compare_digest(given.encode(), self._token):
+            return replace(self._local, address=address)
+        if not given.startswith(TOKEN_BEGINNING):
+            raise token_wrong()
+        return await self._ask(partial(self._authentication.authenticate_token, given, address=address))
+
+    async def _ask(self, authenticate: Callable[[], Actor]) -> Actor:
+        # Threads of its own: requests that take long must not keep others at the door.
+        if self._places is None:
+            self._places = anyio.CapacityLimiter(_AT_ONCE)
+        return await to_thread.run_sync(authenticate, limiter=self._places)
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.get("origin")
+        if origin is None:
+            is_ours = headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
+        else:
+            # By the host alone: behind a proxy with TLS, the server does not know that it is https.
+            is_ours = _find_host(origin) in {headers.get("host", "").lower(), self._public_host}
+        if not is_ours:
+            raise Forbidden(
+                "access.foreign_origin",
+                "The request comes from a page of another server.",
+                hint="Open the server's own address; behind a proxy, RAVEN_PUBLIC_URL has to say what it is.",
             )
-        if not hmac.compare_digest(given.strip().encode(), self._token):
-            return Unauthenticated(
-                "access.token_wrong",
-                "The token is not this server's.",
-                hint="Set RAVEN_TOKEN to the server's token; the server says at its start where it is kept.",
-            )
+
+
+def _token_missing() -> Unauthenticated:
+    return Unauthenticated(
+        "access.token_missing",
+        "This needs a token, or a session.",
+        hint="Sign in with `raven login`, set RAVEN_TOKEN, or send 'Authorization: Bearer TOKEN'.",
+    )
+
+
+def _check_size(headers: Headers) -> None:
+    """Nobody who is not signed in has a large body read."""
+    length = headers.get("content-length", "")
+    is_known = length.isdecimal() and "transfer-encoding" not in headers
+    if not is_known or int(length[:_LONGEST_LENGTH]) > _LARGEST_SIGN_IN_BYTES:
+        raise Invalid(
+            "request.too_large",
+            f"To sign in takes a body of at most {_LARGEST_SIGN_IN_BYTES} bytes, with its Content-Length.",
+            hint='Send {"name": …, "password": …}.',
+        )
+
+
+def _find_host(origin: str) -> str | None:
+    """Host and port of an origin; None for `null`, and what is no origin."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
         return None
 
 

@@ -9,7 +9,15 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from raven_scan.access.audit_service import AuditService
+from raven_scan.access.authentication import Authentication
+from raven_scan.access.passwords import PasswordKeeper
+from raven_scan.access.roles import RoleService
+from raven_scan.access.sessions import SessionService
+from raven_scan.access.signing import CookieSigner
+from raven_scan.access.throttling import SignInThrottling
+from raven_scan.access.tokens import TokenService
 from raven_scan.access.types import WORKER
+from raven_scan.access.users import UserService
 from raven_scan.datasets.service import DatasetService
 from raven_scan.jobs.devices import choose_devices
 from raven_scan.jobs.queue import JobQueue
@@ -56,6 +64,11 @@ class Platform:
     database: Database
     holding: Holding | None
     blobs: BlobStore
+    users: UserService
+    roles: RoleService
+    tokens: TokenService
+    sessions: SessionService
+    authentication: Authentication
     datasets: DatasetService
     trained_models: TrainedModelService
     model_stewardship: ModelStewardship
@@ -134,6 +147,10 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     settings.work_folder.mkdir(exist_ok=True, mode=0o700)
     clock = SystemClock()
     blobs = open_blob_store(settings)
+    roles = RoleService(database)
+    roles.ensure_builtins()
+    passwords, throttling = PasswordKeeper(), SignInThrottling(database, clock)
+    signer = CookieSigner(database)
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
@@ -148,6 +165,11 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         database=database,
         holding=holding,
         blobs=blobs,
+        users=UserService(database, clock, passwords, throttling),
+        roles=roles,
+        tokens=TokenService(database, clock),
+        sessions=SessionService(database, clock, passwords, signer, throttling),
+        authentication=Authentication(database, clock, signer),
         datasets=datasets,
         trained_models=trained_models,
         model_stewardship=ModelStewardship(

@@ -7,12 +7,15 @@ from pydantic import SecretStr
 
 MASK = "***"
 
+TOKEN_BEGINNING = "raven_"  # noqa: S105 - how every API token begins
+
 _PASSWORD_IN_URL = re.compile(r"(?P<before>://[^/\s:@]*:)[^@\s]+(?P<after>@)")
+_API_TOKEN = re.compile(rf"\b(?P<before>{TOKEN_BEGINNING}[A-Za-z0-9_-]{{4}})[A-Za-z0-9_-]{{39}}")
 _BEARER = re.compile(r"(?P<before>\bBearer\s+)[^\s'\"]+", re.IGNORECASE)
 
 
 class TextMask:
-    """Replaces known secrets, passwords in addresses and bearer tokens.
+    """Replaces known secrets, passwords in addresses, bearer tokens and API tokens.
 
     Args:
         known: secrets of this process, hidden wherever they turn up.
@@ -25,4 +28,5 @@ class TextMask:
         for secret in self._known:
             text = text.replace(secret, MASK)
         text = _PASSWORD_IN_URL.sub(rf"\g<before>{MASK}\g<after>", text)
+        text = _API_TOKEN.sub(rf"\g<before>{MASK}", text)
         return _BEARER.sub(rf"\g<before>{MASK}", text)

@@ -19,8 +19,11 @@ from raven_scan.app.cli import (
     notifications,
     presets,
     queue,
+    roles,
     runs,
     service,
+    tokens,
+    users,
     workers,
 )
 from raven_scan.app.cli.exit_codes import EXIT_CODE_OF_KIND, INTERRUPTED, RUN_FAILED
@@ -42,6 +45,9 @@ app.command("queue")(queue.list_queue)
 app.command("workers")(workers.list_workers)
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
+app.add_typer(users.app, name="users")
+app.add_typer(roles.app, name="roles")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(databases.app, name="db")
 app.add_typer(backup.app, name="backup")
 app.command("doctor")(doctor.examine)

@@ -57,6 +57,11 @@ class AsyncConnection:
     def base_url(self) -> str:
         return str(self._http.base_url)
 
+    def use_session(self, csrf_token: str) -> None:
+        """Requests go by the session's cookie from now on, and no more by a token."""
+        self._http.headers.pop("Authorization", None)
+        self._http.headers["X-CSRF-Token"] = csrf_token
+
     async def aclose(self) -> None:
         await self._http.aclose()
 

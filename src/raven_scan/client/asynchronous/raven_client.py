@@ -11,10 +11,14 @@ from raven_scan.client.asynchronous.audit import AsyncAuditClient
 from raven_scan.client.asynchronous.connection import AsyncConnection
 from raven_scan.client.asynchronous.datasets import AsyncDatasetsClient
 from raven_scan.client.asynchronous.notifications import AsyncNotificationsClient
+from raven_scan.client.asynchronous.roles import AsyncRolesClient
 from raven_scan.client.asynchronous.run_queue import AsyncQueueClient
+from raven_scan.client.asynchronous.session import AsyncSessionClient
+from raven_scan.client.asynchronous.tokens import AsyncTokensClient
 from raven_scan.client.asynchronous.trained_models import AsyncTrainedModelsClient
 from raven_scan.client.asynchronous.training_presets import AsyncTrainingPresetsClient
 from raven_scan.client.asynchronous.training_runs import AsyncTrainingRunsClient
+from raven_scan.client.asynchronous.users import AsyncUsersClient
 from raven_scan.client.asynchronous.workers import AsyncWorkersClient
 from raven_scan.client.in_process import Application, AsyncInProcessTransport
 
@@ -56,6 +60,10 @@ class AsyncRavenClient:
         self.presets = AsyncTrainingPresetsClient(self._connection)
         self.workers = AsyncWorkersClient(self._connection)
         self.notifications = AsyncNotificationsClient(self._connection)
+        self.users = AsyncUsersClient(self._connection)
+        self.roles = AsyncRolesClient(self._connection)
+        self.tokens = AsyncTokensClient(self._connection)
+        self.session = AsyncSessionClient(self._connection)
         self.audit = AsyncAuditClient(self._connection)
 
     @classmethod

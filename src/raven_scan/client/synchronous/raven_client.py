@@ -13,10 +13,14 @@ from raven_scan.client.synchronous.audit import AuditClient
 from raven_scan.client.synchronous.connection import Connection
 from raven_scan.client.synchronous.datasets import DatasetsClient
 from raven_scan.client.synchronous.notifications import NotificationsClient
+from raven_scan.client.synchronous.roles import RolesClient
 from raven_scan.client.synchronous.run_queue import QueueClient
+from raven_scan.client.synchronous.session import SessionClient
+from raven_scan.client.synchronous.tokens import TokensClient
 from raven_scan.client.synchronous.trained_models import TrainedModelsClient
 from raven_scan.client.synchronous.training_presets import TrainingPresetsClient
 from raven_scan.client.synchronous.training_runs import TrainingRunsClient
+from raven_scan.client.synchronous.users import UsersClient
 from raven_scan.client.synchronous.workers import WorkersClient
 
 
@@ -57,6 +61,10 @@ class RavenClient:
         self.presets = TrainingPresetsClient(self._connection)
         self.workers = WorkersClient(self._connection)
         self.notifications = NotificationsClient(self._connection)
+        self.users = UsersClient(self._connection)
+        self.roles = RolesClient(self._connection)
+        self.tokens = TokensClient(self._connection)
+        self.session = SessionClient(self._connection)
         self.audit = AuditClient(self._connection)
 
     @classmethod
