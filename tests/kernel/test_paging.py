@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -225,3 +226,38 @@ def test_a_page_has_a_size(list_things: ListThings, limit: int):
     with pytest.raises(Invalid) as refusal:
         list_things(limit=limit)
     assert refusal.value.code == "paging.bad_limit"
+
+
+@pytest.mark.parametrize("sort", ["name", "-made_at", "ended_at", "-figure"])
+@pytest.mark.parametrize(
+    ("wanted", "share"), [("all", 1), ("half", 2), ("few", 300), ("late", 0), ("none", 0)]
+)
+def test_filters_choose_the_same_whether_many_pass_or_few(
+    database: Database, sort: str, wanted: str, share: int
+):
+    THINGS.create(database.engine)
+    random_ = random.Random(3)  # noqa: S311 - the same things every time
+    # More than the head of the order.
+    things = [{**make_thing(random_), "size": number} for number in range(2500)]
+    conditions = {"late": THINGS.c.size >= 2450, "none": THINGS.c.size < 0}
+    expected = {"late": [thing for thing in things if cast("int", thing["size"]) >= 2450], "none": []}
+    condition = conditions.get(wanted, THINGS.c.size % max(share, 1) == 0)
+    passing = expected.get(
+        wanted, [thing for thing in things if cast("int", thing["size"]) % max(share, 1) == 0]
+    )
+    try:
+        with database.transaction() as session:
+            session.execute(THINGS.insert(), things)
+            found: list[object] = []
+            cursor = None
+            for _ in range(3):
+                request = PageRequest(limit=20, sort=sort, cursor=cursor)
+                page = ORDER.fetch(session, select(THINGS), request, lambda row: row.id, filters=[condition])
+                found += page.items
+                cursor = page.next
+                if cursor is None:
+                    break
+        assert found == sort_things(passing, sort)[:60]
+        assert (cursor is None) == (len(passing) <= 60)
+    finally:
+        THINGS.drop(database.engine)

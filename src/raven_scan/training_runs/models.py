@@ -38,6 +38,7 @@ _INDEXED = (
     "best_map50",
     "dataset_version_id",
     "base_model_id",
+    "base_model_name",
     "architecture",
     "created_by",
 )
@@ -70,6 +71,11 @@ class TrainingRun(Base):
         *(
             Index(f"ix_training_runs_{column}", column, "id", postgresql_where=_IS_THERE)
             for column in _INDEXED
+        ),
+        Index(
+            "ix_training_runs_dataset_name",
+            text("split_part(dataset_version_name, '@', 1)"),
+            postgresql_where=_IS_THERE,
         ),
         Index(
             "ix_training_runs_deleted_at", "deleted_at", "id", postgresql_where=text("deleted_at IS NOT NULL")
@@ -128,6 +134,7 @@ class TrainingRun(Base):
     log_missing_from: Mapped[int | None] = mapped_column(BigInteger)
     log_missing_to: Mapped[int | None] = mapped_column(BigInteger)
     metric_removals: Mapped[list[int]] = mapped_column(JSONB, server_default=text("'[]'"))
+    metrics_outlined_to: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     preset_name: Mapped[str | None] = mapped_column(Text)
     cloned_from: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(Text)
@@ -173,6 +180,22 @@ class TrainingRunMetric(Base):
     """One value of one metric after one optimiser step."""
 
     __tablename__ = "training_run_metrics"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    step: Mapped[int] = mapped_column(Integer, primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer)
+    value: Mapped[float | None] = mapped_column(Float)
+
+
+class TrainingRunMetricOutline(Base):
+    """A point that a chart needs: of each 64 steps of a metric the first, the last, the smallest and the largest.
+
+    Charts of long runs are drawn from these. Steps before the run's `metrics_outlined_to` have theirs; what comes
+    behind is looked at itself.
+    """
+
+    __tablename__ = "training_run_metric_outlines"
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -34,7 +34,7 @@ def _extend_runs() -> None:
         sa.Column("deleted_by", sa.Text(), nullable=True),
         sa.Column(
             "best_map50",
-            sa.Double(),
+            sa.Double[float](),
             sa.Computed("(best ->> 'map50')::double precision", persisted=True),
             nullable=True,
         ),
@@ -75,12 +75,19 @@ def _index_runs() -> None:
         "best_map50",
         "dataset_version_id",
         "base_model_id",
+        "base_model_name",
         "architecture",
         "created_by",
     ):
         op.create_index(
             f"ix_training_runs_{column}", "training_runs", [column, "id"], postgresql_where=_IS_THERE
         )
+    op.create_index(
+        "ix_training_runs_dataset_name",
+        "training_runs",
+        [sa.text("split_part(dataset_version_name, '@', 1)")],
+        postgresql_where=_IS_THERE,
+    )
     op.create_index(
         "ix_training_runs_deleted_at",
         "training_runs",
