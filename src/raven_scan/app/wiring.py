@@ -18,6 +18,7 @@ from raven_scan.access.throttling import SignInThrottling
 from raven_scan.access.tokens import TokenService
 from raven_scan.access.types import WORKER
 from raven_scan.access.users import UserService
+from raven_scan.app.upkeep_trail import upgrade_tables
 from raven_scan.datasets.service import DatasetService
 from raven_scan.jobs.devices import choose_devices
 from raven_scan.jobs.queue import JobQueue
@@ -27,7 +28,7 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.embedded_postgres.server import EmbeddedPostgres, Holding
 from raven_scan.kernel.embedded_postgres.state_folder import prepare_home
 from raven_scan.kernel.errors import Invalid, Unavailable
-from raven_scan.kernel.schema import is_schema_current, upgrade_schema
+from raven_scan.kernel.schema import is_schema_current
 from raven_scan.kernel.settings import Settings
 from raven_scan.notifications.service import NotificationService
 from raven_scan.storage.blob_store import BlobStore
@@ -95,7 +96,7 @@ def build_platform(settings: Settings) -> Generator[Platform]:
     """
     with hold_database(settings) as (database, holding):
         if holding is not None:
-            upgrade_schema(database.engine)
+            upgrade_tables(database)
         elif not is_schema_current(database.engine):
             raise Unavailable(
                 "database.not_upgraded",

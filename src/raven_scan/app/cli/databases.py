@@ -44,11 +44,11 @@ def status(as_json: JsonFlag = False) -> None:
 @app.command()
 def upgrade(as_json: JsonFlag = False) -> None:
     """Bring the tables up to date; changes nothing where they are."""
+    from raven_scan.app.upkeep_trail import upgrade_tables  # noqa: PLC0415
     from raven_scan.app.wiring import hold_database  # noqa: PLC0415
-    from raven_scan.kernel.schema import upgrade_schema  # noqa: PLC0415
 
     with hold_database(read_settings()) as (database, _):
-        is_changed = upgrade_schema(database.engine)
+        is_changed = upgrade_tables(database)
     said = "The tables were brought up to date." if is_changed else "The tables are up to date."
     Output(as_json).show({"upgraded": is_changed}, lambda console: console.print(said))
 

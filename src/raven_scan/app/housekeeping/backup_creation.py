@@ -16,6 +16,7 @@ from raven_scan.app.housekeeping.backup_source import BackupSource
 from raven_scan.app.housekeeping.blob_copies import BlobCopy, copy_blobs
 from raven_scan.app.housekeeping.checks import format_size
 from raven_scan.app.housekeeping.database_dump import SCHEMA, check_server_version, dump_database
+from raven_scan.app.upkeep_trail import record_upkeep
 from raven_scan.kernel.errors import Conflict, Unavailable
 from raven_scan.kernel.progress import Progress
 from raven_scan.kernel.schema import find_revision
@@ -122,6 +123,7 @@ def _create(
         sums.rename(folder.make_sums_path(backup_id))
         sync_filesystem(folder.path)
         folder.write_manifest(manifest)
+    record_upkeep(source.database, "backup.created", backup=manifest.id, folder=folder.path)
     progress("tidying", 0, 0)
     removed_count = folder.remove_all_but(manifest, frozenset(kept))
     copied.count += ahead.count

@@ -15,6 +15,7 @@ from raven_scan.app.housekeeping.backup_folder import BackupFolder, Manifest
 from raven_scan.app.housekeeping.blob_copies import BlobCopy, copy_blobs
 from raven_scan.app.housekeeping.checks import format_size
 from raven_scan.app.housekeeping.database_dump import check_dump, restore_database
+from raven_scan.app.upkeep_trail import record_upkeep
 from raven_scan.app.wiring import hold_database
 from raven_scan.kernel.clock import SystemClock
 from raven_scan.kernel.database import Database
@@ -152,6 +153,10 @@ class RestoreTarget:
             )
         progress("bringing the tables up to date", 0, 0)
         is_upgraded = upgrade_schema(self._database.engine)
+        # In the trail that was restored: it goes on from the moment that the backup is of.
+        record_upkeep(
+            self._database, "backup.restored", backup=manifest.id, created_at=manifest.created_at, aside=aside
+        )
         return RestoreResult(manifest, aside, is_upgraded, copied)
 
     def _copy_blobs(self, folder: BackupFolder, digests: list[str], progress: Progress) -> BlobCopy:

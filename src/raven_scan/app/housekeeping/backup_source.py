@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from raven_scan.app.housekeeping.blob_needs import list_needed_blobs
+from raven_scan.app.upkeep_trail import upgrade_tables
 from raven_scan.app.wiring import Platform, build_services, hold_database
 from raven_scan.kernel.clock import Clock, SystemClock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Conflict
-from raven_scan.kernel.schema import find_revision, is_known_revision, is_schema_current, upgrade_schema
+from raven_scan.kernel.schema import find_revision, is_known_revision, is_schema_current
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.opening import open_blob_store
@@ -54,7 +55,7 @@ def open_source(settings: Settings) -> Generator[BackupSource]:
         with database.engine.connect() as connection:
             revision = find_revision(connection)
         if revision is None and holding is not None:
-            upgrade_schema(database.engine)
+            upgrade_tables(database)
         elif revision is not None and not is_known_revision(revision):
             raise Conflict(
                 "database.later_release",

@@ -15,11 +15,12 @@ from raven_scan.app.housekeeping.checks import (
     make_repaired,
     make_warning,
 )
+from raven_scan.app.upkeep_trail import upgrade_tables
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.embedded_postgres.server import EmbeddedPostgres
 from raven_scan.kernel.embedded_postgres.state_folder import MAJOR_VERSION
 from raven_scan.kernel.errors import RavenError
-from raven_scan.kernel.schema import find_revision, is_known_revision, is_schema_current, upgrade_schema
+from raven_scan.kernel.schema import find_revision, is_known_revision, is_schema_current
 from raven_scan.kernel.settings import Settings
 
 _LEFTOVER_AGE_S = 3600.0
@@ -95,7 +96,7 @@ def check_schema(database: Database, *, is_embedded: bool, repair: bool) -> Iter
     elif is_schema_current(database.engine):
         yield make_ok("schema", f"The tables are those of this release (schema {revision}).")
     elif repair and is_embedded:
-        upgrade_schema(database.engine)
+        upgrade_tables(database)
         yield make_repaired("schema", f"The tables were of schema {revision}; they were brought up to date.")
     else:
         state = "There are no tables yet" if revision is None else f"The tables are of schema {revision}"
