@@ -1,4 +1,6 @@
-"""What readers of a run's events need to be woken, and to miss nothing; logs of which the middle is dropped."""
+"""What readers of a run's events need to be woken, and to miss nothing; logs of which the middle is dropped; what charts
+of long runs are drawn from.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,11 +17,30 @@ def upgrade() -> None:
             "metric_removals", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False
         ),
     )
+    op.add_column(
+        "training_runs",
+        sa.Column("metrics_outlined_to", sa.Integer(), server_default=sa.text("0"), nullable=False),
+    )
     op.add_column("training_runs", sa.Column("log_missing_from", sa.BigInteger(), nullable=True))
     op.add_column("training_runs", sa.Column("log_missing_to", sa.BigInteger(), nullable=True))
     op.add_column(
         "training_run_attempts",
         sa.Column("log_position", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+    )
+    op.create_table(
+        "training_run_metric_outlines",
+        sa.Column("run_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("value", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["run_id"],
+            ["training_runs.id"],
+            name=op.f("fk_training_run_metric_outlines_run_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("run_id", "name", "step", name=op.f("pk_training_run_metric_outlines")),
     )
     # Whatever writes to a run, now or later, writes its row: no writer can forget to tell.
     op.execute(
