@@ -13,6 +13,7 @@ from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.access.users_api import build_roles_router, build_users_router
 from raven_scan.app.idempotency import IdempotencyKeys
 from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
+from raven_scan.app.refusals import RefusalRecorder
 from raven_scan.app.request_log import RequestLog
 from raven_scan.app.sign_in import HostCheck, SignIn, get_actor
 from raven_scan.app.system import build_system_router
@@ -93,6 +94,7 @@ def build_app(
         public_url=platform.settings.public_url,
     )
     app.add_middleware(HostCheck, names=host_names)
+    app.add_middleware(RefusalRecorder, database=platform.database)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestLog)
     return app
