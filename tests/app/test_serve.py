@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from raven_scan.app import serving
 from raven_scan.app.stop_signal import LONGEST_STOP_S
 from raven_scan.client import RavenClient
 
@@ -31,7 +32,7 @@ def test_serves_with_a_private_token_and_ends_in_time(
 ) -> None:
     process = start_raven("serve", "--port", "0", "--no-worker", "--json")
     document = process.wait_for_document()
-    assert set(document) == {"server", "token_file"}
+    assert set(document) == {"server", "token_file", "administrator"}
     token_file = Path(document["token_file"])
     assert token_file.stat().st_mode & 0o777 == 0o600
     url = document["server"]
@@ -65,6 +66,7 @@ def test_serves_with_a_private_token_and_ends_in_time(
     assert process.popen.returncode == 0
     assert process.wait_for_document() == document  # and nothing else on stdout
     assert token_file.read_text().strip() not in process.err
+    assert document["administrator"]["one_time_password"] not in process.err
     assert os.environ["RAVEN_DATABASE_URL"] not in process.err
 
 
@@ -184,3 +186,12 @@ def test_a_worker_executes_what_waits_and_hands_it_back(
 
 def test_the_last_resort_leaves_room_before_the_kill() -> None:
     assert LONGEST_STOP_S < LONGEST_END_S
+
+
+def test_small_answers_are_not_held_back() -> None:
+    with (
+        serving._listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()) as _,
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -10,8 +10,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 import raven_scan
 from raven_scan.app.server import build_app
-from raven_scan.app.sign_in import LOOPBACK_NAMES, is_loopback
+from raven_scan.app.sign_in import LOOPBACK_NAMES
 from raven_scan.app.wiring import Platform
+from raven_scan.kernel.addresses import is_loopback
 
 REST = Path(__file__).resolve().parents[2] / "docs" / "rest.md"
 TOKEN = "a-token"

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from raven_scan.access.schemas import MintedTokenOut, TokenCreate, TokenOut, TokenPage
 from raven_scan.access.tokens import TokenService
@@ -30,8 +30,11 @@ def build_tokens_router(service: TokenService, get_actor: Callable[..., Actor]) 
         return TokenPage(items=[TokenOut.model_validate(each) for each in page.items], next=page.next)
 
     @router.post("", status_code=201)
-    def create(actor: Annotated[Actor, Depends(get_actor)], body: TokenCreate) -> MintedTokenOut:
+    def create(
+        actor: Annotated[Actor, Depends(get_actor)], body: TokenCreate, response: Response
+    ) -> MintedTokenOut:
         """Make a token; answers it, this once."""
+        response.headers["Cache-Control"] = "no-store"
         minted = service.create(
             actor,
             name=body.name,

@@ -46,12 +46,14 @@ def build_users_router(service: UserService, get_actor: Callable[..., Actor]) ->
         return UserPage(items=[describe_user(each) for each in page.items], next=page.next)
 
     @router.post("", status_code=201)
-    def create(actor: Annotated[Actor, Depends(get_actor)], body: UserCreate) -> UserWithPasswordOut:
+    def create(
+        actor: Annotated[Actor, Depends(get_actor)], body: UserCreate, response: Response
+    ) -> UserWithPasswordOut:
         """Create an account; answers its one-time password, this once."""
         created = service.create(
             actor, name=body.name, roles=body.roles, email=body.email, has_password=body.has_password
         )
-        return _describe_with_password(created)
+        return _describe_with_password(response, created)
 
     @router.get("/{ref}")
     def get(actor: Annotated[Actor, Depends(get_actor)], ref: str, response: Response) -> UserOut:
@@ -88,11 +90,16 @@ def build_users_router(service: UserService, get_actor: Callable[..., Actor]) ->
 
     @router.post("/{ref}/reset-password")
     def reset_password(
-        actor: Annotated[Actor, Depends(get_actor)], ref: str, body: PasswordReset | None = None
+        actor: Annotated[Actor, Depends(get_actor)],
+        ref: str,
+        response: Response,
+        body: PasswordReset | None = None,
     ) -> UserWithPasswordOut:
         """Give an account a one-time password, and end its sessions."""
         revoke_tokens = body is not None and body.revoke_tokens
-        return _describe_with_password(service.reset_password(actor, ref, revoke_tokens=revoke_tokens))
+        return _describe_with_password(
+            response, service.reset_password(actor, ref, revoke_tokens=revoke_tokens)
+        )
 
     return router
 
@@ -161,7 +168,8 @@ def describe_user(user: UserView) -> UserOut:
     return described
 
 
-def _describe_with_password(created: UserWithPassword) -> UserWithPasswordOut:
+def _describe_with_password(response: Response, created: UserWithPassword) -> UserWithPasswordOut:
+    response.headers["Cache-Control"] = "no-store"
     password = created.one_time_password
     return UserWithPasswordOut(
         user=describe_user(created.user),

@@ -6,17 +6,20 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
 
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, UserWithPassword
 from raven_scan.app.access_token import get_token_file, read_or_make_token
 from raven_scan.app.server import build_app
-from raven_scan.app.sign_in import LOOPBACK_NAMES, is_loopback
+from raven_scan.app.sign_in import LOOPBACK_NAMES
 from raven_scan.app.stop_signal import StopSignal, end_within
 from raven_scan.app.wiring import build_platform
 from raven_scan.app.worker import BackgroundWorker
 from raven_scan.jobs.housekeeper import Housekeeper
+from raven_scan.kernel.addresses import is_loopback
 from raven_scan.kernel.embedded_postgres.state_folder import prepare_home
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, RavenError
 from raven_scan.kernel.settings import Settings
@@ -34,11 +37,13 @@ class ServerAddress:
         url: for clients on this machine.
         token_file: where the token is kept; None where RAVEN_TOKEN gave it.
         is_private: whether only this machine reaches it.
+        administrator: the account that was made because there was none, to be told once.
     """
 
     url: str
     token_file: Path | None
     is_private: bool
+    administrator: UserWithPassword | None
 
 
 def serve(
@@ -66,12 +71,13 @@ def serve(
     with StopSignal() as stop, _listen(host, port) as listener:
         prepare_home(settings.home)
         token = settings.token or read_or_make_token(settings.home)
-        address = ServerAddress(
-            url=_make_url(host, listener),
-            token_file=None if settings.token else get_token_file(settings.home),
-            is_private=is_loopback(host),
-        )
         with build_platform(settings) as platform:
+            address = ServerAddress(
+                url=_make_url(host, listener),
+                token_file=None if settings.token else get_token_file(settings.home),
+                is_private=is_loopback(host),
+                administrator=platform.users.create_first_administrator(LOCAL_ADMINISTRATOR),
+            )
             worker = BackgroundWorker(platform) if has_worker else None
             keeper = None
             if worker is None and platform.holding is not None:
@@ -81,7 +87,7 @@ def serve(
                 platform,
                 token=token,
                 allow_server_paths=False,
-                host_names=[*LOOPBACK_NAMES, host] if address.is_private else None,
+                host_names=_list_host_names(settings, host) if address.is_private else None,
                 has_worker=lambda: worker is not None,
             )
             server = uvicorn.Server(
@@ -90,7 +96,8 @@ def serve(
                     log_config=None,
                     access_log=False,
                     lifespan="off",
-                    proxy_headers=False,
+                    proxy_headers=bool(settings.trusted_proxies),
+                    forwarded_allow_ips=list(settings.trusted_proxies),
                     server_header=False,
                     timeout_graceful_shutdown=_GRACE_FOR_REQUESTS_S,
                 )
@@ -123,14 +130,23 @@ def serve(
     _log.info("server.stopped")
 
 
+def _list_host_names(settings: Settings, host: str) -> list[str]:
+    """What a server on this machine alone goes by; a proxy before it may hand on its own name."""
+    public = urlsplit(settings.public_url or "").hostname
+    return [*LOOPBACK_NAMES, host, *([public] if public else [])]
+
+
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise _describe_listen_error(host, port, error) from None
     except (OverflowError, UnicodeError) as error:
         raise Invalid("serve.bad_address", f"{host}:{port} is no address: {error}.") from None
+    # Connections inherit it. Without, a small answer waits 40 ms for the receipt of its own header.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _describe_listen_error(host: str, port: int, error: OSError) -> RavenError:

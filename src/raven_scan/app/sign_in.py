@@ -7,7 +7,6 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -51,16 +50,6 @@ _AT_ONCE = 8
 _log = structlog.get_logger(__name__)
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 _documented_token = HTTPBearer(

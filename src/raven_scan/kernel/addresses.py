@@ -9,6 +9,7 @@ import re
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.utils import parseaddr
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 _KEY_PREFIX = "whsec_"
@@ -20,6 +21,16 @@ _WEB_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 def split_list(text: str) -> tuple[str, ...]:
     """Several values in one, separated by commas or spaces."""
     return tuple(part for part in re.split(r"[\s,]+", text) if part)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def read_email_address(text: str) -> Address:

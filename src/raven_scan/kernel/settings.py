@@ -1,6 +1,7 @@
 """Settings, from the environment (`RAVEN_…`)."""
 
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -112,7 +113,13 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         default=None,
-        description="Where users reach the server, as https://raven.example.org. Notifications link to the run there.",
+        description="Where users reach the server, as https://raven.example.org. Notifications link to the run there, "
+        "and browsers may sign in from there.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of proxies before the server, as 127.0.0.1 or 10.0.0.0/8; commas between. "
+        "Who asks, and whether over TLS, is taken from their X-Forwarded-For and X-Forwarded-Proto.",
     )
     smtp_host: str | None = Field(
         default=None, min_length=1, description="The mail server that notifications are handed to."
@@ -147,8 +154,12 @@ class Settings(BaseSettings):
         default=(),
         description="Addresses that get a signed POST when a run ends in Success or Error; commas between.",
     )
+    allow_private_webhooks: bool = Field(
+        default=False,
+        description="Lets users' subscriptions name webhooks of this machine and of its own networks.",
+    )
 
-    @field_validator("notify_emails", "notify_webhooks", mode="before")
+    @field_validator("notify_emails", "notify_webhooks", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, given: Any) -> Any:
         return split_list(given) if isinstance(given, str) else given
@@ -158,6 +169,16 @@ class Settings(BaseSettings):
     def _check_public_url(cls, given: str | None) -> str | None:
         if given is not None:
             _refuse_where(check_web_address, given, "it")
+        return given
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for network in given:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise _refuse("one is no address or network, as 127.0.0.1 or 10.0.0.0/8") from None
         return given
 
     @field_validator("smtp_user", "smtp_password")

@@ -22,6 +22,7 @@ from raven_scan.app.cli import (
     roles,
     runs,
     service,
+    sign_in,
     tokens,
     users,
     workers,
@@ -45,6 +46,9 @@ app.command("queue")(queue.list_queue)
 app.command("workers")(workers.list_workers)
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
+app.command("login")(sign_in.sign_in)
+app.command("logout")(sign_in.sign_out)
+app.command("whoami")(sign_in.show_who)
 app.add_typer(users.app, name="users")
 app.add_typer(roles.app, name="roles")
 app.add_typer(tokens.app, name="tokens")

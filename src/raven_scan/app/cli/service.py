@@ -1,6 +1,6 @@
 """`raven serve` and `raven worker`: what runs until it is stopped."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -38,20 +38,35 @@ def _announce(output: Output, address: "ServerAddress") -> None:
     where = "in RAVEN_TOKEN" if address.token_file is None else f"in {address.token_file}"
     if not address.is_private:
         output.say(
-            "This server can be reached from other machines. Everything but its health needs the token, which "
-            "travels unencrypted: put a proxy with TLS before it.",
+            "This server can be reached from other machines. Passwords and tokens travel unencrypted: put a "
+            "proxy with TLS before it, and name it in RAVEN_TRUSTED_PROXIES.",
             style="bold yellow",
         )
+    made = address.administrator
+    password = None if made is None else made.one_time_password
     if output.as_json:
-        # Flushed at once: whoever started this waits for the line.
-        print_json(
-            {
-                "server": address.url,
-                "token_file": None if address.token_file is None else str(address.token_file),
+        document: dict[str, Any] = {
+            "server": address.url,
+            "token_file": None if address.token_file is None else str(address.token_file),
+        }
+        if made is not None and password is not None:
+            document["administrator"] = {
+                "name": made.user.name,
+                "one_time_password": password.get_secret_value(),
             }
-        )
+        # Flushed at once: whoever started this waits for the line.
+        print_json(document)
         return
-    output.say(f"Raven Scan serves at {address.url}; the token is {where}. Ctrl-C stops it.")
+    if made is not None and password is not None:
+        # To the terminal, past the log, which would keep it.
+        output.say(
+            f"There were no users yet. Sign in as {made.user.name!r} with the one-time password "
+            f"{password.get_secret_value()}, and choose another; it is not shown again.",
+            style="bold",
+        )
+    output.say(
+        f"Raven Scan serves at {address.url}; the local administrator's token is {where}. Ctrl-C stops it."
+    )
 
 
 def work(

@@ -133,8 +133,12 @@ def _find_token_for(settings: "Settings") -> str | None:
     from urllib.parse import urlsplit  # noqa: PLC0415
 
     from raven_scan.app.access_token import find_token  # noqa: PLC0415
-    from raven_scan.app.sign_in import is_loopback  # noqa: PLC0415
+    from raven_scan.app.cli.saved_tokens import find_saved_token  # noqa: PLC0415
+    from raven_scan.kernel.addresses import is_loopback  # noqa: PLC0415
 
+    saved = find_saved_token(settings.server or "")
+    if saved is not None:
+        return saved.token
     # The data folder's token is for servers on this machine; a foreign one must not get it.
     if not is_loopback(urlsplit(settings.server or "").hostname or ""):
         return None
