@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -185,61 +186,58 @@ def test_a_killed_process_leaves_an_unbroken_chain(
     assert found.head.number == found.checked_count > told
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
+def test_the_database_itself_refuses_changes(database: Database, trail: AuditService):
+    do(database, 2)
+
+    def change(statement: str) -> None:
+        with database.transaction() as session:
+            session.execute(text(statement))
+
+    for statement in (
         "UPDATE audit_entries SET actor_name = 'nobody'",
         "UPDATE audit_entries SET hash = '' WHERE false",
         "DELETE FROM audit_entries",
         "TRUNCATE audit_entries",
-    ],
-)
-def test_the_database_itself_refuses_changes(database: Database, trail: AuditService, statement: str):
-    do(database, 2)
-
-    def change() -> None:
-        with database.transaction() as session:
-            session.execute(text(statement))
-
-    with pytest.raises(DBAPIError, match="can only be appended to"):
-        change()
+    ):
+        with pytest.raises(DBAPIError, match="can only be appended to"):
+            change(statement)
     assert list_numbers(trail) == [2, 1]
     assert trail.is_guarded(ADMIN)
-    with database.transaction() as session:
-        session.execute(text("ALTER TABLE audit_entries DISABLE TRIGGER ALL"))
+    change("ALTER TABLE audit_entries DISABLE TRIGGER ALL")
     assert not trail.is_guarded(ADMIN)
 
 
-@pytest.mark.parametrize(
-    ("statement", "number", "fault"),
-    [
-        ("UPDATE audit_entries SET actor_name = 'Eve' WHERE number = 3", 3, AuditFault.CHANGED),
-        ("UPDATE audit_entries SET actor_id = gen_random_uuid() WHERE number = 1", 1, AuditFault.CHANGED),
-        ("UPDATE audit_entries SET at = at - interval '1 microsecond' WHERE number = 5", 5, AuditFault.CHANGED),
-        ("UPDATE audit_entries SET at = 'infinity' WHERE number = 5", 5, AuditFault.CHANGED),
-        ("""UPDATE audit_entries SET details = '{"number": 9}' WHERE number = 2""", 2, AuditFault.CHANGED),
-        ("UPDATE audit_entries SET details = '7' WHERE number = 2", 2, AuditFault.CHANGED),
-        ("UPDATE audit_entries SET details = repeat('9', 9000)::jsonb WHERE number = 2", 2, AuditFault.CHANGED),
-        ("UPDATE audit_entries SET target_id = NULL WHERE number = 4", 4, AuditFault.CHANGED),
-        ("UPDATE audit_entries SET hash = repeat('0', 64) WHERE number = 4", 4, AuditFault.CHANGED),
-        ("UPDATE audit_entries SET previous_hash = hash WHERE number = 4", 4, AuditFault.CHANGED),
-        ("DELETE FROM audit_entries WHERE number = 3", 3, AuditFault.MISSING),
-        ("DELETE FROM audit_entries WHERE number IN (1, 2)", 1, AuditFault.MISSING),
-        ("UPDATE audit_entries SET number = 0 WHERE number = 1", 0, AuditFault.UNLINKED),
-        ("UPDATE audit_entries SET number = 9 WHERE number = 5", 5, AuditFault.MISSING),
-    ],
-)  # fmt: skip
-def test_a_row_changed_by_hand_is_found(
-    database: Database, trail: AuditService, statement: str, number: int, fault: AuditFault
-):
+_FORGERIES = [
+    ("UPDATE audit_entries SET actor_name = 'Eve' WHERE number = 3", 3, AuditFault.CHANGED),
+    ("UPDATE audit_entries SET actor_id = gen_random_uuid() WHERE number = 1", 1, AuditFault.CHANGED),
+    ("UPDATE audit_entries SET at = at - interval '1 microsecond' WHERE number = 5", 5, AuditFault.CHANGED),
+    ("UPDATE audit_entries SET at = 'infinity' WHERE number = 5", 5, AuditFault.CHANGED),
+    ("""UPDATE audit_entries SET details = '{"number": 9}' WHERE number = 2""", 2, AuditFault.CHANGED),
+    ("UPDATE audit_entries SET details = '7' WHERE number = 2", 2, AuditFault.CHANGED),
+    ("UPDATE audit_entries SET details = repeat('9', 9000)::jsonb WHERE number = 2", 2, AuditFault.CHANGED),
+    ("UPDATE audit_entries SET target_id = NULL WHERE number = 4", 4, AuditFault.CHANGED),
+    ("UPDATE audit_entries SET hash = repeat('0', 64) WHERE number = 4", 4, AuditFault.CHANGED),
+    ("UPDATE audit_entries SET previous_hash = hash WHERE number = 4", 4, AuditFault.CHANGED),
+    ("DELETE FROM audit_entries WHERE number = 3", 3, AuditFault.MISSING),
+    ("DELETE FROM audit_entries WHERE number IN (1, 2)", 1, AuditFault.MISSING),
+    ("UPDATE audit_entries SET number = 0 WHERE number = 1", 0, AuditFault.UNLINKED),
+    ("UPDATE audit_entries SET number = 9 WHERE number = 5", 5, AuditFault.MISSING),
+]  # fmt: skip
+
+
+def test_a_row_changed_by_hand_is_found(database: Database, trail: AuditService):
     do(database, 5)
+    for statement, number, fault in _FORGERIES:
+        with suppress(InterruptedError), database.transaction():
+            forge(database, statement)
+            # In this very transaction, which is taken back: the next forger finds everything as it was.
+            found = trail.verify(ADMIN)
+            assert found.problem is not None, statement
+            assert (found.problem.number, found.problem.fault) == (number, fault), statement
+            assert found.checked_count == max(number - 1, 0)
+            assert (found.head.number if found.head else 0) == max(number - 1, 0)
+            raise InterruptedError
     assert trail.verify(ADMIN).problem is None
-    forge(database, statement)
-    found = trail.verify(ADMIN)
-    assert found.problem is not None
-    assert (found.problem.number, found.problem.fault) == (number, fault)
-    assert found.checked_count == max(number - 1, 0)
-    assert (found.head.number if found.head else 0) == max(number - 1, 0)
 
 
 def test_a_row_changed_with_its_hash_is_found_by_the_next(database: Database, trail: AuditService):
@@ -341,10 +339,10 @@ def test_lists_are_filtered_and_paged_and_hold_under_appends(database: Database,
     assert second.next is None
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "٣", "9" * 19, "9" * 30, str(uuid4())])
-def test_a_bad_cursor_is_refused(trail: AuditService, cursor: str):
-    with pytest.raises(Invalid):
-        trail.list_entries(ADMIN, PageRequest(cursor=cursor))
+def test_a_bad_cursor_is_refused(trail: AuditService):
+    for cursor in ("", "x", "-1", "1.5", "٣", "9" * 19, "9" * 30, str(uuid4())):
+        with pytest.raises(Invalid):
+            trail.list_entries(ADMIN, PageRequest(cursor=cursor))
 
 
 def test_who_may_not_see_it_is_refused(trail: AuditService):
