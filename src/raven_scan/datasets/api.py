@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from raven_scan.access.types import Actor, Claim
+from raven_scan.datasets.answers import ETAG, answer_dataset, answer_datasets
 from raven_scan.datasets.schemas import (
     DatasetImport,
     DatasetOut,
     DatasetPage,
-    describe_dataset,
     describe_version,
 )
 from raven_scan.datasets.service import DatasetService
@@ -30,6 +30,7 @@ from raven_scan.kernel.progress import Progress
 from raven_scan.uploads.service import UploadService, WholeUpload
 from raven_scan.uploads.types import UploadPurpose
 
+_SORTS = "name or created_at; with - before it from the highest to the lowest"
 _ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 _WRITE_BYTES = 1 << 20
 _LARGEST_JSON_BYTES = 1 << 20
@@ -64,18 +65,21 @@ def build_router(
     """
     router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
 
-    @router.get("")
+    @router.get("", response_model=DatasetPage)
     def list_all(
-        actor: Annotated[Actor, Depends(get_actor)], limit: int = DEFAULT_LIMIT, cursor: str | None = None
-    ) -> DatasetPage:
-        """List datasets, newest first, each with its newest version."""
-        page = service.list_datasets(actor, PageRequest.parse(limit, cursor))
-        return DatasetPage(items=[describe_dataset(dataset) for dataset in page.items], next=page.next)
+        actor: Annotated[Actor, Depends(get_actor)],
+        q: Annotated[str | None, Query(description="Words that begin so in name or notes.")] = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+        sort: Annotated[str | None, Query(description=_SORTS)] = None,
+    ) -> Response:
+        """List datasets, newest first where `sort` says nothing else, each with its newest version."""
+        return answer_datasets(service.list_datasets(actor, PageRequest.parse(limit, cursor, sort), q))
 
-    @router.get("/{ref}")
-    def get(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> DatasetOut:
+    @router.get("/{ref}", response_model=DatasetOut, responses=ETAG)
+    def get(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> Response:
         """Read a dataset with its versions, by name or id; with one version by name@number or the version's id."""
-        return describe_dataset(service.get_dataset(actor, ref))
+        return answer_dataset(service.get_dataset(actor, ref))
 
     @router.post("/import", openapi_extra=_IMPORT_BODY, responses=_IMPORT_ANSWER, response_model=None)
     async def import_version(
@@ -206,5 +210,5 @@ async def _receive(request: Request, upload: Upload) -> Path:
 
 
 def _make_lines(work: Callable[[Progress], DatasetVersionView]) -> Iterator[bytes]:
-    for event in stream_work(work, lambda version: describe_version(version).model_dump(mode="json")):
+    for event in stream_work(work, describe_version):
         yield msgspec.json.encode(event) + b"\n"

@@ -61,16 +61,57 @@ def lay_out_version(
         "pixel_rules": content.pixel_rules.to_json(),
         **chosen,
     }
-    counts = {part: content.images.filter(pl.col("part") == part.value).height for part in Part}
+    parts = list_parts(content)
     if not (done.is_file() and done.read_bytes() == msgspec.json.encode(about)):
-        first_row = 0
-        for part in Part:
-            images = content.images[first_row : first_row + counts[part]]
+        for part, first_row, images in parts:
             _lay_out_part(folder / part.value, images, first_row, content, blobs, about)
-            first_row += counts[part]
         _write_whole(done, msgspec.json.encode(about))
-    train, valid, test = (PartSpec(folder=folder / part.value, image_count=counts[part]) for part in Part)
+    train, valid, test = (
+        PartSpec(folder=folder / part.value, image_count=images.height) for part, _, images in parts
+    )
     return Layout(train=train, valid=valid, test=test)
+
+
+def list_parts(content: VersionContent) -> list[tuple[Part, int, pl.DataFrame]]:
+    """Each part with the row that its images begin at, and these; train first."""
+    parts: list[tuple[Part, int, pl.DataFrame]] = []
+    first_row = 0
+    for part in Part:
+        images = content.images.filter(pl.col("part") == part.value)
+        parts.append((part, first_row, images))
+        first_row += images.height
+    return parts
+
+
+def encode_part(
+    content: VersionContent,
+    images: pl.DataFrame,
+    first_row: int,
+    *,
+    description: str,
+    about: Mapping[str, Any],
+) -> bytes:
+    """A part as COCO's JSON.
+
+    Args:
+        content: of the version.
+        images: of the part.
+        first_row: where they begin in `content.images`.
+        description: what it says of itself.
+        about: its top-level `raven`.
+    """
+    boxes = content.boxes.filter(
+        (pl.col("image") >= first_row) & (pl.col("image") < first_row + images.height)
+    )
+    columns = images.select("file_name", "width", "height", "exif_orientation")
+    coco = {
+        "info": {"description": description},
+        "raven": about,
+        "categories": [{"id": position, "name": name} for position, name in enumerate(content.classes, 1)],
+        "images": [_Image(position, *row) for position, row in enumerate(columns.iter_rows(), 1)],
+        "annotations": _list_annotations(boxes, first_row),
+    }
+    return msgspec.json.encode(coco)
 
 
 def _lay_out_part(
@@ -88,18 +129,9 @@ def _lay_out_part(
     place = os.path.abspath(folder)  # noqa: PTH100
     names, digests = images["file_name"].to_list(), images["digest"].to_list()
     blobs.link_files([(digest, f"{place}/{name}") for digest, name in zip(digests, names, strict=True)])
-    boxes = content.boxes.filter(
-        (pl.col("image") >= first_row) & (pl.col("image") < first_row + images.height)
-    )
-    columns = images.select("file_name", "width", "height", "exif_orientation")
-    coco = {
-        "info": {"description": f"Laid out by Raven Scan, {about['dataset_version']}"},
-        "raven": about,
-        "categories": [{"id": position, "name": name} for position, name in enumerate(content.classes, 1)],
-        "images": [_Image(position, *row) for position, row in enumerate(columns.iter_rows(), 1)],
-        "annotations": _list_annotations(boxes, first_row),
-    }
-    _write_whole(folder / ANNOTATIONS_FILE, msgspec.json.encode(coco))
+    description = f"Laid out by Raven Scan, {about['dataset_version']}"
+    coco = encode_part(content, images, first_row, description=description, about=about)
+    _write_whole(folder / ANNOTATIONS_FILE, coco)
 
 
 def _list_annotations(boxes: pl.DataFrame, first_row: int) -> list[_Annotation]:

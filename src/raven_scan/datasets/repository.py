@@ -1,26 +1,81 @@
 """All SQL of datasets."""
 
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from raven_scan.datasets.models import Dataset, DatasetVersion
 from raven_scan.datasets.types import DatasetVersionView, DatasetView, Notice, Part, PartCounts
-from raven_scan.kernel.paging import PageRequest
+from raven_scan.kernel.paging import ListOrder, Page, PageRequest
+from raven_scan.kernel.search import matches_search
 from raven_scan.pixels.rules import PixelRules
 
+ORDER = ListOrder(
+    "datasets", {"name": Dataset.name, "created_at": Dataset.created_at}, Dataset.id, "-created_at"
+)
+VERSIONS_ORDER = ListOrder(
+    "dataset_versions", {"number": DatasetVersion.number}, DatasetVersion.id, "-number"
+)
 
-def lock_dataset(session: Session, new_id: UUID, name: str, created_by: str, created_at: datetime) -> UUID:
-    """The dataset of that name, made where it is missing; others who add versions to it wait."""
+_IS_THERE = Dataset.deleted_at.is_(None)
+_VERSION_IS_THERE = DatasetVersion.deleted_at.is_(None)
+
+
+def lock_dataset(session: Session, new_id: UUID, name: str, created_by: str, created_at: datetime) -> Dataset:
+    """The dataset of that name, made where it is missing; others who add versions to it, or delete any, wait."""
     values = {"id": new_id, "name": name, "created_by": created_by, "created_at": created_at}
-    session.execute(insert(Dataset).values(values).on_conflict_do_nothing(index_elements=["name"]))
-    return session.execute(select(Dataset.id).where(Dataset.name == name).with_for_update()).scalar_one()
+    make = insert(Dataset).values(values)
+    make = make.on_conflict_do_nothing(index_elements=["name"], index_where=_IS_THERE)
+    while True:
+        session.execute(make)
+        found = session.scalar(select(Dataset).where(Dataset.name == name, _IS_THERE).with_for_update())
+        if found is not None:  # else it was deleted between the two
+            return found
+
+
+def lock_by_id(session: Session, id_: UUID, *, is_deleted: bool = False) -> Dataset | None:
+    """The row, until the transaction ends; others who want to keep it or a version of it wait."""
+    state = ~_IS_THERE if is_deleted else _IS_THERE
+    statement = select(Dataset).where(Dataset.id == id_, state).with_for_update()
+    return session.scalar(statement.execution_options(populate_existing=True))
+
+
+def keep_version(session: Session, version_id: UUID) -> bool:
+    """Whether the version is there; it then is until the transaction ends."""
+    statement = (
+        select(DatasetVersion.id)
+        .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+        .where(DatasetVersion.id == version_id, _VERSION_IS_THERE, _IS_THERE)
+        .with_for_update(read=True, key_share=True)
+    )
+    return session.scalar(statement) is not None
+
+
+def rename_dataset(session: Session, id_: UUID, name: str) -> bool:
+    """False where the name is taken; the transaction still holds."""
+    return _write(session, id_, name=name)
+
+
+def restore_dataset(session: Session, id_: UUID) -> bool:
+    """False where its name is taken by now; the transaction still holds."""
+    return _write(session, id_, deleted_at=None, deleted_by=None)
+
+
+def _write(session: Session, id_: UUID, **values: Any) -> bool:
+    try:
+        with session.begin_nested():
+            session.execute(update(Dataset).where(Dataset.id == id_).values(**values))
+    except IntegrityError:
+        return False
+    return True
 
 
 def insert_version(
@@ -71,7 +126,7 @@ def get_tables(session: Session, version_id: UUID) -> tuple[str, str]:
 
 
 def list_tables(session: Session) -> list[tuple[str, str]]:
-    """The digests of the images' and the boxes' blobs of every version."""
+    """The digests of the images' and the boxes' blobs of every version, those in the trash too."""
     columns = select(DatasetVersion.images_digest, DatasetVersion.boxes_digest)
     return [(images, boxes) for images, boxes in session.execute(columns)]
 
@@ -80,46 +135,83 @@ def find_dataset(session: Session, ref: str | UUID) -> Dataset | None:
     if isinstance(ref, str) and not ref.isprintable():
         return None  # no name is so, and PostgreSQL takes no NUL
     column = Dataset.id if isinstance(ref, UUID) else Dataset.name
-    return session.scalar(select(Dataset).where(column == ref))
+    return session.scalar(select(Dataset).where(column == ref, _IS_THERE))
 
 
-def list_datasets(session: Session, page: PageRequest) -> list[DatasetView]:
-    """Newest first, one more than the page holds, each with its newest version alone."""
-    statement = select(Dataset).order_by(Dataset.id.desc()).limit(page.limit + 1)
-    if page.after is not None:
-        statement = statement.where(Dataset.id < page.after)
-    datasets = session.scalars(statement).all()
+def list_datasets(session: Session, page: PageRequest, words: str | None) -> Page[DatasetView]:
+    """Each with its newest version alone."""
+    statement = select(Dataset).where(_IS_THERE)
+    if words is not None:
+        statement = statement.where(matches_search(Dataset.search_words, words))
+    found = ORDER.fetch(session, statement, page, lambda row: cast("Dataset", row[0]))
+    ids = [dataset.id for dataset in found.items]
     newest = (
         _select_versions()
-        .where(DatasetVersion.dataset_id.in_([dataset.id for dataset in datasets]))
+        .where(DatasetVersion.dataset_id.in_(ids))
         .ext(distinct_on(DatasetVersion.dataset_id))
         .order_by(DatasetVersion.dataset_id, DatasetVersion.number.desc())
     )
-    versions: dict[UUID, list[DatasetVersionView]] = defaultdict(list)
-    for version, name in session.execute(newest):
-        versions[version.dataset_id].append(_make_version_view(version, name))
-    return [make_dataset_view(dataset, versions[dataset.id]) for dataset in datasets]
+    versions = {
+        version.dataset_id: _make_version_view(version, name) for version, name in session.execute(newest)
+    }
+    counts = _count_versions(session, ids)
+    return Page(
+        [
+            make_dataset_view(dataset, [versions[dataset.id]], counts[dataset.id])
+            for dataset in found.items
+            if dataset.id in versions  # else its only version was deleted with it just now
+        ],
+        found.next,
+    )
 
 
-def list_versions(session: Session, dataset_id: UUID) -> list[DatasetVersionView]:
-    """All versions, newest first."""
+def count_versions(session: Session, dataset_id: UUID) -> int:
+    return _count_versions(session, [dataset_id]).get(dataset_id, 0)
+
+
+def _count_versions(session: Session, dataset_ids: Sequence[UUID]) -> dict[UUID, int]:
+    statement = (
+        select(DatasetVersion.dataset_id, func.count())
+        .where(DatasetVersion.dataset_id.in_(dataset_ids), _VERSION_IS_THERE)
+        .group_by(DatasetVersion.dataset_id)
+    )
+    return {row[0]: row[1] for row in session.execute(statement)}
+
+
+def list_versions(session: Session, dataset_id: UUID, page: PageRequest) -> Page[DatasetVersionView]:
+    """Newest first."""
     statement = _select_versions().where(DatasetVersion.dataset_id == dataset_id)
-    rows = session.execute(statement.order_by(DatasetVersion.number.desc()))
-    return [_make_version_view(version, name) for version, name in rows]
+    return VERSIONS_ORDER.fetch(session, statement, page, lambda row: _make_version_view(row[0], row[1]))
 
 
-def make_dataset_view(dataset: Dataset, versions: list[DatasetVersionView]) -> DatasetView:
+def list_version_names(session: Session, dataset_id: UUID) -> dict[UUID, str]:
+    """The full names of all versions, those in the trash too."""
+    statement = select(DatasetVersion.id, Dataset.name, DatasetVersion.number).join(
+        Dataset, Dataset.id == DatasetVersion.dataset_id
+    )
+    rows = session.execute(statement.where(DatasetVersion.dataset_id == dataset_id))
+    return {id_: f"{name}@{number}" for id_, name, number in rows}
+
+
+def make_dataset_view(
+    dataset: Dataset, versions: list[DatasetVersionView], version_count: int
+) -> DatasetView:
     return DatasetView(
         id=dataset.id,
         name=dataset.name,
+        notes=dataset.notes,
+        revision=dataset.revision,
         created_at=dataset.created_at,
         created_by=dataset.created_by,
+        version_count=version_count,
         versions=versions,
     )
 
 
 def _select_versions() -> Select[DatasetVersion, str]:
-    return select(DatasetVersion, Dataset.name).join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+    """Versions that are there, with the names of their datasets."""
+    statement = select(DatasetVersion, Dataset.name).join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+    return statement.where(_VERSION_IS_THERE, _IS_THERE)
 
 
 def _find_version(session: Session, statement: Select[DatasetVersion, str]) -> DatasetVersionView | None:

@@ -94,13 +94,21 @@ class DatasetVersionOut(BaseModel):
     created_by: str
 
 
+class DatasetVersionPage(BaseModel):
+    items: list[DatasetVersionOut]
+    next: str | None
+
+
 class DatasetOut(BaseModel):
-    """A dataset with its versions, newest first; a list shows the newest alone."""
+    """A dataset with its newest 50 versions, newest first; a list shows the newest alone."""
 
     id: UUID
     name: str
+    notes: str
+    revision: int
     created_at: datetime
     created_by: str
+    version_count: int
     versions: list[DatasetVersionOut]
 
 
@@ -109,36 +117,38 @@ class DatasetPage(BaseModel):
     next: str | None
 
 
-def describe_version(version: DatasetVersionView) -> DatasetVersionOut:
+class DatasetEdit(BaseModel):
+    """What is to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+    notes: str | None = None
+
+
+def describe_version(version: DatasetVersionView) -> dict[str, Any]:
+    """The content of a DatasetVersionOut, to be encoded by msgspec."""
     rules = version.pixel_rules
-    return DatasetVersionOut(
-        id=version.id,
-        dataset_id=version.dataset_id,
-        dataset_name=version.dataset_name,
-        full_name=version.full_name,
-        number=version.number,
-        digest=version.digest,
-        classes=version.classes,
-        parts={name: PartOut.model_validate(part) for name, part in version.parts.items()},
-        pixel_rules=PixelRulesOut(
-            bands=None if rules.bands is None else [band + 1 for band in rules.bands],
-            percentiles=None if rules.percentiles is None else [list(ends) for ends in rules.percentiles],
-        ),
-        leak_allowed=version.leak_allowed,
-        leaked_image_count=version.leaked_image_count,
-        image_bytes=version.image_bytes,
-        options=version.options,
-        warnings=[NoticeOut.model_validate(notice) for notice in version.warnings],
-        created_at=version.created_at,
-        created_by=version.created_by,
-    )
+    content = {name: getattr(version, name) for name in _SAME_IN_BOTH}
+    content["pixel_rules"] = {
+        "bands": None if rules.bands is None else [band + 1 for band in rules.bands],
+        "percentiles": rules.percentiles,
+    }
+    return content
 
 
-def describe_dataset(dataset: DatasetView) -> DatasetOut:
-    return DatasetOut(
-        id=dataset.id,
-        name=dataset.name,
-        created_at=dataset.created_at,
-        created_by=dataset.created_by,
-        versions=[describe_version(version) for version in dataset.versions],
-    )
+def describe_dataset(dataset: DatasetView) -> dict[str, Any]:
+    """The content of a DatasetOut, to be encoded by msgspec."""
+    return {
+        "id": dataset.id,
+        "name": dataset.name,
+        "notes": dataset.notes,
+        "revision": dataset.revision,
+        "created_at": dataset.created_at,
+        "created_by": dataset.created_by,
+        "version_count": dataset.version_count,
+        "versions": [describe_version(version) for version in dataset.versions],
+    }
+
+
+_SAME_IN_BOTH = [name for name in DatasetVersionOut.model_fields if name != "pixel_rules"]

@@ -22,7 +22,7 @@ from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.findings import Finding
 from raven_scan.kernel.ids import make_id, parse_id
 from raven_scan.kernel.names import check_name
-from raven_scan.kernel.paging import Page, PageRequest, cut_page
+from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.kernel.settings import Settings
 from raven_scan.storage.batches import BlobBatch, open_batch
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 # fifth of a second.
 
 _LONGEST_NUMBER = 9
+_VERSIONS_SHOWN = 50
 
 
 class DatasetService:
@@ -91,35 +92,73 @@ class DatasetService:
         ):
             yield upload
 
-    def list_datasets(self, actor: Actor, page: PageRequest) -> Page[DatasetView]:
-        """Newest first; each with its newest version alone."""
+    def list_datasets(self, actor: Actor, page: PageRequest, words: str | None = None) -> Page[DatasetView]:
+        """Newest first, or as `page.sort` says (name, created_at); each with its newest version alone.
+
+        Args:
+            actor: needs `dataset:view`.
+            page: which of them.
+            words: only those in whose name or notes these words begin.
+        """
         actor.require(Claim.DATASET_VIEW)
         with self._database.transaction() as session:
-            rows = repository.list_datasets(session, page)
-            return cut_page(rows, page, [row.id for row in rows])
+            return repository.list_datasets(session, page, words)
 
     def get_dataset(self, actor: Actor, ref: str) -> DatasetView:
-        """The dataset of that name or id, with all its versions; of `name@number` or a version's id with that one.
+        """The dataset of that name or id, with its newest versions; of `name@number` or a version's id with that one.
 
         Raises:
             NotFound: there is none.
         """
-        actor.require(Claim.DATASET_VIEW)
+        _require_view(actor, ref)
         with self._database.transaction() as session:
             dataset = repository.find_dataset(session, parse_id(ref) or ref)
             if dataset is not None:
-                return repository.make_dataset_view(dataset, repository.list_versions(session, dataset.id))
+                versions = repository.list_versions(session, dataset.id, PageRequest(_VERSIONS_SHOWN)).items
+                count = repository.count_versions(session, dataset.id)
+                return repository.make_dataset_view(dataset, versions, count)
             version = _get_version(session, ref)
             dataset = repository.find_dataset(session, version.dataset_id)
             if dataset is None:
                 raise make_dataset_missing(ref)
-            return repository.make_dataset_view(dataset, [version])
+            count = repository.count_versions(session, dataset.id)
+            return repository.make_dataset_view(dataset, [version], count)
+
+    def list_versions(self, actor: Actor, ref: str, page: PageRequest) -> Page[DatasetVersionView]:
+        """The versions of the dataset of that name or id, newest first. Raises NotFound."""
+        _require_view(actor, ref)
+        with self._database.transaction() as session:
+            dataset = repository.find_dataset(session, parse_id(ref) or ref)
+            if dataset is None:
+                raise make_dataset_missing(ref)
+            return repository.list_versions(session, dataset.id, page)
 
     def get_version(self, actor: Actor, ref: str) -> DatasetVersionView:
         """A version by `name@number` or its id; the newest by the dataset's name or id. Raises NotFound."""
-        actor.require(Claim.DATASET_VIEW)
+        _require_view(actor, ref)
         with self._database.transaction() as session:
             return _get_version(session, ref)
+
+    def keep_version(self, actor: Actor, version_id: UUID) -> None:
+        """In the caller's transaction: the version cannot be deleted before that ends. Raises NotFound."""
+        _require_view(actor, str(version_id))
+        with self._database.transaction() as session:
+            if not repository.keep_version(session, version_id):
+                raise make_dataset_missing(str(version_id))
+
+    def load_version(self, actor: Actor, ref: str) -> "tuple[DatasetVersionView, VersionContent]":
+        """A version with all that is in it but the images themselves. Raises NotFound."""
+        from raven_scan.datasets.content import VersionContent, decode_table  # noqa: PLC0415
+
+        version = self.get_version(actor, ref)
+        with self._database.transaction() as session:
+            images, boxes = repository.get_tables(session, version.id)
+        return version, VersionContent(
+            classes=version.classes,
+            pixel_rules=version.pixel_rules,
+            images=decode_table(self._blobs.get_bytes(images)),
+            boxes=decode_table(self._blobs.get_bytes(boxes)),
+        )
 
     def lay_out(
         self, actor: Actor, version_id: UUID, folder: Path, *, fraction: float = 1.0, seed: int = 0
@@ -140,7 +179,7 @@ class DatasetService:
         from raven_scan.datasets.fraction import take_fraction  # noqa: PLC0415
         from raven_scan.datasets.layout import lay_out_version  # noqa: PLC0415
 
-        version, content = self._load(actor, version_id)
+        version, content = self.load_version(actor, str(version_id))
         chosen = {} if fraction == 1 else {"fraction": fraction, "seed": seed}
         content = take_fraction(content, fraction, seed)
         return lay_out_version(version.id, version.digest, content, self._blobs, folder, chosen=chosen)
@@ -159,7 +198,7 @@ class DatasetService:
         return readiness.find_problems(version, missing_blob_count=len(missing))
 
     def list_blob_digests(self, actor: Actor, *, allow_lost: bool = False) -> set[str]:
-        """Blobs that versions need: their tables, and the images that these name.
+        """Blobs that versions need, those in the trash too: their tables, and the images that these name.
 
         Args:
             actor: needs `dataset:view`.
@@ -178,19 +217,6 @@ class DatasetService:
             if not allow_lost or self._blobs.verify(images):
                 digests.update(decode_table(self._blobs.get_bytes(images))["digest"].unique())
         return digests
-
-    def _load(self, actor: Actor, version_id: UUID) -> "tuple[DatasetVersionView, VersionContent]":
-        from raven_scan.datasets.content import VersionContent, decode_table  # noqa: PLC0415
-
-        version = self.get_version(actor, str(version_id))
-        with self._database.transaction() as session:
-            images, boxes = repository.get_tables(session, version.id)
-        return version, VersionContent(
-            classes=version.classes,
-            pixel_rules=version.pixel_rules,
-            images=decode_table(self._blobs.get_bytes(images)),
-            boxes=decode_table(self._blobs.get_bytes(boxes)),
-        )
 
     @contextmanager
     def _open_source(self, source: Path, progress: Progress) -> Generator[Path]:
@@ -227,16 +253,17 @@ class DatasetService:
         batch.commit()
         now = self._clock.now()
         with self._database.transaction() as session:
-            dataset_id = repository.lock_dataset(session, make_id(), options.name, actor.name, now)
-            newest = repository.find_newest_version(session, dataset_id)
+            dataset = repository.lock_dataset(session, make_id(), options.name, actor.name, now)
+            newest = repository.find_newest_version(session, dataset.id)
             if newest is not None and newest.digest == digest:
                 version = replace(newest, warnings=[_make_unchanged(newest), *read.notices])
             else:
+                dataset.last_number += 1
                 version = DatasetVersionView(
                     id=make_id(),
-                    dataset_id=dataset_id,
+                    dataset_id=dataset.id,
                     dataset_name=options.name,
-                    number=newest.number + 1 if newest else 1,
+                    number=dataset.last_number,
                     digest=digest,
                     classes=content.classes,
                     parts=content.count_parts(),
@@ -250,10 +277,16 @@ class DatasetService:
                     created_by=actor.name,
                 )
                 repository.insert_version(session, version, images_digest, boxes_digest)
-                target = Target("dataset", dataset_id, options.name)
+                target = Target("dataset", dataset.id, options.name)
                 record(session, actor, "dataset.imported", target, version=version.number, digest=digest)
         progress("storing", 1, 1)
         return version
+
+
+def _require_view(actor: Actor, ref: str) -> None:
+    """What somebody may not see is not there."""
+    if not actor.may(Claim.DATASET_VIEW):
+        raise make_dataset_missing(ref)
 
 
 def _get_version(session: Session, ref: str) -> DatasetVersionView:

@@ -122,12 +122,20 @@ class DatasetVersionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetView:
-    """A dataset, with its versions, newest first."""
+    """A dataset, with its versions, newest first.
+
+    Attributes:
+        revision: grows with every edit of name and notes.
+        version_count: how many there are; `versions` may hold fewer.
+    """
 
     id: UUID
     name: str
+    notes: str
+    revision: int
     created_at: datetime
     created_by: str
+    version_count: int
     versions: list[DatasetVersionView]
 
 

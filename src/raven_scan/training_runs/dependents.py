@@ -5,7 +5,6 @@ keeps its own base and version. Retried or cloned, it says what is gone.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -34,7 +33,7 @@ class _Runs:
     def list_uses(self, session: Session, ids: Collection[UUID]) -> list[Use]:
         statement = (
             select(TrainingRun.id, TrainingRun.name, TrainingRun.status)
-            .where(self._id_column.in_(ids), TrainingRun.status.in_(_OPEN), *_are_there())
+            .where(self._id_column.in_(ids), TrainingRun.status.in_(_OPEN), TrainingRun.deleted_at.is_(None))
             .order_by(TrainingRun.id)
             .limit(USES_LISTED)
         )
@@ -45,11 +44,6 @@ class _Runs:
             session.execute(
                 update(TrainingRun).where(self._id_column == id_).values({self._name_column: name})
             )
-
-
-def _are_there() -> list[Any]:
-    deleted_at = getattr(TrainingRun, "deleted_at", None)
-    return [] if deleted_at is None else [deleted_at.is_(None)]
 
 
 RUNS_ON_MODELS = _Runs(TrainingRun.base_model_id, TrainingRun.base_model_name)
