@@ -19,6 +19,9 @@ from raven_scan.app.sign_in import HostCheck, SignIn, get_actor
 from raven_scan.app.system import build_system_router
 from raven_scan.app.wiring import Platform
 from raven_scan.datasets.api import build_router as build_datasets_router
+from raven_scan.datasets.stewardship_api import (
+    build_stewardship_router as build_datasets_stewardship_router,
+)
 from raven_scan.notifications.api import build_router as build_notifications_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
 from raven_scan.trained_models.stewardship_api import (
@@ -69,6 +72,15 @@ def build_app(
             get_actor,
             uploads=platform.uploads,
             allow_server_paths=allow_server_paths,
+        )
+    )
+    app.include_router(
+        build_datasets_stewardship_router(
+            platform.datasets,
+            platform.dataset_stewardship,
+            platform.version_stewardship,
+            platform.dataset_exports,
+            get_actor,
         )
     )
     app.include_router(build_models_stewardship_router(platform.model_stewardship, get_actor))

@@ -19,7 +19,10 @@ from raven_scan.access.tokens import TokenService
 from raven_scan.access.types import WORKER
 from raven_scan.access.users import UserService
 from raven_scan.app.upkeep_trail import upgrade_tables
+from raven_scan.datasets.export import DatasetExports
 from raven_scan.datasets.service import DatasetService
+from raven_scan.datasets.stewardship import DatasetStewardship
+from raven_scan.datasets.version_stewardship import VersionStewardship
 from raven_scan.jobs.devices import choose_devices
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.jobs.registry import WorkerRegistry
@@ -35,10 +38,10 @@ from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.opening import open_blob_store
 from raven_scan.trained_models.checkpoint_reading import LARGEST_CHECKPOINT_BYTES
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.trained_models.stewardship import ModelStewardship
+from raven_scan.trained_models.stewardship import ModelsOnVersions, ModelStewardship
 from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.control import TrainingRunControl
-from raven_scan.training_runs.dependents import RUNS_ON_MODELS
+from raven_scan.training_runs.dependents import RUNS_ON_MODELS, RUNS_ON_VERSIONS
 from raven_scan.training_runs.events import TrainingRunEvents
 from raven_scan.training_runs.execution import TrainingRunExecution
 from raven_scan.training_runs.preflight import PreflightChecks
@@ -71,6 +74,9 @@ class Platform:
     sessions: SessionService
     authentication: Authentication
     datasets: DatasetService
+    dataset_stewardship: DatasetStewardship
+    version_stewardship: VersionStewardship
+    dataset_exports: DatasetExports
     trained_models: TrainedModelService
     model_stewardship: ModelStewardship
     training_runs: TrainingRunService
@@ -155,6 +161,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
+    users_of_versions = [ModelsOnVersions(), RUNS_ON_VERSIONS]
     checks = PreflightChecks(datasets, trained_models, blobs, device=choose_devices(settings.device)[0])
     presets = TrainingPresetService(database)
     notifications = NotificationService(database, JobQueue(), settings, clock)
@@ -172,6 +179,9 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         sessions=SessionService(database, clock, passwords, signer, throttling),
         authentication=Authentication(database, clock, signer),
         datasets=datasets,
+        dataset_stewardship=DatasetStewardship(database, datasets, clock, dependents=users_of_versions),
+        version_stewardship=VersionStewardship(database, datasets, clock, dependents=users_of_versions),
+        dataset_exports=DatasetExports(database, datasets, blobs),
         trained_models=trained_models,
         model_stewardship=ModelStewardship(
             database, trained_models, blobs, clock, dependents=[RUNS_ON_MODELS]
