@@ -15,6 +15,8 @@ from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.housekeeping.backup_creation import create_backup
 from raven_scan.app.housekeeping.backup_restoring import open_restore_target
 from raven_scan.app.housekeeping.backup_source import make_source
+from raven_scan.app.housekeeping.checks import CheckState
+from raven_scan.app.housekeeping.trail_checks import check_audit_trail
 from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform, hold_database
 from raven_scan.kernel.paging import PageRequest
@@ -108,6 +110,17 @@ def test_the_command_line_lists_and_verifies(raven: Callable[..., Said], platfor
     forge(platform)
     bad = raven("audit", "verify", "--json")
     assert (bad.code, bad.document["problem"]["number"]) == (1, 2)
+
+
+def test_the_doctor_sees_that_the_trail_was_changed(platform: Platform):
+    do(platform, 3)
+    (good,) = check_audit_trail(platform)
+    assert good.state is CheckState.OK
+    forge(platform)
+    changed, unguarded = check_audit_trail(platform)
+    assert changed.state is CheckState.ERROR
+    assert "Entry 2 was changed" in changed.message
+    assert unguarded.state is CheckState.WARNING
 
 
 def test_a_backup_carries_the_trail_and_it_goes_on_after_the_restore(

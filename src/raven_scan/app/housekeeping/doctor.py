@@ -14,6 +14,7 @@ from raven_scan.app.housekeeping.database_checks import (
 )
 from raven_scan.app.housekeeping.home_checks import check_disk, check_home
 from raven_scan.app.housekeeping.machine_checks import check_devices, check_shared_memory, check_versions
+from raven_scan.app.housekeeping.trail_checks import check_audit_trail
 from raven_scan.app.wiring import build_services, hold_database
 from raven_scan.kernel.database import Database, describe_database_loss
 from raven_scan.kernel.embedded_postgres.server import Holding
@@ -86,6 +87,7 @@ def _examine_database(
         yield from check_storage(platform, progress, deep=deep, repair=repair)
     except RavenError as error:
         yield make_error("storage", error.message, error.hint)
+    yield from check_audit_trail(platform)
     yield from check_queue(platform, repair=repair)
     yield from check_working_folders(platform, repair=repair)
 
