@@ -31,6 +31,8 @@ from raven_scan.training_runs.api import build_router as build_training_runs_rou
 from raven_scan.training_runs.control_api import build_control_router, build_presets_router
 from raven_scan.training_runs.events_api import build_events_router
 from raven_scan.training_runs.events_wakeups import RunWaker
+from raven_scan.training_runs.logs_api import build_logs_router
+from raven_scan.training_runs.metrics_api import build_metrics_router
 from raven_scan.uploads.api import build_router as build_uploads_router
 
 
@@ -87,6 +89,8 @@ def build_app(
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))
     app.include_router(build_control_router(platform.run_control, platform.run_queue, get_actor))
     app.include_router(build_presets_router(platform.presets, get_actor))
+    app.include_router(build_metrics_router(platform.run_metrics, get_actor))
+    app.include_router(build_logs_router(platform.training_runs, platform.run_logs, get_actor))
     app.state.run_waker = RunWaker(platform.database)
     app.include_router(build_events_router(platform.run_events, app.state.run_waker, get_actor))
     app.include_router(build_notifications_router(platform.notifications, get_actor))

@@ -44,6 +44,8 @@ from raven_scan.training_runs.control import TrainingRunControl
 from raven_scan.training_runs.dependents import RUNS_ON_MODELS, RUNS_ON_VERSIONS
 from raven_scan.training_runs.events import TrainingRunEvents
 from raven_scan.training_runs.execution import TrainingRunExecution
+from raven_scan.training_runs.log_reading import TrainingRunLogs
+from raven_scan.training_runs.metric_history import TrainingRunMetrics
 from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.presets import TrainingPresetService
 from raven_scan.training_runs.queue import TrainingRunQueue
@@ -83,6 +85,8 @@ class Platform:
     run_control: TrainingRunControl
     run_queue: TrainingRunQueue
     run_events: TrainingRunEvents
+    run_metrics: TrainingRunMetrics
+    run_logs: TrainingRunLogs
     presets: TrainingPresetService
     checks: PreflightChecks
     workers: WorkerRegistry
@@ -190,6 +194,8 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         run_control=TrainingRunControl(database, blobs, clock),
         run_queue=TrainingRunQueue(database, workers, clock),
         run_events=TrainingRunEvents(database),
+        run_metrics=TrainingRunMetrics(database),
+        run_logs=TrainingRunLogs(database),
         presets=presets,
         checks=checks,
         workers=workers,

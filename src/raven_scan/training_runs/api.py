@@ -1,7 +1,6 @@
 """TrainingRunsController: training runs over REST."""
 
 from collections.abc import Callable
-from itertools import groupby
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -10,9 +9,6 @@ from raven_scan.access.types import Actor
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 from raven_scan.training_runs.schemas import (
     FindingOut,
-    LogOut,
-    MetricSeries,
-    MetricsOut,
     Options,
     PreflightOut,
     ScheduledOut,
@@ -94,39 +90,6 @@ def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -
             options=body.options.model_dump(exclude_unset=True),
         )
         return describe_run(run)
-
-    @router.get("/{ref}/metrics")
-    def list_metrics(
-        actor: Annotated[Actor, Depends(get_actor)],
-        ref: str,
-        name: Annotated[list[str] | None, Query()] = None,
-    ) -> MetricsOut:
-        """Read the run's metrics; all, or those named."""
-        points = service.list_metrics(actor, ref, name or [])
-        series: list[MetricSeries] = []
-        for metric, group in groupby(points, key=lambda point: point.name):
-            of_metric = list(group)
-            series.append(
-                MetricSeries(
-                    name=metric,
-                    steps=[point.step for point in of_metric],
-                    epochs=[point.epoch for point in of_metric],
-                    values=[point.value for point in of_metric],
-                )
-            )
-        return MetricsOut(series=series)
-
-    @router.get("/{ref}/logs")
-    def read_log(
-        actor: Annotated[Actor, Depends(get_actor)],
-        ref: str,
-        offset: Annotated[int, Query(ge=0, description="First byte; the answer says where to go on.")] = 0,
-        limit: Annotated[
-            int, Query(ge=1, le=1 << 20, description="Most bytes to answer.")
-        ] = _LOG_LIMIT_BYTES,
-    ) -> LogOut:
-        """Read a part of the run's log."""
-        return LogOut.model_validate(service.read_log(actor, ref, offset, limit))
 
     return router
 

@@ -1,7 +1,7 @@
 """Training runs over REST."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -207,16 +207,34 @@ class ScheduledOut(_Schema):
 
 
 class MetricSeries(_Schema):
-    """Columns of equal length; a value that cannot be had is null."""
+    """Columns of equal length, by step; a value that cannot be had, or is not finite, is null.
+
+    `is_thinned`: points in between were left out; `thinning` of the answer says how.
+    """
 
     name: str
     steps: list[int]
     epochs: list[int]
     values: list[float | None]
+    is_thinned: bool = False
+
+
+class Thinning(_Schema):
+    """How metrics were thinned.
+
+    Kept are the first and the last point, and of each of equally long stretches of steps the smallest value, the
+    largest, and the first that is null: whatever stands out in a chart of all points does in this one.
+    """
+
+    points: int = Field(description="At most so many of each metric.")
+    method: Literal["smallest_and_largest"] = "smallest_and_largest"
 
 
 class MetricsOut(_Schema):
+    """`thinning` is null where every point is there."""
+
     series: list[MetricSeries]
+    thinning: Thinning | None = None
 
 
 class QueueEntryOut(_Schema):
@@ -270,3 +288,19 @@ class LogOut(_Schema):
     next_offset: int
     size_bytes: int
     missing_bytes: int = 0
+
+
+class LogMatchOut(_Schema):
+    """A line that was found: its number, from 1, and where it begins."""
+
+    line: int
+    offset: int
+    text: str
+
+
+class LogSearchOut(_Schema):
+    """What a search has found. `next_offset` and `next_line` go on; null where the whole log was looked through."""
+
+    matches: list[LogMatchOut]
+    next_offset: int | None
+    next_line: int | None
