@@ -7,16 +7,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from raven_scan.datasets.models import Dataset, DatasetVersion
-from raven_scan.kernel.paging import ListOrder, Page, PageRequest
-from raven_scan.kernel.trash import DeletedItem
+from raven_scan.kernel.paging import Page, PageRequest
+from raven_scan.kernel.trash import DeletedItem, make_trash_order
 
 DATASET = "dataset"
 VERSION = "dataset_version"
 
-_ORDER = ListOrder("trash", {"deleted_at": Dataset.deleted_at}, Dataset.id, "-deleted_at")
-_VERSIONS_ORDER = ListOrder(
-    "trash", {"deleted_at": DatasetVersion.deleted_at}, DatasetVersion.id, "-deleted_at"
-)
+_ORDER = make_trash_order(Dataset.deleted_at, Dataset.id)
+_VERSIONS_ORDER = make_trash_order(DatasetVersion.deleted_at, DatasetVersion.id)
 
 
 def list_datasets(session: Session, page: PageRequest) -> Page[DeletedItem]:

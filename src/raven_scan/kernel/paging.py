@@ -203,8 +203,7 @@ class ListOrder:
         cursor = None
         if len(rows) > len(shown):
             value, id_ = shown[-1][-2:]
-            content = msgspec.json.encode(_Cursor(self.name, place.sort, value, id_))
-            cursor = base64.urlsafe_b64encode(content).decode().rstrip("=")
+            cursor = make_cursor(self.name, place.sort, value, id_)
         return Page([make_item(row) for row in shown], cursor)
 
     def _find_place(self, request: PageRequest) -> "_Place":
@@ -268,6 +267,19 @@ class _Place:
     column: str
     descending: bool
     after: _Cursor | None
+
+
+def make_cursor(list_: str, sort: str, value: Any, id_: UUID) -> str:
+    """The cursor of the page that begins after an item.
+
+    Args:
+        list_: the name of the list's order.
+        sort: what it is sorted by.
+        value: that the item has in it.
+        id_: of the item.
+    """
+    content = msgspec.json.encode(_Cursor(list_, sort, value, id_))
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str) -> _Cursor:

@@ -15,7 +15,7 @@ from raven_scan.architectures.catalogue import StartingWeights
 from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.paging import ListOrder, Page, PageRequest
 from raven_scan.kernel.search import matches_search
-from raven_scan.kernel.trash import DeletedItem
+from raven_scan.kernel.trash import DeletedItem, make_trash_order
 from raven_scan.trained_models.models import TrainedModel
 from raven_scan.trained_models.types import (
     CheckpointReport,
@@ -45,7 +45,7 @@ ORDER = ListOrder(
     "-created_at",
     optional=frozenset({"test_map50", "size"}),
 )
-_TRASH_ORDER = ListOrder("trash", {"deleted_at": TrainedModel.deleted_at}, TrainedModel.id, "-deleted_at")
+_TRASH_ORDER = make_trash_order(TrainedModel.deleted_at, TrainedModel.id)
 
 _IS_THERE = TrainedModel.deleted_at.is_(None)
 _LINEAGE = (
