@@ -23,6 +23,7 @@ from raven_scan.datasets.stewardship_api import (
     build_stewardship_router as build_datasets_stewardship_router,
 )
 from raven_scan.notifications.api import build_router as build_notifications_router
+from raven_scan.notifications.subscriptions_api import build_subscriptions_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
 from raven_scan.trained_models.stewardship_api import (
     build_stewardship_router as build_models_stewardship_router,
@@ -94,6 +95,7 @@ def build_app(
     app.state.run_waker = RunWaker(platform.database)
     app.include_router(build_events_router(platform.run_events, app.state.run_waker, get_actor))
     app.include_router(build_notifications_router(platform.notifications, get_actor))
+    app.include_router(build_subscriptions_router(platform.subscriptions, get_actor))
     app.include_router(build_users_router(platform.users, get_actor))
     app.include_router(build_roles_router(platform.roles, get_actor))
     app.include_router(build_tokens_router(platform.tokens, get_actor))

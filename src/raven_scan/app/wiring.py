@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import SecretStr
 from sqlalchemy import make_url
@@ -10,13 +11,14 @@ from sqlalchemy.exc import ArgumentError
 
 from raven_scan.access.audit_service import AuditService
 from raven_scan.access.authentication import Authentication
+from raven_scan.access.directory import AccountDirectory
 from raven_scan.access.passwords import PasswordKeeper
 from raven_scan.access.roles import RoleService
 from raven_scan.access.sessions import SessionService
 from raven_scan.access.signing import CookieSigner
 from raven_scan.access.throttling import SignInThrottling
 from raven_scan.access.tokens import TokenService
-from raven_scan.access.types import WORKER
+from raven_scan.access.types import WORKER, Actor
 from raven_scan.access.users import UserService
 from raven_scan.app.upkeep_trail import upgrade_tables
 from raven_scan.datasets.export import DatasetExports
@@ -34,6 +36,9 @@ from raven_scan.kernel.errors import Invalid, Unavailable
 from raven_scan.kernel.schema import is_schema_current
 from raven_scan.kernel.settings import Settings
 from raven_scan.notifications.service import NotificationService
+from raven_scan.notifications.subscribers import Subscribers
+from raven_scan.notifications.subscriptions import SubscriptionService
+from raven_scan.notifications.types import NamedRun
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.opening import open_blob_store
 from raven_scan.trained_models.checkpoint_reading import LARGEST_CHECKPOINT_BYTES
@@ -93,6 +98,7 @@ class Platform:
     execution: TrainingRunExecution
     recovery: TrainingRunRecovery
     notifications: NotificationService
+    subscriptions: SubscriptionService
     uploads: UploadService
     audit: AuditService
 
@@ -162,6 +168,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     roles.ensure_builtins()
     passwords, throttling = PasswordKeeper(), SignInThrottling(database, clock)
     signer = CookieSigner(database)
+    users = UserService(database, clock, passwords, throttling)
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
@@ -170,6 +177,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     presets = TrainingPresetService(database)
     notifications = NotificationService(database, JobQueue(), settings, clock)
     announcer = RunAnnouncer(notifications)
+    training_runs = TrainingRunService(database, datasets, trained_models, presets, checks)
     workers = WorkerRegistry(database, lease_timeout_s=settings.lease_timeout_s)
     return Platform(
         settings=settings,
@@ -177,7 +185,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         database=database,
         holding=holding,
         blobs=blobs,
-        users=UserService(database, clock, passwords, throttling),
+        users=users,
         roles=roles,
         tokens=TokenService(database, clock),
         sessions=SessionService(database, clock, passwords, signer, throttling),
@@ -190,7 +198,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         model_stewardship=ModelStewardship(
             database, trained_models, blobs, clock, dependents=[RUNS_ON_MODELS]
         ),
-        training_runs=TrainingRunService(database, datasets, trained_models, presets, checks),
+        training_runs=training_runs,
         run_control=TrainingRunControl(database, blobs, clock),
         run_queue=TrainingRunQueue(database, workers, clock),
         run_events=TrainingRunEvents(database),
@@ -202,6 +210,14 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         execution=TrainingRunExecution(database, trained_models, blobs, announcer),
         recovery=TrainingRunRecovery(database, settings, clock, announcer),
         notifications=notifications,
+        subscriptions=SubscriptionService(
+            database,
+            settings,
+            clock,
+            users=users,
+            subscribers=Subscribers(AccountDirectory(database), settings),
+            find_run=partial(_find_run, training_runs),
+        ),
         uploads=UploadService(
             database,
             settings.uploads_folder,
@@ -213,3 +229,8 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         ),
         audit=AuditService(database),
     )
+
+
+def _find_run(training_runs: TrainingRunService, actor: Actor, ref: str) -> NamedRun:
+    run = training_runs.get_run(actor, ref)
+    return NamedRun(run.id, run.name)

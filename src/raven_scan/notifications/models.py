@@ -1,17 +1,33 @@
-"""The table of notifications: what is to be sent, and how that went."""
+"""The tables of notifications, what is to be sent and how that went, and of subscriptions."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, Integer, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from raven_scan.kernel.database import Base
-from raven_scan.notifications.types import NotificationState
+from raven_scan.notifications.types import Channel, NotificationState, SubscribedEnds, SubscribedRuns
 
 _TIME = DateTime(timezone=True)
+
+
+def _list_values(values: type[StrEnum]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
 
 
 class Notification(Base):
@@ -47,3 +63,38 @@ class Notification(Base):
     created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))
     due_at: Mapped[datetime | None] = mapped_column(_TIME, server_default=text("now()"))
     ended_at: Mapped[datetime | None] = mapped_column(_TIME)
+
+
+class Subscription(Base):
+    """What a user wants to hear of, and how.
+
+    `run_id` has no foreign key: the run may be deleted. `email`: NULL for the account's own. `sealed_address`: of a
+    webhook, encrypted, for it may hold a token (see sealing.py).
+    """
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (
+        CheckConstraint(f"runs IN ({_list_values(SubscribedRuns)})", name="known_runs"),
+        CheckConstraint(f"ends IN ({_list_values(SubscribedEnds)})", name="known_ends"),
+        CheckConstraint(f"channel IN ({_list_values(Channel)})", name="known_channel"),
+        CheckConstraint(
+            "(runs = 'one') = (run_id IS NOT NULL) AND (run_id IS NULL) = (run_name IS NULL)",
+            name="one_has_run",
+        ),
+        CheckConstraint("(channel = 'webhook') = (sealed_address IS NOT NULL)", name="webhook_has_address"),
+        Index("ix_subscriptions_user_id", "user_id", "id"),
+        Index("ix_subscriptions_run_id", "run_id", postgresql_where=text("run_id IS NOT NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    runs: Mapped[str] = mapped_column(Text)
+    run_id: Mapped[UUID | None]
+    run_name: Mapped[str | None] = mapped_column(Text)
+    ends: Mapped[str] = mapped_column(Text)
+    channel: Mapped[str] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+    webhook_name: Mapped[str | None] = mapped_column(Text)
+    sealed_address: Mapped[bytes | None] = mapped_column(LargeBinary)
+    is_active: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
+    created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))

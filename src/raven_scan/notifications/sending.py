@@ -45,15 +45,19 @@ class Messenger:
     def _send_by_channel(self, recipient: Recipient, message: Message) -> Outcome:
         now = self._clock.now()
         if recipient.channel is Channel.EMAIL:
-            assert self._mail_server is not None  # noqa: S101 - settings with e-mail recipients have one
+            if self._mail_server is None:
+                return Outcome(is_sent=False, reason="This process has no mail server in its settings.")
             address = read_email_address(recipient.address.get_secret_value())
             mail = make_email(message, sender=self._mail_server.sender, recipient=address, now=now)
             return send_email(self._mail_server, mail, recipient=address)
         # Without webhooks a worker needs no HTTP.
         from raven_scan.notifications.webhook import post_webhook  # noqa: PLC0415
 
-        assert self._settings.webhook_secret is not None  # noqa: S101 - settings with webhooks have one
-        return post_webhook(recipient.address, self._settings.webhook_secret, message, now=now)
+        secret = recipient.secret or self._settings.webhook_secret
+        assert secret is not None  # noqa: S101 - settings with webhooks have one, subscriptions bring theirs
+        # The operator may name machines of the own network, users only where the operator allows it.
+        is_trusted = recipient.subscription_id is None or self._settings.allow_private_webhooks
+        return post_webhook(recipient.address, secret, message, now=now, only_public=not is_trusted)
 
 
 class Try:

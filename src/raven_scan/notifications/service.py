@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from raven_scan.access.audit import Target, record
+from raven_scan.access.directory import AccountDirectory
 from raven_scan.access.types import Actor, Claim
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.kernel.clock import Clock
@@ -20,9 +21,10 @@ from raven_scan.kernel.settings import Settings
 from raven_scan.notifications import repository
 from raven_scan.notifications.content import pack_event, unpack_event
 from raven_scan.notifications.errors import no_recipients
-from raven_scan.notifications.recipients import Recipient, list_recipients
+from raven_scan.notifications.recipients import Recipient, list_recipients, read_subscription_id
 from raven_scan.notifications.repository import TakenNotification
 from raven_scan.notifications.sending import LONGEST_TRY_S, Messenger, Try
+from raven_scan.notifications.subscribers import Subscribers
 from raven_scan.notifications.types import (
     SEND_TASK,
     NotificationState,
@@ -57,6 +59,7 @@ class NotificationService:
         self._clock = clock
         self._messenger = Messenger(settings, clock)
         self._recipients = list_recipients(settings)
+        self._subscribers = Subscribers(AccountDirectory(database), settings)
 
     def announce(self, actor: Actor, run: RunEnded) -> None:
         """Has every recipient told, once the caller's transaction is committed; sends nothing itself.
@@ -66,11 +69,14 @@ class NotificationService:
             run: what has happened.
         """
         actor.require(Claim.NOTIFICATION_SEND)
-        if not self._recipients:
-            return
-        content = pack_event(run, self._settings.list_secrets())
         with self._database.transaction() as session:
-            for recipient in self._recipients:
+            subscribed = self._subscribers.list_for(actor, session, run)
+            # Two that reach the same place are one: the settings' comes first, then the oldest subscription.
+            recipients = {each.place: each for each in reversed([*self._recipients, *subscribed])}
+            if not recipients:
+                return
+            content = pack_event(run, self._settings.list_secrets())
+            for recipient in reversed(recipients.values()):
                 id_ = make_id()
                 repository.insert_notification(
                     session,
@@ -107,7 +113,7 @@ class NotificationService:
             taken = repository.take(session, id_, longest_try_s=_LEASE_S)
         if taken is None:
             return
-        outcome = self._send(taken, stop, give_up_at)
+        outcome = self._send(actor, taken, stop, give_up_at)
         with self._database.transaction() as session:
             self._record(session, taken, outcome)
 
@@ -187,13 +193,22 @@ class NotificationService:
         return self._queue.enqueue(session, SEND_TASK, {"notification_id": str(id_)}, start_at=start_at)
 
     def _send(
-        self, taken: TakenNotification, stop: threading.Event | None, give_up_at: float
+        self, actor: Actor, taken: TakenNotification, stop: threading.Event | None, give_up_at: float
     ) -> Outcome | None:
         if taken.tries > _MOST_TRIES:  # the last try went with its process
             return Outcome(is_sent=False, reason="The worker died while it was sent.", is_final=True)
-        recipient = next((each for each in self._recipients if each.key == taken.recipient_key), None)
-        if recipient is None:
-            return Outcome(is_sent=False, reason="The settings do not name this recipient any more.")
+        subscription_id = read_subscription_id(taken.recipient_key)
+        if subscription_id is None:
+            recipient = next((each for each in self._recipients if each.key == taken.recipient_key), None)
+            if recipient is None:
+                return Outcome(is_sent=False, reason="The settings do not name this recipient any more.")
+        else:
+            with self._database.transaction() as session:
+                recipient = self._subscribers.find(actor, session, subscription_id)
+            if recipient is None:
+                return Outcome(
+                    is_sent=False, reason="Its subscription has ended, or its account.", is_final=True
+                )
         run = unpack_event(taken.content)
         message = describe_run(taken.id, run, public_url=self._settings.public_url)
         begun = Try(lambda: self._messenger.send(recipient, message))

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import SecretStr
+
 SEND_TASK = "notifications.send"
 """The job that sends one notification; its argument is `notification_id`."""
 
@@ -21,6 +23,20 @@ class NotificationEvent(StrEnum):
 class Channel(StrEnum):
     EMAIL = "email"
     WEBHOOK = "webhook"
+
+
+class SubscribedRuns(StrEnum):
+    """Which runs' ends are told of. `mine`: those that the subscriber created."""
+
+    ALL = "all"
+    MINE = "mine"
+    ONE = "one"
+
+
+class SubscribedEnds(StrEnum):
+    SUCCESS = "success"
+    ERROR = "error"
+    BOTH = "both"
 
 
 class NotificationState(StrEnum):
@@ -42,6 +58,7 @@ class RunEnded:
         figures: of the model, in 0-1 by name (map, map50, …); None where one cannot be had.
         error_code, error_message, error_hint: why it ended in Error; None in Success.
         log_tail: the last lines of its log; only e-mail has them.
+        created_by_id: whose run it is; None where nobody knows any more.
     """
 
     id: UUID
@@ -58,6 +75,7 @@ class RunEnded:
     error_message: str | None = None
     error_hint: str | None = None
     log_tail: list[str] = field(default_factory=list[str])
+    created_by_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +159,39 @@ class NotificationView:
     created_at: datetime
     due_at: datetime | None
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRun:
+    id: UUID
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionView:
+    """What a user wants to hear of, and how.
+
+    Attributes:
+        run: where `runs` is `one`.
+        recipient: what may be shown of the address: an e-mail address, or the host of a webhook with a mark.
+        is_own_email: the account's address, whatever it is when a message is sent.
+    """
+
+    id: UUID
+    user: str
+    runs: SubscribedRuns
+    run: NamedRun | None
+    ends: SubscribedEnds
+    channel: Channel
+    recipient: str
+    is_own_email: bool
+    is_active: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubscription:
+    """`secret`: what its webhooks are signed with; None for e-mail."""
+
+    subscription: SubscriptionView
+    secret: SecretStr | None

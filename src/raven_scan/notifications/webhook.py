@@ -39,7 +39,9 @@ def make_body(message: Message) -> bytes:
     return json.dumps(content, allow_nan=False).encode()
 
 
-def post_webhook(address: SecretStr, secret: SecretStr, message: Message, *, now: datetime) -> Outcome:
+def post_webhook(
+    address: SecretStr, secret: SecretStr, message: Message, *, now: datetime, only_public: bool = False
+) -> Outcome:
     """Posts the message once; only an answer of 2xx counts, and no redirect is followed.
 
     Args:
@@ -47,6 +49,7 @@ def post_webhook(address: SecretStr, secret: SecretStr, message: Message, *, now
         secret: it is signed with this.
         message: what is told.
         now: goes into the signature, so that a receiver can refuse what is old.
+        only_public: no machine is reached that is not of the internet.
     """
     body = make_body(message)
     timestamp = int(now.timestamp())
@@ -61,13 +64,21 @@ def post_webhook(address: SecretStr, secret: SecretStr, message: Message, *, now
     url = address.get_secret_value()
     try:
         with (
-            httpx.Client(follow_redirects=False, timeout=_TIMEOUT) as client,
+            _open_client(only_public=only_public) as client,
             client.stream("POST", url, content=body, headers=headers) as answer,
         ):
             return SENT if answer.is_success else _refuse(answer, address)
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
         return Outcome(is_sent=False, reason=_hide(f"The webhook did not answer: {reason}", address))
+
+
+def _open_client(*, only_public: bool) -> httpx.Client:
+    if not only_public:
+        return httpx.Client(follow_redirects=False, timeout=_TIMEOUT)
+    from raven_scan.notifications.public_network import PublicTransport  # noqa: PLC0415
+
+    return httpx.Client(follow_redirects=False, timeout=_TIMEOUT, transport=PublicTransport())
 
 
 def _refuse(answer: httpx.Response, address: SecretStr) -> Outcome:

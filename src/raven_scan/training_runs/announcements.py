@@ -46,5 +46,6 @@ class RunAnnouncer:
                 error_message=error.get("message"),
                 error_hint=error.get("hint"),
                 log_tail=error.get("log_tail", []),
+                created_by_id=run.created_by_id,
             ),
         )

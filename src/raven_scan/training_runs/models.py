@@ -51,7 +51,8 @@ class TrainingRun(Base):
     `fence` is the number of the attempt that may write; it only grows. A write that carries another one is void.
     Waiting runs are the queue: the next is the one of the highest `priority`, then of the lowest `queue_position`.
     Bytes `log_missing_from` to `log_missing_to` of the log were dropped, since it grew too long. `metric_removals`: the
-    step after which metrics were removed, each time that they were. With `deleted_at`, the run is in the trash.
+    step after which metrics were removed, each time that they were. With `deleted_at`, the run is in the trash;
+    with `is_purging`, parts of it may be gone for good already.
     """
 
     __tablename__ = "training_runs"
@@ -64,6 +65,7 @@ class TrainingRun(Base):
         CheckConstraint("(status = 'Waiting') = (queue_position IS NOT NULL)", name="waiting_has_place"),
         CheckConstraint("NOT is_pausing OR status = 'Processing'", name="pausing_is_processing"),
         CheckConstraint("(deleted_at IS NULL) = (deleted_by IS NULL)", name="deleted_by_somebody"),
+        CheckConstraint("NOT is_purging OR deleted_at IS NOT NULL", name="purged_is_deleted"),
         CheckConstraint(
             "deleted_at IS NULL OR status NOT IN ('Waiting', 'Processing')", name="deleted_is_at_rest"
         ),
@@ -138,12 +140,14 @@ class TrainingRun(Base):
     preset_name: Mapped[str | None] = mapped_column(Text)
     cloned_from: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(Text)
+    created_by_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))
     scheduled_at: Mapped[datetime | None] = mapped_column(_TIME)
     started_at: Mapped[datetime | None] = mapped_column(_TIME)
     ended_at: Mapped[datetime | None] = mapped_column(_TIME)
     deleted_at: Mapped[datetime | None] = mapped_column(_TIME)
     deleted_by: Mapped[str | None] = mapped_column(Text)
+    is_purging: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     search_words: Mapped[str] = mapped_column(
         TSVECTOR,
         derive_search_words(

@@ -23,6 +23,7 @@ from raven_scan.app.cli import (
     runs,
     service,
     sign_in,
+    subscriptions,
     tokens,
     users,
     workers,
@@ -45,6 +46,7 @@ app.add_typer(presets.app, name="presets")
 app.command("queue")(queue.list_queue)
 app.command("workers")(workers.list_workers)
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(audit.app, name="audit")
 app.command("login")(sign_in.sign_in)
 app.command("logout")(sign_in.sign_out)

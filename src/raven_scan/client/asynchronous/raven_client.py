@@ -14,10 +14,12 @@ from raven_scan.client.asynchronous.notifications import AsyncNotificationsClien
 from raven_scan.client.asynchronous.roles import AsyncRolesClient
 from raven_scan.client.asynchronous.run_queue import AsyncQueueClient
 from raven_scan.client.asynchronous.session import AsyncSessionClient
+from raven_scan.client.asynchronous.subscriptions import AsyncSubscriptionsClient
 from raven_scan.client.asynchronous.tokens import AsyncTokensClient
 from raven_scan.client.asynchronous.trained_models import AsyncTrainedModelsClient
 from raven_scan.client.asynchronous.training_presets import AsyncTrainingPresetsClient
 from raven_scan.client.asynchronous.training_runs import AsyncTrainingRunsClient
+from raven_scan.client.asynchronous.uploads import AsyncUploadsClient
 from raven_scan.client.asynchronous.users import AsyncUsersClient
 from raven_scan.client.asynchronous.workers import AsyncWorkersClient
 from raven_scan.client.in_process import Application, AsyncInProcessTransport
@@ -53,13 +55,15 @@ class AsyncRavenClient:
             retry_rules=RetryRules(tries=1) if is_in_process else retry_rules,
             sends_keys=not is_in_process,
         )
-        self.datasets = AsyncDatasetsClient(self._connection, shares_files=is_in_process)
-        self.models = AsyncTrainedModelsClient(self._connection, shares_files=is_in_process)
+        self.uploads = AsyncUploadsClient(self._connection)
+        self.datasets = AsyncDatasetsClient(self._connection, self.uploads, shares_files=is_in_process)
+        self.models = AsyncTrainedModelsClient(self._connection, self.uploads, shares_files=is_in_process)
         self.runs = AsyncTrainingRunsClient(self._connection)
         self.queue = AsyncQueueClient(self._connection)
         self.presets = AsyncTrainingPresetsClient(self._connection)
         self.workers = AsyncWorkersClient(self._connection)
         self.notifications = AsyncNotificationsClient(self._connection)
+        self.subscriptions = AsyncSubscriptionsClient(self._connection)
         self.users = AsyncUsersClient(self._connection)
         self.roles = AsyncRolesClient(self._connection)
         self.tokens = AsyncTokensClient(self._connection)

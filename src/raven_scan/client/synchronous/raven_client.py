@@ -16,10 +16,12 @@ from raven_scan.client.synchronous.notifications import NotificationsClient
 from raven_scan.client.synchronous.roles import RolesClient
 from raven_scan.client.synchronous.run_queue import QueueClient
 from raven_scan.client.synchronous.session import SessionClient
+from raven_scan.client.synchronous.subscriptions import SubscriptionsClient
 from raven_scan.client.synchronous.tokens import TokensClient
 from raven_scan.client.synchronous.trained_models import TrainedModelsClient
 from raven_scan.client.synchronous.training_presets import TrainingPresetsClient
 from raven_scan.client.synchronous.training_runs import TrainingRunsClient
+from raven_scan.client.synchronous.uploads import UploadsClient
 from raven_scan.client.synchronous.users import UsersClient
 from raven_scan.client.synchronous.workers import WorkersClient
 
@@ -54,13 +56,15 @@ class RavenClient:
             retry_rules=RetryRules(tries=1) if is_in_process else retry_rules,
             sends_keys=not is_in_process,
         )
-        self.datasets = DatasetsClient(self._connection, shares_files=is_in_process)
-        self.models = TrainedModelsClient(self._connection, shares_files=is_in_process)
+        self.uploads = UploadsClient(self._connection)
+        self.datasets = DatasetsClient(self._connection, self.uploads, shares_files=is_in_process)
+        self.models = TrainedModelsClient(self._connection, self.uploads, shares_files=is_in_process)
         self.runs = TrainingRunsClient(self._connection)
         self.queue = QueueClient(self._connection)
         self.presets = TrainingPresetsClient(self._connection)
         self.workers = WorkersClient(self._connection)
         self.notifications = NotificationsClient(self._connection)
+        self.subscriptions = SubscriptionsClient(self._connection)
         self.users = UsersClient(self._connection)
         self.roles = RolesClient(self._connection)
         self.tokens = TokensClient(self._connection)

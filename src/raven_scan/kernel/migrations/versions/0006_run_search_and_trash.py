@@ -32,6 +32,7 @@ def _extend_runs() -> None:
         sa.Column("revision", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_by", sa.Text(), nullable=True),
+        sa.Column("is_purging", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column(
             "best_map50",
             sa.Double[float](),
@@ -51,6 +52,11 @@ def _extend_runs() -> None:
         op.f("ck_training_runs_deleted_by_somebody"),
         "training_runs",
         "(deleted_at IS NULL) = (deleted_by IS NULL)",
+    )
+    op.create_check_constraint(
+        op.f("ck_training_runs_purged_is_deleted"),
+        "training_runs",
+        "NOT is_purging OR deleted_at IS NOT NULL",
     )
     op.create_check_constraint(
         op.f("ck_training_runs_deleted_is_at_rest"),
