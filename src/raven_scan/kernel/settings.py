@@ -11,7 +11,13 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from raven_scan.kernel.addresses import check_web_address, read_email_address, read_signing_key, split_list
+from raven_scan.kernel.addresses import (
+    check_web_address,
+    is_loopback,
+    read_email_address,
+    read_signing_key,
+    split_list,
+)
 
 _SHORTEST_SECRET_PATH = 8
 """Characters; a shorter path of a webhook holds no token, and masking it would mask half the log."""
@@ -154,6 +160,40 @@ class Settings(BaseSettings):
         default=(),
         description="Addresses that get a signed POST when a run ends in Success or Error; commas between.",
     )
+    oidc_issuer: str | None = Field(
+        default=None,
+        description="An identity provider that accounts may sign in at with OpenID Connect, as "
+        "https://login.example.org; what it calls itself. Default: none.",
+    )
+    oidc_client_id: str | None = Field(
+        default=None, min_length=1, description="What the identity provider calls this platform."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None,
+        description="What it recognises this platform by. Default: none, for a public client.",
+    )
+    oidc_name: str = Field(
+        default="OpenID Connect", min_length=1, description="What users are shown as the provider's name."
+    )
+    oidc_scopes: str = Field(
+        default="openid profile email",
+        pattern=r"^openid( [\x21\x23-\x5b\x5d-\x7e]+)*$",
+        description="What is asked of the provider; some tell groups only where `groups` is among it.",
+    )
+    oidc_groups_claim: str = Field(
+        default="groups", min_length=1, description="Where the provider tells somebody's groups."
+    )
+    oidc_roles: Annotated[dict[str, str], NoDecode] = Field(
+        default={},
+        description="Roles by the provider's groups, as staff=Trainer, boss=Admin. Whoever signs in has exactly those "
+        "of these roles that their groups give; other roles stay as administrators gave them.",
+    )
+    oidc_default_role: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The role of new accounts whose groups give none. Default: none, an administrator has to enable "
+        "them first.",
+    )
     allow_private_webhooks: bool = Field(
         default=False,
         description="Lets users' subscriptions name webhooks of this machine and of its own networks.",
@@ -233,6 +273,42 @@ class Settings(BaseSettings):
             )
         return given
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _check_issuer(cls, given: str | None) -> str | None:
+        if given is not None:
+            _refuse_where(check_web_address, given, "it")
+            parts = urlsplit(given)
+            if parts.query or parts.username is not None:
+                raise _refuse("it has more than a host and a path")
+            if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+                raise _refuse("it must begin with https://, or be of this machine")
+        return given
+
+    @field_validator("oidc_client_id", "oidc_client_secret")
+    @classmethod
+    def _check_client(cls, given: Any, info: ValidationInfo) -> Any:
+        if given is not None and info.data.get("oidc_issuer", "") is None:
+            raise _refuse("RAVEN_OIDC_ISSUER is missing")
+        return given
+
+    @field_validator("oidc_name")
+    @classmethod
+    def _check_provider(cls, given: str, info: ValidationInfo) -> str:
+        if info.data.get("oidc_issuer") is not None and info.data.get("oidc_client_id", "") is None:
+            raise _refuse("RAVEN_OIDC_CLIENT_ID is missing, without which nobody can sign in there")
+        return given
+
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _read_roles(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
+        if not all(group.strip() and equals and role.strip() for group, equals, role in pairs):
+            raise _refuse("it is not like group=Role, group=Role")
+        return {group.strip(): role.strip() for group, _, role in pairs}
+
     def list_secrets(self) -> list[SecretStr]:
         """What no log may show."""
         # Clients log an address in their own spelling; what comes after the host is the same in all.
@@ -245,6 +321,7 @@ class Settings(BaseSettings):
                 self.database_url,
                 self.smtp_password,
                 self.webhook_secret,
+                self.oidc_client_secret,
                 self.storage_access_key,
                 self.storage_secret_key,
                 *self.notify_webhooks,
