@@ -290,13 +290,8 @@ class Settings(BaseSettings):
     def _check_client(cls, given: Any, info: ValidationInfo) -> Any:
         if given is not None and info.data.get("oidc_issuer", "") is None:
             raise _refuse("RAVEN_OIDC_ISSUER is missing")
-        return given
-
-    @field_validator("oidc_name")
-    @classmethod
-    def _check_provider(cls, given: str, info: ValidationInfo) -> str:
-        if info.data.get("oidc_issuer") is not None and info.data.get("oidc_client_id", "") is None:
-            raise _refuse("RAVEN_OIDC_CLIENT_ID is missing, without which nobody can sign in there")
+        if info.field_name == "oidc_client_id" and given is None and info.data.get("oidc_issuer") is not None:
+            raise _refuse("it is missing; RAVEN_OIDC_ISSUER alone lets nobody in")
         return given
 
     @field_validator("oidc_roles", mode="before")
