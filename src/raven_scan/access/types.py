@@ -136,6 +136,22 @@ WORKER = Actor(
 )
 """The actor that a worker's job acts as."""
 
+HOUSEKEEPER = Actor(
+    id=UUID("00000000-0000-7000-8000-000000000004"),
+    name="housekeeper",
+    claims=frozenset(
+        {
+            Claim.TRAINING_RUN_VIEW,
+            Claim.TRAINING_RUN_DELETE,
+            Claim.TRAINED_MODEL_VIEW,
+            Claim.TRAINED_MODEL_DELETE,
+            Claim.DATASET_VIEW,
+            Claim.DATASET_DELETE,
+        }
+    ),
+)
+"""The actor that empties the trash of what was in it for its time."""
+
 STRANGER = Actor(id=UUID("00000000-0000-7000-8000-000000000003"), name="not signed in", claims=frozenset())
 """Who failed to sign in; the audit trail names them so."""
 

@@ -110,6 +110,12 @@ class Settings(BaseSettings):
     largest_log_bytes: int = Field(
         default=256_000_000, ge=10_000, description="What a run's log has beyond so many bytes is left out."
     )
+    trash_days: int = Field(
+        default=30,
+        ge=0,
+        le=36_500,
+        description="What was deleted can be restored for so many days; then it goes for good.",
+    )
     model_index: str | None = Field(
         default=None,
         description="Base address that replaces the one of MMDetection's model index, for a mirror of its checkpoints.",
