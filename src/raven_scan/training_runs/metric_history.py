@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
 from raven_scan.access.types import Actor
 from raven_scan.kernel.database import Database
 from raven_scan.training_runs.repository import metrics
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_MOST_LOOKED_AT = 100_000
+_MOST_LOOKED_AT = 150_000
 """So many points are looked at one by one; of more, their outlines are."""
 _LARGEST_STEP = (1 << 31) - 1
 _STEPS_AT_ONCE = 100_000
@@ -84,22 +82,18 @@ class TrainingRunMetrics:
                 outlined_to=outlined_to,
             )
         histories: list[MetricHistory] = []
-        for number, name in enumerate(last_steps):
-            first, behind = columns.metric.searchsorted([number, number + 1])
-            steps, values = columns.steps[first:behind], columns.values[first:behind]
-            kept = choose_points(steps, values, points)
-            if len(kept):
-                has_outlines = bool(steps[0] < outlined_to)
-                histories.append(
-                    MetricHistory(
-                        name=name,
-                        steps=steps[kept],
-                        epochs=columns.epochs[first:behind][kept],
-                        values=values[kept],
-                        is_thinned=has_outlines or len(kept) < len(steps),
-                    )
+        for name, of_name in columns.items():
+            kept = choose_points(of_name.steps, of_name.values, points)
+            histories.append(
+                MetricHistory(
+                    name=name,
+                    steps=of_name.steps[kept],
+                    epochs=of_name.epochs[kept],
+                    values=of_name.values[kept],
+                    is_thinned=bool(of_name.steps[0] < outlined_to) or len(kept) < len(of_name.steps),
                 )
-        return histories
+            )
+        return sorted(histories, key=lambda history: history.name)
 
     def read_whole(
         self,
@@ -126,9 +120,14 @@ class TrainingRunMetrics:
             for first in range(first_step, min(last, last_step) + 1, _STEPS_AT_ONCE):
                 # A transaction each: whoever downloads slowly holds none.
                 with self._database.transaction() as session:
-                    parts.append(
-                        _read_every(session, run_id, name, first, min(first + _STEPS_AT_ONCE - 1, last_step))
-                    )
+                    parts += metrics.read_columns(
+                        session,
+                        run_id,
+                        [name],
+                        first_step=first,
+                        last_step=min(first + _STEPS_AT_ONCE - 1, last_step),
+                        outlined_to=0,
+                    ).values()
             if parts:
                 yield MetricHistory(
                     name=name,
@@ -137,14 +136,6 @@ class TrainingRunMetrics:
                     values=np.concatenate([part.values for part in parts]),
                     is_thinned=False,
                 )
-
-
-def _read_every(
-    session: Session, run_id: UUID, name: str, first_step: int, last_step: int
-) -> metrics.MetricColumns:
-    return metrics.read_columns(
-        session, run_id, [name], first_step=first_step, last_step=last_step, outlined_to=0
-    )
 
 
 def _choose(last_steps: dict[str, int], names: Sequence[str]) -> dict[str, int]:

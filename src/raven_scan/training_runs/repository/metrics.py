@@ -184,78 +184,82 @@ def find_last_steps(session: Session, run_id: UUID) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class MetricColumns:
-    """Points of several metrics, N in all, by metric and step.
+    """Points of one metric, N, by step.
 
     Attributes:
-        metric: int32 (N,): which of the names that were asked for, from 0.
         steps: int32 (N,).
         epochs: int32 (N,).
         values: float64 (N,); NaN where there is no value.
     """
 
-    metric: "NDArray[np.int32]"
     steps: "NDArray[np.int32]"
     epochs: "NDArray[np.int32]"
     values: "NDArray[np.float64]"
 
 
-_COLUMNS = """
-    COPY (
-        SELECT (asked.number - 1)::int4, point.step, point.epoch, coalesce(point.value, 'NaN')
-        FROM unnest(%(names)s::text[]) WITH ORDINALITY AS asked (name, number)
-        CROSS JOIN LATERAL (
+_COLUMNS = text(
+    """
+    SELECT asked.name, points.steps, points.epochs, points.values
+    FROM unnest(CAST(:names AS text[])) AS asked (name)
+    CROSS JOIN LATERAL (
+        SELECT array_send(array_agg(step)) AS steps, array_send(array_agg(epoch)) AS epochs,
+            array_send(array_agg(coalesce(value, 'NaN'))) AS values
+        FROM (
             (
                 SELECT step, epoch, value FROM training_run_metric_outlines
-                WHERE run_id = %(run_id)s AND name = asked.name
-                    AND step BETWEEN %(first)s AND %(last)s AND step < %(outlined_to)s
+                WHERE run_id = :run_id AND name = asked.name
+                    AND step BETWEEN :first AND :last AND step < :outlined_to
                 ORDER BY step
             )
             UNION ALL
             (
                 SELECT step, epoch, value FROM training_run_metrics
-                WHERE run_id = %(run_id)s AND name = asked.name
-                    AND step BETWEEN %(first)s AND %(last)s AND step >= %(outlined_to)s
+                WHERE run_id = :run_id AND name = asked.name
+                    AND step BETWEEN :first AND :last AND step >= :outlined_to
                 ORDER BY step
             )
         ) AS point
-    ) TO STDOUT (FORMAT binary)
-"""
-_COPY_HEADER_BYTES = 19
-_COPY_TRAILER_BYTES = 2
+    ) AS points
+    WHERE points.steps IS NOT NULL
+    """
+)
+_ARRAY_HEADER_BYTES = 20
+"""Dimensions, whether there are NULLs, type, length, first index; each element comes with its length before it."""
 
 
 def read_columns(
     session: Session, run_id: UUID, names: Sequence[str], *, first_step: int, last_step: int, outlined_to: int
-) -> MetricColumns:
+) -> dict[str, MetricColumns]:
     """Points of some names within a range of steps; before `outlined_to` those of the outlines alone.
 
-    As PostgreSQL sends them in its binary form, of which every row has the same length: a hundred thousand points take
-    some hundredths of a second, where rows of Python's would take a whole one.
+    As arrays in PostgreSQL's binary form: a million points take a quarter of a second, where rows take seconds.
     """
     import numpy as np  # noqa: PLC0415 - a command that lists runs needs none
 
-    integer, number = [("size", ">i4"), ("value", ">i4")], [("size", ">i4"), ("value", ">f8")]
-    row = np.dtype(
-        [("count", ">i2"), ("metric", integer), ("step", integer), ("epoch", integer), ("value", number)]
+    integers = np.dtype([("size", ">i4"), ("value", ">i4")])
+    numbers = np.dtype([("size", ">i4"), ("value", ">f8")])
+
+    def read(packed: bytes, element: "np.dtype[np.void]") -> "NDArray[np.void]":
+        return np.frombuffer(packed, dtype=element, offset=_ARRAY_HEADER_BYTES)["value"]
+
+    rows = session.execute(
+        _COLUMNS,
+        {
+            "run_id": run_id,
+            "names": list(names),
+            "first": first_step,
+            "last": last_step,
+            "outlined_to": outlined_to,
+        },
     )
-    connection = session.connection().connection.driver_connection
-    assert connection is not None  # noqa: S101 - it is checked out
-    parameters = {
-        "run_id": run_id,
-        "names": list(names),
-        "first": first_step,
-        "last": last_step,
-        "outlined_to": outlined_to,
-    }
-    with connection.cursor() as cursor, cursor.copy(_COLUMNS, parameters) as copy:
-        content = b"".join(copy)
-    rows = np.frombuffer(content[_COPY_HEADER_BYTES : len(content) - _COPY_TRAILER_BYTES], dtype=row)
-    metric, steps = rows["metric"]["value"].astype(np.int32), rows["step"]["value"].astype(np.int32)
-    # They come in this order mostly; nobody promises it.
-    rows = rows[np.argsort((metric.astype(np.int64) << 32) | steps, kind="stable")]
-    return MetricColumns(
-        metric=rows["metric"]["value"].astype(np.int32),
-        steps=rows["step"]["value"].astype(np.int32),
-        epochs=rows["epoch"]["value"].astype(np.int32),
-        values=rows["value"]["value"].astype(np.float64),
-    )
+    columns: dict[str, MetricColumns] = {}
+    for name, steps, epochs, values in rows:
+        unordered = read(steps, integers).astype(np.int32)
+        # They come in order mostly; nobody promises it.
+        order = np.argsort(unordered, kind="stable")
+        columns[name] = MetricColumns(
+            steps=unordered[order],
+            epochs=read(epochs, integers).astype(np.int32)[order],
+            values=read(values, numbers).astype(np.float64)[order],
+        )
+    return columns
