@@ -12,11 +12,13 @@ from raven_scan.access.tokens_api import build_tokens_router
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.access.users_api import build_roles_router, build_users_router
 from raven_scan.app.idempotency import IdempotencyKeys
+from raven_scan.app.housekeeping.trash import Trash, list_bins
 from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
 from raven_scan.app.refusals import RefusalRecorder
 from raven_scan.app.request_log import RequestLog
 from raven_scan.app.sign_in import HostCheck, SignIn, get_actor
 from raven_scan.app.system import build_system_router
+from raven_scan.app.trash import build_trash_router
 from raven_scan.app.wiring import Platform
 from raven_scan.datasets.api import build_router as build_datasets_router
 from raven_scan.datasets.stewardship_api import (
@@ -34,6 +36,9 @@ from raven_scan.training_runs.events_api import build_events_router
 from raven_scan.training_runs.events_wakeups import RunWaker
 from raven_scan.training_runs.logs_api import build_logs_router
 from raven_scan.training_runs.metrics_api import build_metrics_router
+from raven_scan.training_runs.stewardship_api import (
+    build_stewardship_router as build_runs_stewardship_router,
+)
 from raven_scan.uploads.api import build_router as build_uploads_router
 
 
@@ -87,7 +92,10 @@ def build_app(
         )
     )
     app.include_router(build_models_stewardship_router(platform.model_stewardship, get_actor))
+    trash = Trash(list_bins(platform), days=platform.settings.trash_days)
+    app.include_router(build_trash_router(trash, get_actor))
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))
+    app.include_router(build_runs_stewardship_router(platform.run_stewardship, get_actor))
     app.include_router(build_control_router(platform.run_control, platform.run_queue, get_actor))
     app.include_router(build_presets_router(platform.presets, get_actor))
     app.include_router(build_metrics_router(platform.run_metrics, get_actor))

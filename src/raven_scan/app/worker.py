@@ -1,5 +1,6 @@
 """The worker: inside the server, inside a command that waits, or `raven worker`."""
 
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,6 +9,7 @@ import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
 from raven_scan.access.types import WORKER
+from raven_scan.app.housekeeping.collection import collect_if_due
 from raven_scan.app.wiring import Platform
 from raven_scan.jobs.child_process import TRAINER_MODULE
 from raven_scan.jobs.devices import choose_devices
@@ -18,11 +20,13 @@ from raven_scan.jobs.worker_names import make_worker_name
 from raven_scan.kernel.database import make_conninfo
 from raven_scan.notifications.tasks import SendingJob
 from raven_scan.notifications.types import SEND_TASK
+from raven_scan.storage.collector import CollectionInterrupted
 from raven_scan.training_runs.attempt_work import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
 from raven_scan.training_runs.types import QUEUE_CHANNEL
 
 _DRAIN_S = 6.0
+_COLLECTION_LOOK_S = 60.0
 
 
 class BackgroundWorker:
@@ -68,6 +72,9 @@ class BackgroundWorker:
             conninfo, {SEND_TASK: SendingJob(platform.notifications, WORKER)}, name=self.name
         )
         self._housekeeper = Housekeeper(self._keep_house)
+        # In a thread of its own: it may take minutes, and heartbeats must not wait.
+        self._collector = Housekeeper(self._collect, interval_s=_COLLECTION_LOOK_S)
+        self._is_stopping = threading.Event()
 
     def start(self) -> None:
         self._platform.recovery.remove_leftovers(WORKER)
@@ -75,10 +82,12 @@ class BackgroundWorker:
         self._housekeeper.start()
         self._jobs.start()
         self._dispatcher.start()
+        self._collector.start()
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """Lets its trainers write checkpoints, hands their runs back, and tells whether that was done in time."""
         deadline = time.monotonic() + (self._drain_s + 3.0 if timeout_s is None else timeout_s)
+        self._is_stopping.set()
         self._dispatcher.stop()
         self._jobs.stop()
         with suppress(SQLAlchemyError):
@@ -86,6 +95,8 @@ class BackgroundWorker:
         is_done = self._dispatcher.join(max(0.0, deadline - time.monotonic()))
         self._jobs.join(max(0.0, deadline - time.monotonic()))
         self._housekeeper.stop()
+        # What it may still be at can be cut short: rows go before blobs.
+        self._collector.stop(max(0.0, deadline - time.monotonic()))
         with suppress(SQLAlchemyError):
             # What ended just now is told before this process ends: there may be no other for long.
             self._platform.notifications.deliver_due(WORKER, longest_s=max(0.0, deadline - time.monotonic()))
@@ -95,6 +106,13 @@ class BackgroundWorker:
     def wait(self) -> None:
         """Until it is stopped by another thread."""
         self._dispatcher.join()
+
+    def _collect(self) -> None:
+        collect_if_due(self._platform, self._check_goes_on)
+
+    def _check_goes_on(self) -> None:
+        if self._is_stopping.is_set():
+            raise CollectionInterrupted
 
     def _keep_house(self) -> None:
         if self._platform.holding is not None:

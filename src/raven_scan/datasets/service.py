@@ -1,6 +1,6 @@
 """Use cases of datasets."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -197,12 +197,15 @@ class DatasetService:
             missing = self._blobs.find_missing(digests, near_is_enough=True)
         return readiness.find_problems(version, missing_blob_count=len(missing))
 
-    def list_blob_digests(self, actor: Actor, *, allow_lost: bool = False) -> set[str]:
+    def list_blob_digests(
+        self, actor: Actor, *, allow_lost: bool = False, check: Callable[[], None] = lambda: None
+    ) -> set[str]:
         """Blobs that versions need, those in the trash too: their tables, and the images that these name.
 
         Args:
             actor: needs `dataset:view`.
             allow_lost: a table that is lost names nothing; else its images would be taken for needed by nobody.
+            check: called for each table; what it raises is raised.
 
         Raises:
             NotFound: a table is lost.
@@ -214,6 +217,7 @@ class DatasetService:
             tables = repository.list_tables(session)
         digests = {digest for pair in tables for digest in pair}
         for images in {images for images, _ in tables}:
+            check()
             if not allow_lost or self._blobs.verify(images):
                 digests.update(decode_table(self._blobs.get_bytes(images))["digest"].unique())
         return digests

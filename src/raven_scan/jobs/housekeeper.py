@@ -22,10 +22,10 @@ class Housekeeper:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Returns when no tick is under way any more."""
+    def stop(self, timeout_s: float | None = None) -> None:
+        """Returns when no tick is under way any more, or the time is up."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while True:
