@@ -26,7 +26,7 @@ from raven_scan.kernel.errors import NotFound
 from raven_scan.kernel.paging import LARGEST_LIMIT, PageRequest
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.kernel.settings import Settings
-from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunView
+from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunSummary, TrainingRunView
 
 ADMIN = LOCAL_ADMINISTRATOR
 _LOOK_INTERVAL_S = 0.002
@@ -79,7 +79,7 @@ class Report:
 class _Progress:
     """What the monitor's thread knows."""
 
-    runs: dict[str, TrainingRunView] = field(default_factory=dict[str, TrainingRunView])
+    runs: dict[str, TrainingRunSummary] = field(default_factory=dict[str, TrainingRunSummary])
     violations: list[str] = field(default_factory=list[str])
 
 
@@ -174,7 +174,12 @@ class Campaign:
             self._check_deadline(names)
             pool.keep()
             time.sleep(_LOOK_INTERVAL_S)
-        ended = {run.recipe.name: self._progress.runs[run.name] for run in references}
+        ended = {
+            run.recipe.name: self._ask(
+                lambda name=run.name: self._platform.training_runs.get_run(ADMIN, name)
+            )
+            for run in references
+        }
         for run in ended.values():
             if run.status is not RunStatus.SUCCESS:
                 raise AssertionError(
@@ -289,7 +294,7 @@ class Campaign:
                 if before is not None and before.status.is_final:
                     self._progress.violations.append(f"{run.name} was {before.status}, and is {run.status}")
                 if run.status.is_final:
-                    self._log(f"{run.name}: {run.status} with attempt {len(run.attempts)}")
+                    self._log(f"{run.name}: {run.status} with attempt {run.attempt_count}")
                 if counts[run.id] > 1:
                     self._progress.violations.append(f"{run.name} has {counts[run.id]} models")
 
@@ -301,7 +306,7 @@ class Campaign:
         if time.monotonic() > self._deadline:
             known = dict(self._progress.runs)
             waiting = {
-                name: (known[name].status, known[name].progress.phase, known[name].attempts)
+                name: (known[name].status, known[name].progress.phase, known[name].attempt_count)
                 for name in names
                 if name in known and not known[name].status.is_final
             }

@@ -74,8 +74,7 @@ def test_every_row_is_read(upgraded: Platform):
     page = PageRequest(limit=100)
     runs = upgraded.training_runs.list_runs(LOCAL_ADMINISTRATOR, page).items
     assert {run.name: run.status for run in runs} == STATUSES
-    assert {run.name: get_run(upgraded, str(run.id)) for run in runs} == {run.name: run for run in runs}
-    assert all(run.checkpoints == [] for run in runs)
+    assert all(get_run(upgraded, str(run.id)).checkpoints == [] for run in runs)
     datasets = upgraded.datasets.list_datasets(LOCAL_ADMINISTRATOR, page).items
     assert [(dataset.name, dataset.versions[0].classes) for dataset in datasets] == [
         ("dump sites", ["Sperrmüll"])

@@ -11,7 +11,7 @@ from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from raven_scan.kernel.paging import PageRequest
-from raven_scan.training_runs.types import RunStatus, TrainingRunView
+from raven_scan.training_runs.types import RunFilter, RunStatus, TrainingRunView
 
 ADMIN = LOCAL_ADMINISTRATOR
 CreateRun = Callable[..., TrainingRunView]
@@ -34,7 +34,9 @@ def test_a_run_is_a_draft_with_every_parameter_decided(platform: Platform, creat
     )
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a@1", "01a201ac-2611-7162-a36c-8244730f7e2d", "x" * 101, "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "a@1", "01a201ac-2611-7162-a36c-8244730f7e2d", "x" * 101, "a\nb"]
+)
 def test_a_name_that_cannot_be_one_is_refused(create_run: CreateRun, name: str):
     with pytest.raises(Invalid) as refusal:
         create_run(name=name)
@@ -104,7 +106,10 @@ def test_pages_hold_under_inserts(platform: Platform, create_run: CreateRun):
     names = [run.name for page in (first, second, third) for run in page.items]
     assert names == ["run-4", "run-3", "run-2", "run-1", "run-0"]
     assert third.next is None
-    assert platform.training_runs.list_runs(ADMIN, PageRequest(), RunStatus.WAITING).items == []
+    assert (
+        platform.training_runs.list_runs(ADMIN, PageRequest(), RunFilter(statuses=(RunStatus.WAITING,))).items
+        == []
+    )
 
 
 def test_a_run_without_a_log_has_an_empty_one(platform: Platform, create_run: CreateRun):
@@ -123,10 +128,7 @@ def test_a_run_without_a_log_has_an_empty_one(platform: Platform, create_run: Cr
         ),
         (Claim.TRAINING_RUN_SCHEDULE, lambda service, actor: service.schedule(actor, "first")),
         (Claim.TRAINING_RUN_SCHEDULE, lambda service, actor: service.check(actor, "first")),
-        (Claim.TRAINING_RUN_VIEW, lambda service, actor: service.get_run(actor, "first")),
         (Claim.TRAINING_RUN_VIEW, lambda service, actor: service.list_runs(actor, PageRequest())),
-        (Claim.TRAINING_RUN_VIEW, lambda service, actor: service.list_metrics(actor, "first", [])),
-        (Claim.TRAINING_RUN_VIEW, lambda service, actor: service.read_log(actor, "first", 0, 10)),
     ],
 )
 def test_each_use_case_asks_for_its_claim(
@@ -138,4 +140,25 @@ def test_each_use_case_asks_for_its_claim(
     create_run()
     with pytest.raises(Forbidden):
         call(platform.training_runs, without(claim))
+    call(platform.training_runs, ADMIN)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda service, actor: service.get_run(actor, "first"),
+        lambda service, actor: service.check(actor, "first"),
+        lambda service, actor: service.schedule(actor, "first"),
+        lambda service, actor: service.list_metrics(actor, "first", []),
+        lambda service, actor: service.read_log(actor, "first", 0, 10),
+        lambda service, actor: service.clone(actor, "first", name="other", parameters={}, options={}),
+    ],
+)
+def test_who_may_see_no_run_is_told_that_there_is_none(
+    platform: Platform, create_run: CreateRun, call: Callable[..., object]
+):
+    create_run()
+    with pytest.raises(NotFound) as refusal:
+        call(platform.training_runs, without(Claim.TRAINING_RUN_VIEW))
+    assert refusal.value.code == "training_run.not_found"
     call(platform.training_runs, ADMIN)

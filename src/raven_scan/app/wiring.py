@@ -56,6 +56,7 @@ from raven_scan.training_runs.presets import TrainingPresetService
 from raven_scan.training_runs.queue import TrainingRunQueue
 from raven_scan.training_runs.recovery import TrainingRunRecovery
 from raven_scan.training_runs.service import TrainingRunService
+from raven_scan.training_runs.stewardship import RunStewardship
 from raven_scan.uploads.service import UploadService
 from raven_scan.uploads.types import UploadPurpose
 
@@ -87,6 +88,7 @@ class Platform:
     trained_models: TrainedModelService
     model_stewardship: ModelStewardship
     training_runs: TrainingRunService
+    run_stewardship: RunStewardship
     run_control: TrainingRunControl
     run_queue: TrainingRunQueue
     run_events: TrainingRunEvents
@@ -199,6 +201,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
             database, trained_models, blobs, clock, dependents=[RUNS_ON_MODELS]
         ),
         training_runs=training_runs,
+        run_stewardship=RunStewardship(database, trained_models, clock),
         run_control=TrainingRunControl(database, blobs, clock),
         run_queue=TrainingRunQueue(database, workers, clock),
         run_events=TrainingRunEvents(database),

@@ -1,12 +1,15 @@
 """TrainingRunsController: training runs over REST."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AwareDatetime
 
 from raven_scan.access.types import Actor
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
+from raven_scan.training_runs.answers import ETAG, answer_page, answer_run, describe_run
 from raven_scan.training_runs.schemas import (
     FindingOut,
     Options,
@@ -18,9 +21,46 @@ from raven_scan.training_runs.schemas import (
     TrainingRunPage,
 )
 from raven_scan.training_runs.service import TrainingRunService
-from raven_scan.training_runs.types import Preflight, RunOptions, RunStatus, TrainingRunView
+from raven_scan.training_runs.types import Preflight, RunFilter, RunOptions, RunStatus
 
 _LOG_LIMIT_BYTES = 1 << 18
+
+
+_SORTS = (
+    "name, status, created_at, scheduled_at, ended_at, priority or best_map50; "
+    "with - before it from the highest to the lowest. What has no value comes last."
+)
+_SEARCHED = "Words that begin so in name, notes, dataset, base model, architecture or who created it."
+
+
+@dataclass
+class _ListQuery:
+    """The filters of a list; a run must pass all that are given."""
+
+    q: Annotated[str, Query(description=_SEARCHED)] = ""
+    status: Annotated[list[RunStatus] | None, Query(description="Any of these.")] = None
+    dataset: Annotated[str | None, Query(description="Name, name@version, or id.")] = None
+    base_model: Annotated[str | None, Query(description="Name or id.")] = None
+    architecture: str | None = None
+    created_by: Annotated[str | None, Query(description="A user's name.")] = None
+    created_since: AwareDatetime | None = None
+    created_until: Annotated[AwareDatetime | None, Query(description="This moment is left out.")] = None
+    ended_since: AwareDatetime | None = None
+    ended_until: Annotated[AwareDatetime | None, Query(description="This moment is left out.")] = None
+
+    def make_filter(self) -> RunFilter:
+        return RunFilter(
+            search=self.q,
+            statuses=tuple(self.status or ()),
+            dataset=self.dataset,
+            base_model=self.base_model,
+            architecture=self.architecture,
+            created_by=self.created_by,
+            created_since=self.created_since,
+            created_until=self.created_until,
+            ended_since=self.ended_since,
+            ended_until=self.ended_until,
+        )
 
 
 def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -> APIRouter:
@@ -40,21 +80,23 @@ def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -
         )
         return describe_run(run)
 
-    @router.get("")
+    @router.get("", response_model=TrainingRunPage)
     def list_all(
         actor: Annotated[Actor, Depends(get_actor)],
+        query: Annotated[_ListQuery, Depends()],
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
-        status: RunStatus | None = None,
-    ) -> TrainingRunPage:
-        """List training runs, newest first."""
-        page = service.list_runs(actor, PageRequest.parse(limit, cursor), status)
-        return TrainingRunPage(items=[describe_run(run) for run in page.items], next=page.next)
+        sort: Annotated[str | None, Query(description=_SORTS)] = None,
+    ) -> Response:
+        """List training runs, newest first where `sort` says nothing else."""
+        return answer_page(
+            service.list_runs(actor, PageRequest.parse(limit, cursor, sort), query.make_filter())
+        )
 
-    @router.get("/{ref}")
-    def get(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> TrainingRunOut:
+    @router.get("/{ref}", response_model=TrainingRunOut, responses=ETAG)
+    def get(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> Response:
         """Read a training run, by name or id."""
-        return describe_run(service.get_run(actor, ref))
+        return answer_run(service.get_run(actor, ref))
 
     @router.post("/{ref}/preflight")
     def check(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> PreflightOut:
@@ -96,15 +138,6 @@ def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -
 
 def make_options(options: Options) -> RunOptions:
     return RunOptions(**options.model_dump())
-
-
-def describe_run(run: TrainingRunView) -> TrainingRunOut:
-    fields = {
-        name: getattr(run, name) for name in TrainingRunOut.model_fields if name not in {"epoch", "epochs"}
-    }
-    return TrainingRunOut.model_validate(
-        {**fields, "epoch": run.progress.epoch, "epochs": run.progress.epochs}, from_attributes=True
-    )
 
 
 def _describe_findings(preflight: Preflight) -> list[FindingOut]:

@@ -16,7 +16,7 @@ from raven_scan.training_runs.types import RunStatus, TrainingRunView
 
 
 class TrainingRunControl:
-    """Cancel, pause, resume, retry, move."""
+    """Cancel, pause, resume, retry, put before others."""
 
     def __init__(self, database: Database, blobs: BlobStore, clock: Clock) -> None:
         self._database = database
@@ -36,9 +36,8 @@ class TrainingRunControl:
             NotFound: there is no such run.
             Conflict: it has not been scheduled, or has ended.
         """
-        actor.require(Claim.TRAINING_RUN_CANCEL)
         with self._database.transaction() as session:
-            run = get_run(session, actor, ref, lock=True)
+            run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_CANCEL, lock=True)
             if run.status not in {RunStatus.WAITING, RunStatus.PROCESSING, RunStatus.PAUSED}:
                 raise wrong_status(
                     "cancelled",
@@ -62,9 +61,8 @@ class TrainingRunControl:
             NotFound: there is no such run.
             Conflict: it neither waits nor is Processing.
         """
-        actor.require(Claim.TRAINING_RUN_CANCEL)
         with self._database.transaction() as session:
-            run = get_run(session, actor, ref, lock=True)
+            run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_CANCEL, lock=True)
             if run.status == RunStatus.WAITING:
                 take_out_of_queue(run, RunStatus.PAUSED)
             elif run.status == RunStatus.PROCESSING:
@@ -87,9 +85,8 @@ class TrainingRunControl:
             NotFound: there is no such run.
             Conflict: it is not Paused.
         """
-        actor.require(Claim.TRAINING_RUN_SCHEDULE)
         with self._database.transaction() as session:
-            run = get_run(session, actor, ref, lock=True)
+            run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_SCHEDULE, lock=True)
             if run.status != RunStatus.PAUSED:
                 raise wrong_status(
                     "resumed",
@@ -114,10 +111,9 @@ class TrainingRunControl:
             NotFound: there is no such run.
             Conflict: it has not ended so.
         """
-        actor.require(Claim.TRAINING_RUN_SCHEDULE)
         removed: list[str] = []
         with self._database.transaction() as session:
-            run = get_run(session, actor, ref, lock=True)
+            run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_SCHEDULE, lock=True)
             if run.status not in {RunStatus.ERROR, RunStatus.CANCELLED}:
                 raise wrong_status(
                     "retried",
@@ -136,6 +132,27 @@ class TrainingRunControl:
         remove_blobs(self._database, self._blobs, removed)
         return view
 
+    def set_priority(self, actor: Actor, ref: str, priority: int) -> TrainingRunView:
+        """Of two that wait, the one of the higher priority comes first; a run that does not wait keeps it for later.
+
+        Args:
+            actor: needs `training_run:schedule`.
+            ref: name or id.
+            priority: from -1000 to 1000.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        with self._database.transaction() as session:
+            run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_SCHEDULE, lock=True)
+            if run.priority != priority:
+                change = {"from": run.priority, "to": priority}
+                run.priority = priority
+                if run.status == RunStatus.WAITING:
+                    runs.notify_workers(session)
+                record_run(session, actor, "priority_changed", run, priority=change)
+            return view_run(session, run)
+
     def move(self, actor: Actor, ref: str, place: int) -> None:
         """Gives a run that waits another place in the queue.
 
@@ -150,10 +167,9 @@ class TrainingRunControl:
             NotFound: there is no such run.
             Conflict: it does not wait.
         """
-        actor.require(Claim.TRAINING_RUN_SCHEDULE)
         with self._database.transaction() as session:
+            run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_SCHEDULE)
             runs.lock_queue(session)
-            run = get_run(session, actor, ref)
             order = [other for other in runs.list_queue(session, lock=True) if other.id != run.id]
             run = get_run(session, actor, ref, lock=True)
             if run.status != RunStatus.WAITING:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 
 from raven_scan.access.types import Actor
 from raven_scan.jobs.schemas import WorkerOut, WorkerPage
-from raven_scan.training_runs.api import describe_run
+from raven_scan.training_runs.answers import describe_run
 from raven_scan.training_runs.control import TrainingRunControl
 from raven_scan.training_runs.presets import TrainingPresetService
 from raven_scan.training_runs.queue import TrainingRunQueue
@@ -19,6 +19,7 @@ from raven_scan.training_runs.schemas import (
     QueueOut,
     TrainingRunMove,
     TrainingRunOut,
+    TrainingRunPriority,
     TrainingRunRetry,
 )
 
@@ -51,6 +52,13 @@ def build_control_router(
     ) -> TrainingRunOut:
         """Let a run wait again that ended in Error or was cancelled."""
         return describe_run(control.retry(actor, ref, from_start=body is not None and body.from_start))
+
+    @router.post("/training-runs/{ref}/priority")
+    def set_priority(
+        actor: Annotated[Actor, Depends(get_actor)], ref: str, body: TrainingRunPriority
+    ) -> TrainingRunOut:
+        """Put a run before or behind others that wait; one that does not wait keeps it for later."""
+        return describe_run(control.set_priority(actor, ref, body.priority))
 
     @router.post("/training-runs/{ref}/move")
     def move(actor: Annotated[Actor, Depends(get_actor)], ref: str, body: TrainingRunMove) -> QueueOut:

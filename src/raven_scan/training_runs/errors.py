@@ -21,12 +21,21 @@ def run_not_found(ref: str) -> NotFound:
     )
 
 
-def name_taken(name: str) -> Conflict:
+def name_taken(name: str, *, hint: str = "Choose another name.") -> Conflict:
     return Conflict(
         "training_run.name_taken",
         f"There is a training run named {name!r} already.",
-        hint="Choose another name.",
+        hint=hint,
         parameters={"name": name},
+    )
+
+
+def run_is_processing(name: str) -> Conflict:
+    return Conflict(
+        "training_run.is_processing",
+        f"The training run {name!r} is Processing, and cannot be deleted.",
+        hint=f"Cancel it first: `raven runs cancel {name}`.",
+        parameters={"name": name, "status": str(RunStatus.PROCESSING)},
     )
 
 

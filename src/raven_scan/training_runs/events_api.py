@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from raven_scan.access.types import Actor
 from raven_scan.kernel.errors import RavenError
-from raven_scan.training_runs.api import describe_run
+from raven_scan.training_runs.answers import describe_run
 from raven_scan.training_runs.events import (
     AnyTold,
     LogTold,

@@ -74,6 +74,21 @@ class TrainingRunClone(BaseModel):
     options: Options = Field(default=Options(), description="Options that differ; what is left out stays.")
 
 
+class TrainingRunEdit(BaseModel):
+    """What is to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+    notes: str | None = None
+
+
+class TrainingRunPriority(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    priority: int = Field(ge=-1000, le=1000, description="Of two that wait, the higher comes first.")
+
+
 class TrainingRunMove(BaseModel):
     """`place`: 1 for the first in the queue; beyond its end, the last."""
 
@@ -177,6 +192,40 @@ class TrainingRunOut(_Schema):
     estimate: Estimate | None
     checkpoints: list[Checkpoint]
     attempts: list[Attempt]
+    notes: str
+    revision: int = Field(description="Grows with every edit of name or notes; the ETag.")
+    created_by: str
+    created_at: datetime
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class RunErrorSummary(_Schema):
+    code: str
+    message: str
+    hint: str
+
+
+class TrainingRunSummary(_Schema):
+    """A training run in a list; `epoch` counts completed epochs."""
+
+    id: UUID
+    name: str
+    status: RunStatus
+    epoch: int
+    epochs: int
+    error: RunErrorSummary | None
+    dataset_version: Reference
+    base_model: Reference
+    architecture: str
+    progress: Progress
+    best: dict[str, float | None] | None
+    model: Reference | None
+    priority: int
+    is_dry_run: bool
+    is_pausing: bool
+    attempt_count: int = Field(description="How often it was begun.")
     created_by: str
     created_at: datetime
     scheduled_at: datetime | None
@@ -185,7 +234,7 @@ class TrainingRunOut(_Schema):
 
 
 class TrainingRunPage(_Schema):
-    items: list[TrainingRunOut]
+    items: list[TrainingRunSummary]
     next: str | None
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from typing import Any
+from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import func
@@ -16,29 +17,32 @@ from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.split import count_fraction
 from raven_scan.kernel.database import Database
-from raven_scan.kernel.errors import Invalid
-from raven_scan.kernel.ids import make_id
+from raven_scan.kernel.errors import Invalid, NotFound
+from raven_scan.kernel.ids import make_id, parse_id
 from raven_scan.kernel.names import check_name
-from raven_scan.kernel.paging import Page, PageRequest, cut_page
+from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.training_runs.errors import name_taken, preflight_failed, run_not_found, wrong_status
 from raven_scan.training_runs.log_ranges import read_log_range
 from raven_scan.training_runs.models import TrainingRun
 from raven_scan.training_runs.preflight import PreflightChecks, get_starting_weights
 from raven_scan.training_runs.presets import TrainingPresetService
-from raven_scan.training_runs.repository import attempts, checkpoints, metrics, runs
+from raven_scan.training_runs.repository import attempts, checkpoints, metrics, run_lists, runs
 from raven_scan.training_runs.transitions import put_in_queue
 from raven_scan.training_runs.types import (
     LogRange,
     MetricPoint,
     Preflight,
+    RunFilter,
     RunOptions,
     RunStatus,
+    TrainingRunSummary,
     TrainingRunView,
 )
 from raven_scan.training_runs.views import make_options, make_view
 
 _NO_OPTIONS = RunOptions()
+_ALL_RUNS = RunFilter()
 
 
 class TrainingRunService:
@@ -112,12 +116,16 @@ class TrainingRunService:
             architecture=model.architecture,
             parameters=decided.model_dump(mode="json"),
             created_by=actor.name,
+            created_by_id=actor.id,
             preset_name=preset,
             cloned_from=cloned_from,
             **asdict(options),
         )
         try:
             with self._database.transaction() as session:
+                # Neither is deleted between the look above and the commit.
+                self._datasets.keep_version(actor, version.id)
+                self._models.keep_model(actor, model.id)
                 session.add(run)
                 session.flush()
                 session.refresh(run)
@@ -154,7 +162,7 @@ class TrainingRunService:
             Otherwise as `create`.
         """
         with self._database.transaction() as session:
-            run = get_run(session, actor, ref)
+            run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_CREATE)
         changed = _change_parameters(run, parameters)
         kept = replace(make_options(run), start_at=None)
         return self.create(
@@ -169,9 +177,8 @@ class TrainingRunService:
 
     def check(self, actor: Actor, ref: str) -> Preflight:
         """The preflight alone: what scheduling would find. Raises NotFound."""
-        actor.require(Claim.TRAINING_RUN_SCHEDULE)
         with self._database.transaction() as session:
-            run = get_run(session, actor, ref)
+            run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_SCHEDULE)
         return self._check(actor, run)
 
     def schedule(self, actor: Actor, ref: str, *, dry_run: bool = False) -> tuple[TrainingRunView, Preflight]:
@@ -186,9 +193,8 @@ class TrainingRunService:
             NotFound: there is no such run.
             Conflict: it is no Draft, or the preflight failed; its findings are in the parameters.
         """
-        actor.require(Claim.TRAINING_RUN_SCHEDULE)
         with self._database.transaction() as session:
-            run = get_run(session, actor, ref)
+            run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_SCHEDULE)
             _check_is_draft(run)
         preflight = self._check(actor, run)
         if not preflight.is_passed:
@@ -213,16 +219,17 @@ class TrainingRunService:
             return view_run(session, get_run(session, actor, ref))
 
     def list_runs(
-        self, actor: Actor, page: PageRequest, status: RunStatus | None = None
-    ) -> Page[TrainingRunView]:
-        """Newest first."""
+        self, actor: Actor, page: PageRequest, wanted: RunFilter = _ALL_RUNS
+    ) -> Page[TrainingRunSummary]:
+        """Those that the filter lets pass; newest first, where no other order is asked for.
+
+        Raises:
+            Invalid: there is no such order, the cursor is of another list, or too much is searched for.
+        """
         actor.require(Claim.TRAINING_RUN_VIEW)
         with self._database.transaction() as session:
-            found = runs.list_runs(session, page, status)
-            ids = [run.id for run in found]
-            tries = attempts.list_of_runs(session, ids)
-            kept = checkpoints.list_of_runs(session, ids)
-            return cut_page([make_view(run, tries[run.id], kept[run.id]) for run in found], page, ids)
+            versions = self._list_versions(actor, wanted.dataset)
+            return run_lists.list_runs(session, page, wanted, versions)
 
     def list_metrics(self, actor: Actor, ref: str, names: list[str]) -> list[MetricPoint]:
         """Metrics by name and step; all of them where no names are given. Raises NotFound."""
@@ -242,6 +249,15 @@ class TrainingRunService:
             run = get_run(session, actor, ref)
             return read_log_range(session, run, offset, limit_bytes)
 
+    def _list_versions(self, actor: Actor, dataset: str | None) -> list[UUID]:
+        """Of the dataset that an id names; its name is beside each run."""
+        if dataset is None or parse_id(dataset) is None or not actor.may(Claim.DATASET_VIEW):
+            return []
+        try:
+            return [version.id for version in self._datasets.get_dataset(actor, dataset).versions]
+        except NotFound:
+            return []
+
     def _check(self, actor: Actor, run: TrainingRun) -> Preflight:
         return Preflight(
             self._checks.find_all(
@@ -254,9 +270,26 @@ class TrainingRunService:
         )
 
 
-def get_run(session: Session, actor: Actor, ref: str, *, lock: bool = False) -> TrainingRun:
-    """Raises NotFound; needs `training_run:view`."""
-    actor.require(Claim.TRAINING_RUN_VIEW)
+def get_run(
+    session: Session, actor: Actor, ref: str, *, claim: Claim | None = None, lock: bool = False
+) -> TrainingRun:
+    """The run of that name or id.
+
+    Args:
+        session: to ask.
+        actor: needs `training_run:view`, without which there is no such run.
+        ref: name or id.
+        claim: that what is to be done with it needs.
+        lock: until the transaction ends.
+
+    Raises:
+        NotFound: there is no such run.
+        Forbidden: the claim is missing.
+    """
+    if not actor.may(Claim.TRAINING_RUN_VIEW):
+        raise run_not_found(ref)
+    if claim is not None:
+        actor.require(claim)
     run = runs.find_run(session, ref, lock=lock)
     if run is None:
         raise run_not_found(ref)

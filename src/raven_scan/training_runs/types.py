@@ -274,11 +274,78 @@ class TrainingRunView:
     estimate: RunEstimate | None
     checkpoints: list[RunCheckpoint]
     attempts: list[RunAttempt]
+    notes: str
+    revision: int
     created_by: str
     created_at: datetime
     scheduled_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunErrorSummary:
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRunSummary:
+    """A training run as lists show it.
+
+    Attributes:
+        epoch, epochs: completed, and to do.
+        attempt_count: how often it was begun.
+    """
+
+    id: UUID
+    name: str
+    status: RunStatus
+    epoch: int
+    epochs: int
+    error: RunErrorSummary | None
+    dataset_version: NamedReference
+    base_model: NamedReference
+    architecture: str
+    progress: RunProgress
+    best: Figures | None
+    model: NamedReference | None
+    priority: int
+    is_dry_run: bool
+    is_pausing: bool
+    attempt_count: int
+    created_by: str
+    created_at: datetime
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs a list is to have: those of which all that is said here is true.
+
+    Attributes:
+        search: words, or their beginnings, of the name, the notes, the dataset, the base model, the architecture and
+            who created it.
+        statuses: any of these; empty for all.
+        dataset: name, name@version, or id of a version.
+        base_model: name or id.
+        created_since, created_until, ended_since, ended_until: the first moment that counts, and the first that does
+            not any more.
+    """
+
+    search: str = ""
+    statuses: tuple[RunStatus, ...] = ()
+    dataset: str | None = None
+    base_model: str | None = None
+    architecture: str | None = None
+    created_by: str | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None
+    ended_since: datetime | None = None
+    ended_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

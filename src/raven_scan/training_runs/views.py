@@ -71,6 +71,8 @@ def make_view(
             )
             for attempt in attempts
         ],
+        notes=run.notes,
+        revision=run.revision,
         created_by=run.created_by,
         created_at=run.created_at,
         scheduled_at=run.scheduled_at,

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import Progress
 from raven_scan.storage.scratch import hold_scratch_folder
-from raven_scan.training_runs.types import RunStatus, TrainingRunView
+from raven_scan.training_runs.types import RunFilter, RunStatus, TrainingRunSummary, TrainingRunView
 
 _SHOWN = 3
 _RECOVERY_S = 15.0
@@ -160,25 +160,26 @@ def _find_lost(platform: Platform) -> list[TrainingRunView]:
     with platform.database.transaction() as session:
         now: datetime = session.execute(text("SELECT now()")).scalar_one()
     expired = now - timedelta(seconds=platform.settings.lease_timeout_s)
-    return [
-        run
+    processing = [
+        platform.training_runs.get_run(LOCAL_ADMINISTRATOR, str(run.id))
         for run in _list_runs(platform, RunStatus.PROCESSING)
-        if not run.attempts or run.attempts[-1].heartbeat_at < expired
     ]
+    return [run for run in processing if not run.attempts or run.attempts[-1].heartbeat_at < expired]
 
 
-def _list_runs(platform: Platform, status: RunStatus) -> list[TrainingRunView]:
-    runs: list[TrainingRunView] = []
+def _list_runs(platform: Platform, status: RunStatus) -> list[TrainingRunSummary]:
+    runs: list[TrainingRunSummary] = []
     page = PageRequest(limit=100)
+    wanted = RunFilter(statuses=(status,))
     while True:
-        found = platform.training_runs.list_runs(LOCAL_ADMINISTRATOR, page, status)
+        found = platform.training_runs.list_runs(LOCAL_ADMINISTRATOR, page, wanted)
         runs += found.items
         if found.next is None:
             return runs
         page = PageRequest.parse(limit=100, cursor=found.next)
 
 
-def _name(runs: list[TrainingRunView]) -> str:
+def _name(runs: Sequence[TrainingRunView | TrainingRunSummary]) -> str:
     names = ", ".join(run.name for run in runs[:_SHOWN])
     return names if len(runs) <= _SHOWN else f"{names}, … ({len(runs)})"
 

@@ -8,7 +8,6 @@ from sqlalchemy import and_, func, select, text, update
 from sqlalchemy.orm import Session
 
 from raven_scan.kernel.ids import parse_id
-from raven_scan.kernel.paging import PageRequest
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
 from raven_scan.training_runs.types import QUEUE_CHANNEL, DeviceKind, RunStatus
 
@@ -27,24 +26,16 @@ _QUEUE_ORDER = (TrainingRun.priority.desc(), TrainingRun.queue_position, Trainin
 
 
 def find_run(session: Session, ref: str, *, lock: bool = False) -> TrainingRun | None:
-    """The run of that id or name; locked until the transaction ends where asked."""
+    """The run of that id or name, unless it is in the trash; locked until the transaction ends where asked."""
     run_id = parse_id(ref)
     if run_id is None and not ref.isprintable():
         return None  # no name is so, and PostgreSQL takes no NUL
-    query = select(TrainingRun).where(TrainingRun.id == run_id if run_id else TrainingRun.name == ref)
+    query = select(TrainingRun).where(
+        TrainingRun.id == run_id if run_id else TrainingRun.name == ref, TrainingRun.deleted_at.is_(None)
+    )
     if lock:
         query = query.with_for_update().execution_options(populate_existing=True)
     return session.scalars(query).one_or_none()
-
-
-def list_runs(session: Session, page: PageRequest, status: RunStatus | None) -> Sequence[TrainingRun]:
-    """Newest first, one more than the page holds."""
-    query = select(TrainingRun).order_by(TrainingRun.id.desc()).limit(page.limit + 1)
-    if page.after is not None:
-        query = query.where(TrainingRun.id < page.after)
-    if status is not None:
-        query = query.where(TrainingRun.status == status)
-    return session.scalars(query).all()
 
 
 def list_statuses(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, RunStatus]:
