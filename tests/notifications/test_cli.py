@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Said:
 
 
 @pytest.fixture
-def raven(
+def command(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Said]]:
     for name in [name for name in os.environ if name.startswith("RAVEN_")]:
@@ -46,13 +47,18 @@ def raven(
 
     def call(*arguments: str) -> Said:
         capsys.readouterr()
-        code = run(["notifications", *arguments])
+        code = run(arguments)
         return Said(code, capsys.readouterr().out)
 
     yield call
     root.handlers = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def raven(command: Callable[..., Said]) -> Callable[..., Said]:
+    return partial(command, "notifications")
 
 
 @pytest.fixture
@@ -116,3 +122,36 @@ def test_deliveries_are_listed(
     }
     assert "[bold]first" in raven("list").out
     assert raven("list", "--state", "lost", "--json").code == 2
+
+
+@pytest.mark.usefixtures("with_recipients")
+def test_somebody_is_subscribed_and_hears_a_test(
+    command: Callable[..., Said], receiver: WebhookReceiver, mailbox: MailBox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RAVEN_ALLOW_PRIVATE_WEBHOOKS", "true")
+    assert command("users", "create", "ana", "--role", "Trainer", "--email", "ana@example.org").code == 0
+    told = command("subscriptions", "add", "--json")
+    assert (told.code, told.document["error"]["code"]) == (4, "subscription.no_account")
+    by_mail = command("subscriptions", "add", "--user", "ana", "--all", "--on", "error", "--json").document
+    assert (by_mail["runs"], by_mail["ends"], by_mail["recipient"], by_mail["secret"]) == (
+        "all",
+        "error",
+        "ana@example.org",
+        None,
+    )
+    address = f"{receiver.url}/T0KEN"
+    shown = command("subscriptions", "add", "--user", "ana", "--webhook", address)
+    assert "whsec_" in shown.out
+    listed = command("subscriptions", "list", "--user", "ana", "--json")
+    assert "T0KEN" not in listed.out
+    assert "secret" not in listed.out
+    items = listed.document["items"]
+    assert [each["channel"] for each in items] == ["webhook", "email"]
+    for each in items:
+        assert command("subscriptions", "test", each["id"]).code == 0
+    assert (len(receiver.posts), len(mailbox.mails)) == (1, 1)
+    assert command("subscriptions", "remove", by_mail["id"]).code == 0
+    assert command("subscriptions", "test", by_mail["id"], "--json").code == 3
+    assert "ana" in command("subscriptions", "list", "--all").out
+    assert command("subscriptions", "add", "--all", "--run", "first").code == 2
+    assert command("subscriptions", "add", "--on", "sometimes", "--json").code == 2

@@ -5,15 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor
 from raven_scan.app.wiring import Platform, build_services
+from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.settings import Settings
+from raven_scan.notifications.subscriptions import Wish
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import Attempt
 from raven_scan.training_runs.types import RunError, TrainingRunView
+
+from .conftest import TINY
 
 ADMIN = LOCAL_ADMINISTRATOR
 ERROR = RunError(code="diverged", message="The loss is no number.", hint="Lower the learning rate.")
@@ -25,7 +30,12 @@ def platform(database: Database, tmp_path: Path) -> Platform:
     home.mkdir(mode=0o700)
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     settings = Settings.model_validate(
-        {"home": home, "notify_webhooks": ["http://127.0.0.1:9/hook"], "webhook_secret": secret}
+        {
+            "home": home,
+            "notify_webhooks": ["http://127.0.0.1:9/hook"],
+            "webhook_secret": secret,
+            "allow_private_webhooks": True,
+        }
     )
     return build_services(settings, database, None)
 
@@ -60,3 +70,22 @@ def test_a_run_that_waits_again_or_is_cancelled_is_not_announced(
     platform.execution.hand_back(WORKER, hold(platform), "stopped")
     platform.run_control.cancel(ADMIN, "first")
     assert list_announced(platform) == []
+
+
+def test_who_created_a_run_hears_of_it(
+    platform: Platform, dataset: DatasetVersionView, schedule_run: Callable[..., TrainingRunView]
+):
+    user = platform.users.create(ADMIN, name="ana", roles=["Trainer"]).user
+    ana = Actor(id=user.id, name=user.name, claims=user.claims)
+    wish = Wish(webhook=SecretStr("http://127.0.0.1:9/ana"))
+    platform.subscriptions.subscribe(ana, wish)
+    schedule_run()
+    platform.execution.fail(WORKER, hold(platform), ERROR)
+    assert len(list_announced(platform)) == 1
+    platform.training_runs.create(
+        ana, name="second", dataset=dataset.full_name, base_model="yolox-nano", parameters=TINY
+    )
+    platform.training_runs.schedule(ana, "second")
+    platform.execution.fail(WORKER, hold(platform), ERROR)
+    told = platform.notifications.list_notifications(ADMIN, PageRequest()).items
+    assert sorted(each.subject for each in told) == ["first", "second", "second"]
