@@ -40,7 +40,7 @@ class RetryRules:
             tried: tries that were made.
             answer: of the last; None where none came.
         """
-        if tried >= self.tries or (answer is not None and answer.status_code not in _MAY_PASS):
+        if tried >= self.tries or (answer is not None and not _may_pass(answer)):
             return None
         asked_s = None if answer is None else read_retry_after_s(answer)
         if asked_s is not None:
@@ -77,6 +77,11 @@ def drop_none(parameters: Parameters | None) -> dict[str, Any] | None:
     if parameters is None:
         return None
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _may_pass(answer: httpx.Response) -> bool:
+    # A conflict that says when to come again is the same request, still being answered.
+    return answer.status_code in _MAY_PASS or (answer.status_code == 409 and "retry-after" in answer.headers)
 
 
 def read_retry_after_s(answer: httpx.Response) -> float | None:

@@ -1,7 +1,7 @@
 """Requests to the REST API; what it refuses comes back as the errors that the platform raised."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -18,7 +18,7 @@ from raven_scan.client.answers import (
     read_answer,
     read_problem,
 )
-from raven_scan.client.blocking import call_async, pause_async
+from raven_scan.client.blocking import pause_async
 from raven_scan.kernel.errors import Invalid, Unavailable, make_error
 from raven_scan.kernel.progress import Progress
 
@@ -107,11 +107,10 @@ class AsyncConnection:
         *,
         parameters: Parameters | None = None,
         body: RequestBody | None = None,
-        chunks: Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         is_retried: bool = False,
     ) -> httpx.Response:
-        """The answer, whatever its status; `chunks` are read once, so that they cannot be sent again.
+        """The answer, whatever its status.
 
         Raises:
             Unavailable: there is none.
@@ -128,7 +127,7 @@ class AsyncConnection:
                         method,
                         path,
                         params=drop_none(parameters),
-                        content=body.content if chunks is None else _read_chunks(chunks),
+                        content=body.content,
                         headers={**body.headers, **(headers or {})},
                         timeout=self._timeout,
                     )
@@ -148,8 +147,6 @@ class AsyncConnection:
         on_progress: Progress,
         *,
         content: Any = None,
-        chunks: Iterator[bytes] | None = None,
-        chunks_type: str = "application/octet-stream",
         parameters: Parameters | None = None,
     ) -> Any:
         """Posts, hands on the progress that the server tells, returns the result.
@@ -158,19 +155,13 @@ class AsyncConnection:
             path: of the API.
             on_progress: called for each line of progress.
             content: sent as JSON.
-            chunks: sent as they are, instead.
-            chunks_type: their media type.
             parameters: of the query.
 
         Raises:
             RavenError: what the work failed with.
         """
         body = encode_json(content)
-        if chunks is not None:
-            body = RequestBody(headers={"Content-Type": chunks_type})
-        async with self.stream(
-            "POST", path, parameters=parameters, body=body, chunks=chunks, is_long=True
-        ) as answer:
+        async with self.stream("POST", path, parameters=parameters, body=body, is_long=True) as answer:
             async for line in answer.aiter_lines():
                 event = json.loads(line)
                 match event["event"]:
@@ -192,7 +183,6 @@ class AsyncConnection:
         *,
         parameters: Parameters | None = None,
         body: RequestBody | None = None,
-        chunks: Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         is_long: bool = False,
     ) -> AsyncGenerator[httpx.Response]:
@@ -203,7 +193,6 @@ class AsyncConnection:
             path: of the API.
             parameters: of the query.
             body: of the request.
-            chunks: sent as its content, instead.
             headers: of the request.
             is_long: nothing may come for as long as it likes.
         """
@@ -213,7 +202,7 @@ class AsyncConnection:
                 method,
                 path,
                 params=drop_none(parameters),
-                content=body.content if chunks is None else _read_chunks(chunks),
+                content=body.content,
                 headers={**body.headers, **(headers or {})},
                 timeout=self._long_work_timeout if is_long else self._timeout,
             ) as answer:
@@ -248,8 +237,3 @@ class AsyncConnection:
             ) from error
         except httpx.InvalidURL as error:
             raise Invalid("client.bad_address", f"The request has a bad address: {error}.") from error
-
-
-async def _read_chunks(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (chunk := await call_async(next, chunks, None)) is not None:
-        yield chunk

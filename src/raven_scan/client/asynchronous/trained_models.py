@@ -4,9 +4,11 @@ from pathlib import Path
 
 from raven_scan.client.answers import quote_ref
 from raven_scan.client.asynchronous.connection import AsyncConnection
-from raven_scan.client.file_bodies import make_absolute, read_file
+from raven_scan.client.asynchronous.uploads import AsyncUploadsClient
+from raven_scan.client.file_bodies import make_absolute
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.trained_models.schemas import TrainedModelOut, TrainedModelPage
+from raven_scan.uploads.types import UploadPurpose
 
 _PATH = "/api/v1/trained-models"
 
@@ -14,11 +16,15 @@ _PATH = "/api/v1/trained-models"
 class AsyncTrainedModelsClient:
     """Args:
     connection: to the API.
+    uploads: for what the API cannot read itself.
     shares_files: the API reads this machine's files itself.
     """
 
-    def __init__(self, connection: AsyncConnection, *, shares_files: bool) -> None:
+    def __init__(
+        self, connection: AsyncConnection, uploads: AsyncUploadsClient, *, shares_files: bool
+    ) -> None:
         self._connection = connection
+        self._uploads = uploads
         self._shares_files = shares_files
 
     async def list(
@@ -60,23 +66,20 @@ class AsyncTrainedModelsClient:
         """
         if not self._shares_files:
             return await self.upload(path, architecture=architecture, name=name, on_progress=on_progress)
-        result = await self._connection.do_long_work(
-            f"{_PATH}/import",
-            on_progress,
-            content={"path": make_absolute(path), "architecture": architecture, "name": name},
-        )
-        return TrainedModelOut.model_validate(result)
+        return await self._import({"path": make_absolute(path)}, architecture, name, on_progress)
 
     async def upload(
         self, path: Path, *, architecture: str, name: str, on_progress: Progress = ignore_progress
     ) -> TrainedModelOut:
         """As `import_path`, always over the wire."""
-        result = await self._connection.do_long_work(
-            f"{_PATH}/upload",
-            on_progress,
-            chunks=read_file(path, on_progress),
-            parameters={"architecture": architecture, "name": name, "file_name": path.name},
-        )
+        upload = await self._uploads.send(path, purpose=UploadPurpose.CHECKPOINT, on_progress=on_progress)
+        return await self._import({"upload": str(upload.id)}, architecture, name, on_progress)
+
+    async def _import(
+        self, source: dict[str, str], architecture: str, name: str, on_progress: Progress
+    ) -> TrainedModelOut:
+        content = {**source, "architecture": architecture, "name": name}
+        result = await self._connection.do_long_work(f"{_PATH}/import", on_progress, content=content)
         return TrainedModelOut.model_validate(result)
 
     async def pull(

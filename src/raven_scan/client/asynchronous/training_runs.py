@@ -10,6 +10,7 @@ from raven_scan.client.answers import quote_ref
 from raven_scan.client.asynchronous.connection import AsyncConnection
 from raven_scan.client.blocking import pause_async
 from raven_scan.kernel.errors import Busy, Unavailable
+from raven_scan.kernel.revisions import format_etag
 from raven_scan.training_runs.schemas import (
     LogOut,
     MetricsOut,
@@ -82,15 +83,86 @@ class AsyncTrainingRunsClient:
         return await self._act(ref, "clone", content)
 
     async def list(
-        self, *, limit: int | None = None, cursor: str | None = None, status: str | None = None
+        self,
+        *,
+        search: str | None = None,
+        status: str | Sequence[str] | None = None,
+        dataset: str | None = None,
+        base_model: str | None = None,
+        architecture: str | None = None,
+        created_by: str | None = None,
+        created_since: datetime | None = None,
+        created_until: datetime | None = None,
+        ended_since: datetime | None = None,
+        ended_until: datetime | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
     ) -> TrainingRunPage:
-        """Newest first."""
-        return TrainingRunPage.model_validate(
-            await self._connection.get(_PATH, {"limit": limit, "cursor": cursor, "status": status})
-        )
+        """Runs for which all is true that is said here; newest first, where no order is asked for.
+
+        Args:
+            search: words, or their beginnings, of name, notes, dataset, base model, architecture or creator.
+            status: one, or any of several.
+            dataset: name, name@version, or id.
+            base_model: name or id.
+            architecture: name.
+            created_by: a user's name.
+            created_since: with a time zone, as all times.
+            created_until: this moment is left out.
+            ended_since: as for `created_since`.
+            ended_until: this moment is left out.
+            sort: name, status, created_at, scheduled_at, ended_at, priority or best_map50; `-` before it for descending.
+            limit: of a page.
+            cursor: `next` of the page before, of the same sort.
+        """
+        times = {
+            "created_since": created_since,
+            "created_until": created_until,
+            "ended_since": ended_since,
+            "ended_until": ended_until,
+        }
+        parameters = {
+            "q": search,
+            "status": status,
+            "dataset": dataset,
+            "base_model": base_model,
+            "architecture": architecture,
+            "created_by": created_by,
+            "sort": sort,
+            "limit": limit,
+            "cursor": cursor,
+            **{name: moment.isoformat() if moment else None for name, moment in times.items()},
+        }
+        return TrainingRunPage.model_validate(await self._connection.get(_PATH, parameters))
 
     async def get(self, ref: str) -> TrainingRunOut:
         return await self._read(ref, is_retried=True)
+
+    async def edit(
+        self, ref: str, *, name: str | None = None, notes: str | None = None, revision: int | None = None
+    ) -> TrainingRunOut:
+        """Changes name or notes; None leaves one as it is. A model that the run has made keeps its name.
+
+        Args:
+            ref: name or id.
+            name: a new one.
+            notes: what is written about it.
+            revision: of the run that was read; where somebody has changed it since, it is refused.
+
+        Raises:
+            Stale: it has another revision.
+        """
+        changes = {"name": name, "notes": notes}
+        content = {key: value for key, value in changes.items() if value is not None}
+        etag = None if revision is None else format_etag(revision)
+        return TrainingRunOut.model_validate(
+            await self._connection.patch(f"{_PATH}/{quote_ref(ref)}", content, etag=etag)
+        )
+
+    async def delete(self, ref: str) -> None:
+        """Puts it into the trash; its model stays. One that is Processing must be cancelled first."""
+        await self._connection.delete(f"{_PATH}/{quote_ref(ref)}")
 
     async def preflight(self, ref: str) -> PreflightOut:
         """All that speaks against scheduling it."""
@@ -132,6 +204,10 @@ class AsyncTrainingRunsClient:
             from_start: not from its last checkpoint.
         """
         return await self._act(ref, "retry", {"from_start": from_start})
+
+    async def set_priority(self, ref: str, priority: int) -> TrainingRunOut:
+        """Of two that wait, the one of the higher priority comes first."""
+        return await self._act(ref, "priority", {"priority": priority})
 
     async def move(self, ref: str, *, place: int) -> QueueOut:
         """Gives a run that waits another place in the queue; 1 is the first, beyond the end is the last."""

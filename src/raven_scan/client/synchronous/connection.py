@@ -19,7 +19,7 @@ from raven_scan.client.answers import (
     read_answer,
     read_problem,
 )
-from raven_scan.client.blocking import call, pause
+from raven_scan.client.blocking import pause
 from raven_scan.kernel.errors import Invalid, Unavailable, make_error
 from raven_scan.kernel.progress import Progress
 
@@ -106,11 +106,10 @@ class Connection:
         *,
         parameters: Parameters | None = None,
         body: RequestBody | None = None,
-        chunks: Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         is_retried: bool = False,
     ) -> httpx.Response:
-        """The answer, whatever its status; `chunks` are read once, so that they cannot be sent again.
+        """The answer, whatever its status.
 
         Raises:
             Unavailable: there is none.
@@ -127,7 +126,7 @@ class Connection:
                         method,
                         path,
                         params=drop_none(parameters),
-                        content=body.content if chunks is None else _read_chunks(chunks),
+                        content=body.content,
                         headers={**body.headers, **(headers or {})},
                         timeout=self._timeout,
                     )
@@ -147,8 +146,6 @@ class Connection:
         on_progress: Progress,
         *,
         content: Any = None,
-        chunks: Iterator[bytes] | None = None,
-        chunks_type: str = "application/octet-stream",
         parameters: Parameters | None = None,
     ) -> Any:
         """Posts, hands on the progress that the server tells, returns the result.
@@ -157,19 +154,13 @@ class Connection:
             path: of the API.
             on_progress: called for each line of progress.
             content: sent as JSON.
-            chunks: sent as they are, instead.
-            chunks_type: their media type.
             parameters: of the query.
 
         Raises:
             RavenError: what the work failed with.
         """
         body = encode_json(content)
-        if chunks is not None:
-            body = RequestBody(headers={"Content-Type": chunks_type})
-        with self.stream(
-            "POST", path, parameters=parameters, body=body, chunks=chunks, is_long=True
-        ) as answer:
+        with self.stream("POST", path, parameters=parameters, body=body, is_long=True) as answer:
             for line in answer.iter_lines():
                 event = json.loads(line)
                 match event["event"]:
@@ -191,7 +182,6 @@ class Connection:
         *,
         parameters: Parameters | None = None,
         body: RequestBody | None = None,
-        chunks: Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         is_long: bool = False,
     ) -> Generator[httpx.Response]:
@@ -202,7 +192,6 @@ class Connection:
             path: of the API.
             parameters: of the query.
             body: of the request.
-            chunks: sent as its content, instead.
             headers: of the request.
             is_long: nothing may come for as long as it likes.
         """
@@ -212,7 +201,7 @@ class Connection:
                 method,
                 path,
                 params=drop_none(parameters),
-                content=body.content if chunks is None else _read_chunks(chunks),
+                content=body.content,
                 headers={**body.headers, **(headers or {})},
                 timeout=self._long_work_timeout if is_long else self._timeout,
             ) as answer:
@@ -247,8 +236,3 @@ class Connection:
             ) from error
         except httpx.InvalidURL as error:
             raise Invalid("client.bad_address", f"The request has a bad address: {error}.") from error
-
-
-def _read_chunks(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    while (chunk := call(next, chunks, None)) is not None:
-        yield chunk

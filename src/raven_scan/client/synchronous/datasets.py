@@ -1,15 +1,17 @@
 # Made from asynchronous/datasets.py by scripts/make_synchronous_client.py: change that one, and run the script.
 """Datasets, from outside."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from raven_scan.client.answers import quote_ref
-from raven_scan.client.file_bodies import make_absolute, read_file, zip_folder
+from raven_scan.client.file_bodies import make_absolute
 from raven_scan.client.synchronous.connection import Connection
+from raven_scan.client.synchronous.uploads import UploadsClient
 from raven_scan.datasets.schemas import Bands, DatasetOut, DatasetPage, DatasetVersionOut
 from raven_scan.kernel.progress import Progress, ignore_progress
+from raven_scan.uploads.types import UploadPurpose
 
 _PATH = "/api/v1/datasets"
 
@@ -17,11 +19,13 @@ _PATH = "/api/v1/datasets"
 class DatasetsClient:
     """Args:
     connection: to the API.
+    uploads: for what the API cannot read itself.
     shares_files: the API reads this machine's files itself.
     """
 
-    def __init__(self, connection: Connection, *, shares_files: bool) -> None:
+    def __init__(self, connection: Connection, uploads: UploadsClient, *, shares_files: bool) -> None:
         self._connection = connection
+        self._uploads = uploads
         self._shares_files = shares_files
 
     def list(self, *, limit: int | None = None, cursor: str | None = None) -> DatasetPage:
@@ -59,36 +63,18 @@ class DatasetsClient:
         Raises:
             Invalid: `dataset.refused`, with all that is wrong in `parameters["problems"]`.
         """
-        options: dict[str, Any] = {
+        content: dict[str, Any] = {
             "name": name,
+            "class_map": dict(class_map or {}),
             "single_class": single_class,
+            "bands": bands,
             "allow_leak": allow_leak,
             "seed": seed,
         }
         if self._shares_files:
-            content = {
-                **options,
-                "path": make_absolute(path),
-                "class_map": dict(class_map or {}),
-                "bands": bands,
-            }
-            result = self._connection.do_long_work(f"{_PATH}/import", on_progress, content=content)
+            content["path"] = make_absolute(path)
         else:
-            parameters = {
-                **options,
-                "allow_leak": "true" if allow_leak else "false",
-                "map": [f"{old}={new}" for old, new in (class_map or {}).items()],
-                "bands": None if bands is None else ",".join(map(str, bands)),
-            }
-            result = self._connection.do_long_work(
-                f"{_PATH}/import",
-                on_progress,
-                chunks=_read_source(path, on_progress),
-                chunks_type="application/zip",
-                parameters=parameters,
-            )
+            upload = self._uploads.send(path, purpose=UploadPurpose.DATASET, on_progress=on_progress)
+            content["upload"] = str(upload.id)
+        result = self._connection.do_long_work(f"{_PATH}/import", on_progress, content=content)
         return DatasetVersionOut.model_validate(result)
-
-
-def _read_source(path: Path, on_progress: Progress) -> Iterator[bytes]:
-    return zip_folder(path, on_progress) if path.is_dir() else read_file(path, on_progress)

@@ -4,10 +4,12 @@
 from pathlib import Path
 
 from raven_scan.client.answers import quote_ref
-from raven_scan.client.file_bodies import make_absolute, read_file
+from raven_scan.client.file_bodies import make_absolute
 from raven_scan.client.synchronous.connection import Connection
+from raven_scan.client.synchronous.uploads import UploadsClient
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.trained_models.schemas import TrainedModelOut, TrainedModelPage
+from raven_scan.uploads.types import UploadPurpose
 
 _PATH = "/api/v1/trained-models"
 
@@ -15,11 +17,13 @@ _PATH = "/api/v1/trained-models"
 class TrainedModelsClient:
     """Args:
     connection: to the API.
+    uploads: for what the API cannot read itself.
     shares_files: the API reads this machine's files itself.
     """
 
-    def __init__(self, connection: Connection, *, shares_files: bool) -> None:
+    def __init__(self, connection: Connection, uploads: UploadsClient, *, shares_files: bool) -> None:
         self._connection = connection
+        self._uploads = uploads
         self._shares_files = shares_files
 
     def list(
@@ -61,23 +65,20 @@ class TrainedModelsClient:
         """
         if not self._shares_files:
             return self.upload(path, architecture=architecture, name=name, on_progress=on_progress)
-        result = self._connection.do_long_work(
-            f"{_PATH}/import",
-            on_progress,
-            content={"path": make_absolute(path), "architecture": architecture, "name": name},
-        )
-        return TrainedModelOut.model_validate(result)
+        return self._import({"path": make_absolute(path)}, architecture, name, on_progress)
 
     def upload(
         self, path: Path, *, architecture: str, name: str, on_progress: Progress = ignore_progress
     ) -> TrainedModelOut:
         """As `import_path`, always over the wire."""
-        result = self._connection.do_long_work(
-            f"{_PATH}/upload",
-            on_progress,
-            chunks=read_file(path, on_progress),
-            parameters={"architecture": architecture, "name": name, "file_name": path.name},
-        )
+        upload = self._uploads.send(path, purpose=UploadPurpose.CHECKPOINT, on_progress=on_progress)
+        return self._import({"upload": str(upload.id)}, architecture, name, on_progress)
+
+    def _import(
+        self, source: dict[str, str], architecture: str, name: str, on_progress: Progress
+    ) -> TrainedModelOut:
+        content = {**source, "architecture": architecture, "name": name}
+        result = self._connection.do_long_work(f"{_PATH}/import", on_progress, content=content)
         return TrainedModelOut.model_validate(result)
 
     def pull(
