@@ -113,7 +113,8 @@ class TrainingRunsClient:
             created_until: this moment is left out.
             ended_since: as for `created_since`.
             ended_until: this moment is left out.
-            sort: name, status, created_at, scheduled_at, ended_at, priority or best_map50; `-` before it for descending.
+            sort: name, status, created_at, scheduled_at, ended_at, priority or best_map50; with `-` before it from the
+                highest to the lowest.
             limit: of a page.
             cursor: `next` of the page before, of the same sort.
         """
