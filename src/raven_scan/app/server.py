@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 import raven_scan
 from raven_scan.access.audit_api import build_audit_router
+from raven_scan.access.oidc_api import build_oidc_router
 from raven_scan.access.session_api import build_session_router
 from raven_scan.access.tokens_api import build_tokens_router
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
@@ -108,6 +109,7 @@ def build_app(
     app.include_router(build_roles_router(platform.roles, get_actor))
     app.include_router(build_tokens_router(platform.tokens, get_actor))
     app.include_router(build_session_router(platform.sessions, platform.authentication, get_actor))
+    app.include_router(build_oidc_router(platform.oidc, public_url=platform.settings.public_url))
     app.include_router(build_audit_router(platform.audit, get_actor))
     app.include_router(build_uploads_router(platform.uploads, get_actor))
     # The last one added is the outermost.

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from raven_scan.access.authentication import Authentication
 from raven_scan.access.cookies import CSRF_HEADER, find_cookie
 from raven_scan.access.errors import token_wrong
+from raven_scan.access.oidc_api import OIDC_OPEN_PATHS
 from raven_scan.access.session_api import SESSION_PATH
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor
 from raven_scan.app.problems import make_problem
@@ -31,7 +32,7 @@ from raven_scan.kernel.database import describe_database_loss
 from raven_scan.kernel.errors import Forbidden, Invalid, RavenError, Unauthenticated
 from raven_scan.kernel.masking import TOKEN_BEGINNING
 
-OPEN_PATHS = frozenset({"/api/v1/system/health", "/api/v1/openapi.json"})
+OPEN_PATHS = frozenset({"/api/v1/system/health", "/api/v1/openapi.json"}) | OIDC_OPEN_PATHS
 """What answers without sign-in."""
 
 SIGN_IN_CALLS = frozenset({("POST", SESSION_PATH)})

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from raven_scan.access.audit_service import AuditService
 from raven_scan.access.authentication import Authentication
 from raven_scan.access.directory import AccountDirectory
+from raven_scan.access.oidc import OidcSignIn
 from raven_scan.access.passwords import PasswordKeeper
 from raven_scan.access.roles import RoleService
 from raven_scan.access.sessions import SessionService
@@ -80,6 +81,7 @@ class Platform:
     roles: RoleService
     tokens: TokenService
     sessions: SessionService
+    oidc: OidcSignIn
     authentication: Authentication
     datasets: DatasetService
     dataset_stewardship: DatasetStewardship
@@ -171,6 +173,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     passwords, throttling = PasswordKeeper(), SignInThrottling(database, clock)
     signer = CookieSigner(database)
     users = UserService(database, clock, passwords, throttling)
+    sessions = SessionService(database, clock, passwords, signer, throttling)
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
@@ -190,7 +193,8 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         users=users,
         roles=roles,
         tokens=TokenService(database, clock),
-        sessions=SessionService(database, clock, passwords, signer, throttling),
+        sessions=sessions,
+        oidc=OidcSignIn(database, settings, clock, accounts=users, sessions=sessions, signer=signer),
         authentication=Authentication(database, clock, signer),
         datasets=datasets,
         dataset_stewardship=DatasetStewardship(database, datasets, clock, dependents=users_of_versions),
