@@ -25,6 +25,8 @@ $(STAMP): requirements/lock.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --upgrade pip
 	@echo "==> Installing the locked packages (PyTorch is 5 GB: a few minutes)"
 	@$(BIN)/python -m pip install --no-deps --progress-bar on -r requirements/lock.txt | grep -vE '^Requirement already satisfied' || test $${PIPESTATUS[0]} -eq 0
+	@# Canaille's wheel brings its own package `tests`, which would hide ours.
+	@rm -rf $(VENV)/lib/python3*/site-packages/tests
 	@echo "==> Installing Raven Scan"
 	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
