@@ -55,6 +55,7 @@ def show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOu
                 "Created": format_moment(run.created_at),
                 **({"Ended": format_moment(run.ended_at)} if run.ended_at else {}),
                 **({"Warnings": "\n".join(run.warnings)} if run.warnings else {}),
+                **({"Notes": run.notes} if run.notes else {}),
             },
         )
         _print_attempts(console, run)

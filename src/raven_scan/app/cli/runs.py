@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raven_scan.app.cli import run_control
+from raven_scan.app.cli import run_control, run_upkeep
 from raven_scan.app.cli.output import JsonFlag, Output, print_json
 from raven_scan.app.cli.run_display import show_run
 from raven_scan.app.cli.run_settings import RunRef, RunSettings, WaitFlag, take_run_settings
+from raven_scan.app.cli.run_times import parse_moment
 from raven_scan.app.cli.run_waiting import schedule_and_show, wait_and_show
 from raven_scan.app.cli.session import Session, open_raven, open_session
 
@@ -106,16 +107,62 @@ def schedule_run(
 
 @app.command("list")
 def list_runs(
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            "-q",
+            help="Words, or how they begin, of name, notes, dataset, base model, architecture or creator.",
+        ),
+    ] = None,
     status: Annotated[
-        str | None, typer.Option("--status", help="Only these: Draft, Waiting, Processing, Paused, …")
+        list[str] | None,
+        typer.Option(
+            "--status",
+            help="Draft, Waiting, Processing, Paused, Success, Error or Cancelled; several times: any.",
+        ),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Name, name@version or id.")] = None,
+    base_model: Annotated[str | None, typer.Option("--base-model", help="Name or id.")] = None,
+    architecture: Annotated[str | None, typer.Option("--architecture", help="Name.")] = None,
+    created_by: Annotated[str | None, typer.Option("--created-by", metavar="USER", help="Name.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Created since: 2026-12-24, or with a time.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Created before.")] = None,
+    ended_since: Annotated[
+        str | None, typer.Option("--ended-since", metavar="TIME", help="Ended since.")
+    ] = None,
+    ended_until: Annotated[
+        str | None, typer.Option("--ended-until", metavar="TIME", help="Ended before.")
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            help="name, status, created_at, scheduled_at, ended_at, priority or best_map50; as -name: descending.",
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="At most so many.")] = None,
     cursor: Annotated[str | None, typer.Option("--cursor", help="Go on from the 'next' of a list.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List training runs, newest first."""
+    """List training runs, newest first where --sort says nothing else."""
+    chosen: dict[str, Any] = {
+        "search": search,
+        "status": status or None,
+        "dataset": dataset,
+        "base_model": base_model,
+        "architecture": architecture,
+        "created_by": created_by,
+        "created_since": parse_moment(since, "--since"),
+        "created_until": parse_moment(until, "--until"),
+        "ended_since": parse_moment(ended_since, "--ended-since"),
+        "ended_until": parse_moment(ended_until, "--ended-until"),
+    }
     with open_raven() as raven:
-        page = raven.runs.list(limit=limit, cursor=cursor, status=status)
+        page = raven.runs.list(**chosen, sort=sort, limit=limit, cursor=cursor)
+    is_chosen = cursor is not None or any(value is not None for value in chosen.values())
 
     def render(console: "Console") -> None:
         from raven_scan.app.cli.tables import format_figure, make_status, print_next, print_table  # noqa: PLC0415
@@ -135,7 +182,9 @@ def list_runs(
                 )
                 for run in page.items
             ],
-            empty="There are no training runs yet: raven runs create --help",
+            empty="No run is so."
+            if is_chosen
+            else "There are no training runs yet: raven runs create --help",
         )
         print_next(console, page.next)
 
@@ -194,6 +243,12 @@ def metrics(
     """Show a run's metrics: what was told last, and the best; all of it with --json."""
     with open_raven() as raven:
         found = raven.runs.metrics(run, names=name or [])
+        unknown = set(name or ()) - {series.name for series in found.series}
+        if unknown and (known := [series.name for series in raven.runs.metrics(run).series]):
+            raise typer.BadParameter(
+                f"This run has no metric {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}.",
+                param_hint="--name",
+            )
 
     def render(console: "Console") -> None:
         from raven_scan.app.cli.tables import print_table  # noqa: PLC0415
@@ -207,13 +262,10 @@ def metrics(
                     known[-1] if known else None,
                     min(known, default=None),
                     max(known, default=None),
-                    series.epochs[-1],
                     series.steps[-1],
                 )
             )
-        print_table(
-            console, ("Metric", "Last", "Least", "Most", "Epoch", "Step"), rows, empty="No metrics yet."
-        )
+        print_table(console, ("Metric", "Last", "Least", "Most", "At step"), rows, empty="No metrics yet.")
 
     Output(as_json).show(found.model_dump(mode="json"), render)
 
@@ -224,8 +276,12 @@ for command in (
     run_control.resume,
     run_control.retry,
     run_control.move,
+    run_upkeep.edit,
+    run_upkeep.delete,
 ):
     app.command()(command)
+# A negative number is no option.
+app.command("priority", context_settings={"ignore_unknown_options": True})(run_upkeep.set_priority)
 
 
 def _check_flags(*, schedule: bool, dry_run: bool, wait: bool) -> None:
