@@ -89,7 +89,9 @@ def test_the_system_tells_its_version_and_database(client: TestClient, platform:
         "version": raven_scan.__version__,
         "database": {"reachable": True},
         "worker": False,
+        "missing": [],
     }
+    assert client.get("/api/v1/system/version", headers=SIGNED).json() == {"version": raven_scan.__version__}
     assert platform.database.engine.url.database
 
 

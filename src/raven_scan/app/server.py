@@ -15,9 +15,10 @@ from raven_scan.access.users_api import build_roles_router, build_users_router
 from raven_scan.app.idempotency import IdempotencyKeys
 from raven_scan.app.housekeeping.trash import Trash, list_bins
 from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
+from raven_scan.app.readiness import Readiness
 from raven_scan.app.refusals import RefusalRecorder
 from raven_scan.app.request_log import RequestLog
-from raven_scan.app.sign_in import HostCheck, SignIn, get_actor
+from raven_scan.app.sign_in import HostCheck, SignIn, get_actor, is_still_admitted
 from raven_scan.app.system import build_system_router
 from raven_scan.app.trash import build_trash_router
 from raven_scan.app.wiring import Platform
@@ -69,7 +70,8 @@ def build_app(
         redoc_url=None,
     )
     install_problem_answers(app)
-    app.include_router(build_system_router(platform.database, has_worker, get_actor))
+    readiness = Readiness(platform.database, platform.blobs)
+    app.include_router(build_system_router(readiness, platform.run_queue, has_worker, get_actor))
     app.include_router(
         build_datasets_router(
             platform.datasets, get_actor, uploads=platform.uploads, allow_server_paths=allow_server_paths
@@ -102,7 +104,7 @@ def build_app(
     app.include_router(build_metrics_router(platform.run_metrics, get_actor))
     app.include_router(build_logs_router(platform.training_runs, platform.run_logs, get_actor))
     app.state.run_waker = RunWaker(platform.database)
-    app.include_router(build_events_router(platform.run_events, app.state.run_waker, get_actor))
+    app.include_router(build_events_router(platform.run_events, app.state.run_waker, get_actor, is_still_admitted))
     app.include_router(build_notifications_router(platform.notifications, get_actor))
     app.include_router(build_subscriptions_router(platform.subscriptions, get_actor))
     app.include_router(build_users_router(platform.users, get_actor))

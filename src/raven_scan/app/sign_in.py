@@ -32,7 +32,9 @@ from raven_scan.kernel.database import describe_database_loss
 from raven_scan.kernel.errors import Forbidden, Invalid, RavenError, Unauthenticated
 from raven_scan.kernel.masking import TOKEN_BEGINNING
 
-OPEN_PATHS = frozenset({"/api/v1/system/health", "/api/v1/openapi.json"}) | OIDC_OPEN_PATHS
+OPEN_PATHS = (
+    frozenset({"/api/v1/system/health", "/api/v1/system/readiness", "/api/v1/openapi.json"}) | OIDC_OPEN_PATHS
+)
 """What answers without sign-in."""
 
 SIGN_IN_CALLS = frozenset({("POST", SESSION_PATH)})
@@ -73,6 +75,15 @@ def get_actor(
     actor = request.state.actor
     assert isinstance(actor, Actor)  # noqa: S101 - SignIn lets nobody else through
     return actor
+
+
+async def is_still_admitted(request: Request) -> bool:
+    """Whether who made a request that goes on for long is recognised still, with the same claims."""
+    try:
+        actor = await request.state.recognise_again()
+    except RavenError:
+        return False
+    return bool(actor.claims == request.state.actor.claims)
 
 
 class SignIn:
@@ -119,7 +130,9 @@ class SignIn:
                 actor = await self._recognise(connection)
                 if (scope["method"], scope["path"]) not in ALLOWED_WITH_ONE_TIME_PASSWORD:
                     actor.require_lasting_password()
-                scope.setdefault("state", {})["actor"] = actor
+                state = scope.setdefault("state", {})
+                state["actor"] = actor
+                state["recognise_again"] = partial(self._recognise, connection)
         except RavenError as refusal:
             await make_problem(refusal)(scope, receive, send)
             return

@@ -1,20 +1,30 @@
-"""The system over REST: is it alive, which version is it, do its database and its worker work."""
+"""The system over REST: is it alive, is it ready, which version is it, what waits, and who works."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 import raven_scan
 from raven_scan.access.types import Actor, Claim
-from raven_scan.kernel.database import Database
+from raven_scan.app.readiness import Readiness
+from raven_scan.jobs.schemas import WorkerOut, WorkerPage
+from raven_scan.kernel.errors import Unavailable
+from raven_scan.training_runs.queue import TrainingRunQueue
+from raven_scan.training_runs.schemas import QueueEntryOut, QueueOut
 
 
 class HealthOut(BaseModel):
     status: Literal["ok"] = "ok"
+
+
+class ReadinessOut(BaseModel):
+    status: Literal["ready"] = "ready"
+
+
+class VersionOut(BaseModel):
+    version: str
 
 
 class DatabaseOut(BaseModel):
@@ -25,33 +35,68 @@ class SystemOut(BaseModel):
     version: str
     database: DatabaseOut
     worker: Annotated[bool, Field(description="Whether this server has a worker inside that runs.")]
+    missing: Annotated[
+        list[str], Field(description="What requests need and is not there: database, schema, storage.")
+    ]
+
+
+_NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not ready; `parameters.missing` says what is missing: database, schema, storage."}
+}
 
 
 def build_system_router(
-    database: Database, has_worker: Callable[[], bool], get_actor: Callable[..., Actor]
+    readiness: Readiness,
+    queue: TrainingRunQueue,
+    has_worker: Callable[[], bool],
+    get_actor: Callable[..., Actor],
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1/system", tags=["system"])
 
-    @router.get("/health", summary="Is the server alive? Needs no sign-in.")
-    def show_health() -> HealthOut:  # pyright: ignore[reportUnusedFunction]
+    @router.get("/health")
+    def show_health() -> HealthOut:
+        """Tell that the server is alive. Needs no sign-in."""
         return HealthOut()
 
-    @router.get("", summary="Version, database and worker")
-    def show_system(actor: Annotated[Actor, Depends(get_actor)]) -> SystemOut:  # pyright: ignore[reportUnusedFunction]
+    @router.get("/readiness", responses=_NOT_READY)
+    def show_readiness() -> ReadinessOut:
+        """Tell whether requests will be answered: 503 says what is missing. Needs no sign-in."""
+        lacks = readiness.find_lacks()
+        if lacks:
+            raise Unavailable(
+                "system.not_ready",
+                " ".join(lack.message for lack in lacks),
+                hint="`raven doctor` says more.",
+                parameters={"missing": [lack.what for lack in lacks]},
+            )
+        return ReadinessOut()
+
+    @router.get("/version")
+    def show_version(actor: Annotated[Actor, Depends(get_actor)]) -> VersionOut:
+        """Tell the server's version, to whoever is signed in."""
+        del actor
+        return VersionOut(version=raven_scan.__version__)
+
+    @router.get("/queue")
+    def list_queue(actor: Annotated[Actor, Depends(get_actor)]) -> QueueOut:
+        """List the runs that wait, in their order, with why and until when."""
+        return QueueOut(items=[QueueEntryOut.model_validate(entry) for entry in queue.list_queue(actor)])
+
+    @router.get("/workers")
+    def list_workers(actor: Annotated[Actor, Depends(get_actor)]) -> WorkerPage:
+        """List the workers that live, and what they do."""
+        return WorkerPage(items=[WorkerOut.model_validate(worker) for worker in queue.list_workers(actor)])
+
+    @router.get("")
+    def show_system(actor: Annotated[Actor, Depends(get_actor)]) -> SystemOut:
+        """Tell version, what is missing, and whether a worker runs here."""
         actor.require(Claim.SYSTEM_VIEW)
+        missing = [lack.what for lack in readiness.find_lacks()]
         return SystemOut(
             version=raven_scan.__version__,
-            database=DatabaseOut(reachable=_is_reachable(database)),
+            database=DatabaseOut(reachable="database" not in missing),
             worker=has_worker(),
+            missing=missing,
         )
 
     return router
-
-
-def _is_reachable(database: Database) -> bool:
-    try:
-        with database.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except SQLAlchemyError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""Controllers of what stops and starts runs, of the queue, and of presets."""
+"""Controllers of what stops and starts runs, and of presets."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from raven_scan.access.types import Actor
-from raven_scan.jobs.schemas import WorkerOut, WorkerPage
 from raven_scan.training_runs.answers import describe_run
 from raven_scan.training_runs.control import TrainingRunControl
 from raven_scan.training_runs.presets import TrainingPresetService
@@ -64,17 +63,7 @@ def build_control_router(
     def move(actor: Annotated[Actor, Depends(get_actor)], ref: str, body: TrainingRunMove) -> QueueOut:
         """Give a run that waits another place in the queue; answers the queue."""
         control.move(actor, ref, body.place)
-        return list_queue(actor)
-
-    @router.get("/queue")
-    def list_queue(actor: Annotated[Actor, Depends(get_actor)]) -> QueueOut:
-        """List the runs that wait, in their order, with why and until when."""
         return QueueOut(items=[QueueEntryOut.model_validate(entry) for entry in queue.list_queue(actor)])
-
-    @router.get("/workers", tags=["system"])
-    def list_workers(actor: Annotated[Actor, Depends(get_actor)]) -> WorkerPage:
-        """List the workers that live, and what they do."""
-        return WorkerPage(items=[WorkerOut.model_validate(worker) for worker in queue.list_workers(actor)])
 
     return router
 

@@ -79,10 +79,14 @@ class TrainingRunQueue:
         ]
 
     def list_workers(self, actor: Actor) -> list[RunWorker]:
-        """Workers that live, and what each of their slots does."""
-        actor.require(Claim.TRAINING_RUN_VIEW)
+        """Workers that live, and what each of their slots does, as far as the actor may see runs.
+
+        Args:
+            actor: needs `system:view`.
+        """
+        actor.require(Claim.SYSTEM_VIEW)
         with self._database.transaction() as session:
-            processing = runs.list_processing(session)
+            processing = runs.list_processing(session) if actor.may(Claim.TRAINING_RUN_VIEW) else []
             workers = self._registry.list_alive()
         return [
             RunWorker(

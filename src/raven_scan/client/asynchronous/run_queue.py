@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from raven_scan.client.asynchronous.connection import AsyncConnection
 from raven_scan.training_runs.schemas import QueueEntryOut, QueueOut
 
-_PATH = "/api/v1/queue"
+_PATH = "/api/v1/system/queue"
 
 
 class AsyncQueueClient:

@@ -3,7 +3,7 @@
 from raven_scan.client.asynchronous.connection import AsyncConnection
 from raven_scan.jobs.schemas import WorkerPage
 
-_PATH = "/api/v1/workers"
+_PATH = "/api/v1/system/workers"
 
 
 class AsyncWorkersClient:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from raven_scan.client.synchronous.connection import Connection
 from raven_scan.training_runs.schemas import QueueEntryOut, QueueOut
 
-_PATH = "/api/v1/queue"
+_PATH = "/api/v1/system/queue"
 
 
 class QueueClient:

@@ -4,7 +4,7 @@
 from raven_scan.client.synchronous.connection import Connection
 from raven_scan.jobs.schemas import WorkerPage
 
-_PATH = "/api/v1/workers"
+_PATH = "/api/v1/system/workers"
 
 
 class WorkersClient:
