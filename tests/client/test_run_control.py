@@ -1,9 +1,7 @@
 """Control of runs, the queue, presets and workers by the typed client, against the real application."""
 
-import threading
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from raven_scan.app.wiring import build_platform
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.client import RavenClient
 from raven_scan.datasets.sample_scenes import make_sample_dataset
-from raven_scan.kernel.errors import Conflict, Invalid, NotFound, Unavailable
+from raven_scan.kernel.errors import Conflict, Invalid, NotFound
 from raven_scan.kernel.settings import Settings
 from raven_scan.training_runs.schemas import Options, TrainingRunOut
 from raven_scan.training_runs.types import DeviceKind
@@ -99,33 +97,3 @@ def test_presets(raven: RavenClient) -> None:
     raven.presets.delete(str(preset.id))
     with pytest.raises(NotFound):
         raven.presets.delete("lite")
-
-
-class _BreaksOff(BaseHTTPRequestHandler):
-    """Reads a request whole, and goes away without an answer."""
-
-    requests: list[str]
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.requests.append(self.path)
-        self.close_connection = True
-
-
-@pytest.mark.parametrize("verb", ["cancel", "retry", "schedule"])
-def test_a_request_that_broke_off_is_not_sent_again(verb: str) -> None:
-    """Nobody knows whether it was done: sent again, it might be done twice."""
-    requests: list[str] = []
-    handler = type("Handler", (_BreaksOff,), {"requests": requests})
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        with (
-            RavenClient(f"http://127.0.0.1:{server.server_port}") as client,
-            pytest.raises(Unavailable) as told,
-        ):
-            getattr(client.runs, verb)("first")
-        server.shutdown()
-        thread.join()
-    assert told.value.code == "client.no_answer"
-    assert [path.partition("?")[0] for path in requests] == [f"/api/v1/training-runs/first/{verb}"]

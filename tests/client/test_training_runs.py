@@ -37,6 +37,8 @@ def make_run(status: RunStatus, epoch: int = 0) -> dict[str, Any]:
             "options": {},
             "is_dry_run": False,
             "is_pausing": False,
+            "notes": "",
+            "revision": 1,
             "checkpoints": [],
             "created_by": "x",
             "created_at": datetime(2026, 1, 1, tzinfo=UTC),

@@ -38,7 +38,7 @@ WITHOUT_KEYS = re.compile(
 )
 """What streams its progress, or signs in: there is no one answer to keep, or it is a secret from end to end."""
 
-SECRET_ANSWERS = re.compile(r"/api/v1/(tokens|users(/[^/]+/reset-password)?)")
+SECRET_ANSWERS = re.compile(r"/api/v1/(tokens|subscriptions|users(/[^/]+/reset-password)?)")
 """What answers a new token or a one-time password, which is shown once."""
 
 _KEY = re.compile(r'"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?')

@@ -21,6 +21,7 @@ from raven_scan.client.answers import (
 from raven_scan.client.blocking import pause_async
 from raven_scan.kernel.errors import Invalid, Unavailable, make_error
 from raven_scan.kernel.progress import Progress
+from raven_scan.kernel.revisions import format_etag
 
 T = TypeVar("T")
 
@@ -93,6 +94,15 @@ class AsyncConnection:
         """Changes something; with the ETag that was read, only where nobody else has changed it since."""
         headers = {} if etag is None else {"If-Match": etag}
         return read_answer(await self.send("PATCH", path, body=encode_json(content), headers=headers))
+
+    async def edit(self, path: str, changes: Mapping[str, Any], *, revision: int | None) -> Any:
+        """Changes what is not None; with the revision that was read, only where nobody else has since.
+
+        Raises:
+            Stale: it has another revision.
+        """
+        content = {name: value for name, value in changes.items() if value is not None}
+        return await self.patch(path, content, etag=None if revision is None else format_etag(revision))
 
     async def put(self, path: str, content: Any) -> Any:
         return read_answer(await self.send("PUT", path, body=encode_json(content)))

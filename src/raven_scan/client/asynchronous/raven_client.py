@@ -19,6 +19,7 @@ from raven_scan.client.asynchronous.tokens import AsyncTokensClient
 from raven_scan.client.asynchronous.trained_models import AsyncTrainedModelsClient
 from raven_scan.client.asynchronous.training_presets import AsyncTrainingPresetsClient
 from raven_scan.client.asynchronous.training_runs import AsyncTrainingRunsClient
+from raven_scan.client.asynchronous.trash import AsyncTrashClient
 from raven_scan.client.asynchronous.uploads import AsyncUploadsClient
 from raven_scan.client.asynchronous.users import AsyncUsersClient
 from raven_scan.client.asynchronous.workers import AsyncWorkersClient
@@ -64,6 +65,7 @@ class AsyncRavenClient:
         self.workers = AsyncWorkersClient(self._connection)
         self.notifications = AsyncNotificationsClient(self._connection)
         self.subscriptions = AsyncSubscriptionsClient(self._connection)
+        self.trash = AsyncTrashClient(self._connection)
         self.users = AsyncUsersClient(self._connection)
         self.roles = AsyncRolesClient(self._connection)
         self.tokens = AsyncTokensClient(self._connection)
@@ -77,7 +79,7 @@ class AsyncRavenClient:
 
     async def get_version(self) -> str:
         """The server's version."""
-        return str((await self._connection.get("/api/v1/system"))["version"])
+        return str((await self._connection.get("/api/v1/system/version"))["version"])
 
     async def aclose(self) -> None:
         await self._connection.aclose()

@@ -3,25 +3,31 @@
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.client.answers import quote_ref
 from raven_scan.client.asynchronous.connection import AsyncConnection
+from raven_scan.client.asynchronous.run_events import read_events
+from raven_scan.client.asynchronous.training_run import AsyncTrainingRun
 from raven_scan.client.blocking import pause_async
+from raven_scan.client.chosen_runs import RunsChosen, describe_chosen
 from raven_scan.kernel.errors import Busy, Unavailable
-from raven_scan.kernel.revisions import format_etag
 from raven_scan.training_runs.schemas import (
     LogOut,
+    LogSearchOut,
     MetricsOut,
     Options,
     PreflightOut,
     QueueOut,
     ScheduledOut,
-    TrainingRunOut,
     TrainingRunPage,
+    TrainingRunSummary,
 )
 from raven_scan.training_runs.types import RunStatus
+
+if TYPE_CHECKING:
+    from raven_scan.training_runs.events_schemas import AnyRunEvent
 
 _PATH = "/api/v1/training-runs"
 _POLL_S = 0.5
@@ -41,7 +47,7 @@ class AsyncTrainingRunsClient:
         parameters: TrainingParameters | Mapping[str, Any] | None = None,
         options: Options | Mapping[str, Any] | None = None,
         preset: str | None = None,
-    ) -> TrainingRunOut:
+    ) -> AsyncTrainingRun:
         """A new Draft.
 
         Args:
@@ -60,7 +66,7 @@ class AsyncTrainingRunsClient:
             "options": _dump_given(options),
             "preset": preset,
         }
-        return TrainingRunOut.model_validate(await self._connection.post(_PATH, content))
+        return AsyncTrainingRun.bind(await self._connection.post(_PATH, content), self)
 
     async def clone(
         self,
@@ -71,7 +77,7 @@ class AsyncTrainingRunsClient:
         base_model: str | None = None,
         parameters: TrainingParameters | Mapping[str, Any] | None = None,
         options: Options | Mapping[str, Any] | None = None,
-    ) -> TrainingRunOut:
+    ) -> AsyncTrainingRun:
         """A new Draft like another run; what is not given here is as it was there."""
         content = {
             "name": name,
@@ -83,66 +89,28 @@ class AsyncTrainingRunsClient:
         return await self._act(ref, "clone", content)
 
     async def list(
-        self,
-        *,
-        search: str | None = None,
-        status: str | Sequence[str] | None = None,
-        dataset: str | None = None,
-        base_model: str | None = None,
-        architecture: str | None = None,
-        created_by: str | None = None,
-        created_since: datetime | None = None,
-        created_until: datetime | None = None,
-        ended_since: datetime | None = None,
-        ended_until: datetime | None = None,
-        sort: str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
+        self, *, limit: int | None = None, cursor: str | None = None, **chosen: Unpack[RunsChosen]
     ) -> TrainingRunPage:
-        """Runs for which all is true that is said here; newest first, where no order is asked for.
+        """A page of the runs for which all is true that is chosen.
 
         Args:
-            search: words, or their beginnings, of name, notes, dataset, base model, architecture or creator.
-            status: one, or any of several.
-            dataset: name, name@version, or id.
-            base_model: name or id.
-            architecture: name.
-            created_by: a user's name.
-            created_since: with a time zone, as all times.
-            created_until: this moment is left out.
-            ended_since: as for `created_since`.
-            ended_until: this moment is left out.
-            sort: name, status, created_at, scheduled_at, ended_at, priority or best_map50; with `-` before it from the
-                highest to the lowest.
             limit: of a page.
             cursor: `next` of the page before, of the same sort.
+            chosen: see `RunsChosen`.
         """
-        times = {
-            "created_since": created_since,
-            "created_until": created_until,
-            "ended_since": ended_since,
-            "ended_until": ended_until,
-        }
-        parameters = {
-            "q": search,
-            "status": status,
-            "dataset": dataset,
-            "base_model": base_model,
-            "architecture": architecture,
-            "created_by": created_by,
-            "sort": sort,
-            "limit": limit,
-            "cursor": cursor,
-            **{name: moment.isoformat() if moment else None for name, moment in times.items()},
-        }
+        parameters = {**describe_chosen(chosen), "limit": limit, "cursor": cursor}
         return TrainingRunPage.model_validate(await self._connection.get(_PATH, parameters))
 
-    async def get(self, ref: str) -> TrainingRunOut:
+    def iterate(self, **chosen: Unpack[RunsChosen]) -> AsyncIterator[TrainingRunSummary]:
+        """All such runs; a page is asked for when the one before is used up."""
+        return self._connection.iterate(_PATH, TrainingRunSummary.model_validate, describe_chosen(chosen))
+
+    async def get(self, ref: str) -> AsyncTrainingRun:
         return await self._read(ref, is_retried=True)
 
     async def edit(
         self, ref: str, *, name: str | None = None, notes: str | None = None, revision: int | None = None
-    ) -> TrainingRunOut:
+    ) -> AsyncTrainingRun:
         """Changes name or notes; None leaves one as it is. A model that the run has made keeps its name.
 
         Args:
@@ -154,12 +122,10 @@ class AsyncTrainingRunsClient:
         Raises:
             Stale: it has another revision.
         """
-        changes = {"name": name, "notes": notes}
-        content = {key: value for key, value in changes.items() if value is not None}
-        etag = None if revision is None else format_etag(revision)
-        return TrainingRunOut.model_validate(
-            await self._connection.patch(f"{_PATH}/{quote_ref(ref)}", content, etag=etag)
+        answer = await self._connection.edit(
+            f"{_PATH}/{quote_ref(ref)}", {"name": name, "notes": notes}, revision=revision
         )
+        return AsyncTrainingRun.bind(answer, self)
 
     async def delete(self, ref: str) -> None:
         """Puts it into the trash; its model stays. One that is Processing must be cancelled first."""
@@ -179,25 +145,26 @@ class AsyncTrainingRunsClient:
         Raises:
             Conflict: with `parameters["findings"]` where the preflight found errors.
         """
-        return ScheduledOut.model_validate(
-            await self._connection.post(
-                f"{_PATH}/{quote_ref(ref)}/schedule", parameters={"dry_run": "true" if dry_run else "false"}
-            )
+        answer = await self._connection.post(
+            f"{_PATH}/{quote_ref(ref)}/schedule", parameters={"dry_run": "true" if dry_run else "false"}
         )
+        scheduled = ScheduledOut.model_validate(answer)
+        scheduled.run = AsyncTrainingRun.bind(answer["run"], self)
+        return scheduled
 
-    async def cancel(self, ref: str) -> TrainingRunOut:
+    async def cancel(self, ref: str) -> AsyncTrainingRun:
         """Ends a run that has not ended; its last checkpoint is kept. Its processes end within seconds."""
         return await self._act(ref, "cancel")
 
-    async def pause(self, ref: str) -> TrainingRunOut:
+    async def pause(self, ref: str) -> AsyncTrainingRun:
         """Asks it to pause: one that is Processing becomes Paused when its checkpoint is written."""
         return await self._act(ref, "pause")
 
-    async def resume(self, ref: str) -> TrainingRunOut:
+    async def resume(self, ref: str) -> AsyncTrainingRun:
         """Has a paused run wait again; it goes on from its checkpoint."""
         return await self._act(ref, "resume")
 
-    async def retry(self, ref: str, *, from_start: bool = False) -> TrainingRunOut:
+    async def retry(self, ref: str, *, from_start: bool = False) -> AsyncTrainingRun:
         """Has a run that ended in Error or was cancelled wait again.
 
         Args:
@@ -206,7 +173,7 @@ class AsyncTrainingRunsClient:
         """
         return await self._act(ref, "retry", {"from_start": from_start})
 
-    async def set_priority(self, ref: str, priority: int) -> TrainingRunOut:
+    async def set_priority(self, ref: str, priority: int) -> AsyncTrainingRun:
         """Of two that wait, the one of the higher priority comes first."""
         return await self._act(ref, "priority", {"priority": priority})
 
@@ -216,20 +183,83 @@ class AsyncTrainingRunsClient:
             await self._connection.post(f"{_PATH}/{quote_ref(ref)}/move", {"place": place})
         )
 
-    async def metrics(self, ref: str, *, names: Sequence[str] = ()) -> MetricsOut:
-        """All metrics, or those named."""
+    async def metrics(
+        self,
+        ref: str,
+        *,
+        names: Sequence[str] = (),
+        points: int | None = None,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> MetricsOut:
+        """All metrics, or those named.
+
+        Args:
+            ref: name or id.
+            names: of metrics.
+            points: at most so many of each, for a chart: the first, the last, and what stands out; None: every one.
+            from_step: none before this.
+            to_step: none after this.
+        """
+        parameters = {"name": names, "points": points, "from_step": from_step, "to_step": to_step}
         return MetricsOut.model_validate(
-            await self._connection.get(f"{_PATH}/{quote_ref(ref)}/metrics", {"name": names})
+            await self._connection.get(f"{_PATH}/{quote_ref(ref)}/metrics", parameters)
         )
 
-    async def logs(self, ref: str, *, offset: int = 0, limit: int | None = None) -> LogOut:
-        return LogOut.model_validate(
-            await self._connection.get(f"{_PATH}/{quote_ref(ref)}/logs", {"offset": offset, "limit": limit})
+    async def logs(
+        self, ref: str, *, offset: int = 0, limit: int | None = None, tail_lines: int | None = None
+    ) -> LogOut:
+        """A part of the log from a byte on, or the last so many lines."""
+        parameters = {"offset": offset, "limit": limit, "tail_lines": tail_lines}
+        return LogOut.model_validate(await self._connection.get(f"{_PATH}/{quote_ref(ref)}/logs", parameters))
+
+    async def search_log(self, ref: str, words: str, *, offset: int = 0, line: int = 1) -> LogSearchOut:
+        """The lines of the log that have `words` in them; `next_offset` and `next_line` of an answer go on."""
+        parameters = {"q": words, "offset": offset, "line": line}
+        return LogSearchOut.model_validate(
+            await self._connection.get(f"{_PATH}/{quote_ref(ref)}/logs/search", parameters)
+        )
+
+    def events(
+        self,
+        ref: str,
+        *,
+        history: bool = True,
+        metrics: bool = True,
+        log: bool = False,
+        last_event_id: str | None = None,
+        patience_s: float = _PATIENCE_S,
+    ) -> AsyncIterator["AnyRunEvent"]:
+        """What happens to a run, each thing once, until it is at rest; the last event is an EndEvent.
+
+        Args:
+            ref: name or id.
+            history: metrics and log from the beginning, not from now on.
+            metrics: tell metrics.
+            log: tell the log.
+            last_event_id: goes on behind this one.
+            patience_s: how long a server that is away (it may be restarting) is waited for.
+
+        Raises:
+            Unavailable: the server was away for longer.
+        """
+        told = {"history": history, "metrics": metrics, "log": log}
+        return read_events(
+            self._connection,
+            f"{_PATH}/{quote_ref(ref)}/events",
+            {name: "true" if is_told else "false" for name, is_told in told.items()},
+            last_event_id=last_event_id,
+            patience_s=patience_s,
         )
 
     async def watch(
-        self, ref: str, *, poll_s: float = _POLL_S, patience_s: float = _PATIENCE_S
-    ) -> AsyncIterator[TrainingRunOut]:
+        self,
+        ref: str,
+        *,
+        poll_s: float = _POLL_S,
+        patience_s: float = _PATIENCE_S,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[AsyncTrainingRun]:
         """The run as it is now and after each change, until it is at rest.
 
         That is Success, Error or Cancelled; also Paused, and Draft, which it is again after a dry run.
@@ -238,12 +268,14 @@ class AsyncTrainingRunsClient:
             ref: name or id.
             poll_s: how often to look.
             patience_s: how long a server that is away (it may be restarting) is waited for.
+            timeout_s: how long the run may take to be at rest.
 
         Raises:
             Unavailable: the server was away for longer.
+            TimeoutError: the run was not at rest in time.
         """
-        shown: TrainingRunOut | None = None
-        heard_at = time.monotonic()
+        shown: AsyncTrainingRun | None = None
+        began_at = heard_at = time.monotonic()
         while True:
             try:
                 run = await self._read(ref, is_retried=False)
@@ -257,12 +289,20 @@ class AsyncTrainingRunsClient:
                 shown = run
             if run.status in _AT_REST:
                 return
+            if timeout_s is not None and time.monotonic() - began_at > timeout_s:
+                raise TimeoutError(
+                    f"The training run {run.name!r} is still {run.status} after {timeout_s} s."
+                )
             await pause_async(poll_s)
 
-    async def wait(self, ref: str) -> TrainingRunOut:
-        """Waits until it is at rest, as `watch` does."""
-        last: TrainingRunOut | None = None
-        async for run in self.watch(ref):
+    async def wait(self, ref: str, *, timeout_s: float | None = None) -> AsyncTrainingRun:
+        """Waits until it is at rest, as `watch` does.
+
+        Raises:
+            TimeoutError: it was not within `timeout_s`.
+        """
+        last: AsyncTrainingRun | None = None
+        async for run in self.watch(ref, timeout_s=timeout_s):
             last = run
         assert last is not None  # noqa: S101 - watch yields the run at least once
         return last
@@ -287,15 +327,13 @@ class AsyncTrainingRunsClient:
                 return
             await pause_async(poll_s)
 
-    async def _read(self, ref: str, *, is_retried: bool) -> TrainingRunOut:
-        return TrainingRunOut.model_validate(
-            await self._connection.get(f"{_PATH}/{quote_ref(ref)}", is_retried=is_retried)
-        )
+    async def _read(self, ref: str, *, is_retried: bool) -> AsyncTrainingRun:
+        answer = await self._connection.get(f"{_PATH}/{quote_ref(ref)}", is_retried=is_retried)
+        return AsyncTrainingRun.bind(answer, self)
 
-    async def _act(self, ref: str, verb: str, content: Any = None) -> TrainingRunOut:
-        return TrainingRunOut.model_validate(
-            await self._connection.post(f"{_PATH}/{quote_ref(ref)}/{verb}", content)
-        )
+    async def _act(self, ref: str, verb: str, content: Any = None) -> AsyncTrainingRun:
+        answer = await self._connection.post(f"{_PATH}/{quote_ref(ref)}/{verb}", content)
+        return AsyncTrainingRun.bind(answer, self)
 
 
 _AT_REST = {RunStatus.DRAFT, RunStatus.PAUSED, *(status for status in RunStatus if status.is_final)}

@@ -22,6 +22,7 @@ from raven_scan.client.answers import (
 from raven_scan.client.blocking import pause
 from raven_scan.kernel.errors import Invalid, Unavailable, make_error
 from raven_scan.kernel.progress import Progress
+from raven_scan.kernel.revisions import format_etag
 
 T = TypeVar("T")
 
@@ -92,6 +93,15 @@ class Connection:
         """Changes something; with the ETag that was read, only where nobody else has changed it since."""
         headers = {} if etag is None else {"If-Match": etag}
         return read_answer(self.send("PATCH", path, body=encode_json(content), headers=headers))
+
+    def edit(self, path: str, changes: Mapping[str, Any], *, revision: int | None) -> Any:
+        """Changes what is not None; with the revision that was read, only where nobody else has since.
+
+        Raises:
+            Stale: it has another revision.
+        """
+        content = {name: value for name, value in changes.items() if value is not None}
+        return self.patch(path, content, etag=None if revision is None else format_etag(revision))
 
     def put(self, path: str, content: Any) -> Any:
         return read_answer(self.send("PUT", path, body=encode_json(content)))

@@ -1,13 +1,14 @@
 # Made from asynchronous/datasets.py by scripts/make_synchronous_client.py: change that one, and run the script.
 """Datasets, from outside."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from raven_scan.client.answers import quote_ref
 from raven_scan.client.file_bodies import make_absolute
 from raven_scan.client.synchronous.connection import Connection
+from raven_scan.client.synchronous.downloads import download_file
 from raven_scan.client.synchronous.uploads import UploadsClient
 from raven_scan.datasets.schemas import Bands, DatasetOut, DatasetPage, DatasetVersionOut
 from raven_scan.kernel.progress import Progress, ignore_progress
@@ -28,13 +29,77 @@ class DatasetsClient:
         self._uploads = uploads
         self._shares_files = shares_files
 
-    def list(self, *, limit: int | None = None, cursor: str | None = None) -> DatasetPage:
-        """Newest first, each with its newest version."""
-        return DatasetPage.model_validate(self._connection.get(_PATH, {"limit": limit, "cursor": cursor}))
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        search: str | None = None,
+        sort: str | None = None,
+    ) -> DatasetPage:
+        """Each with its newest version; newest first, where no order is asked for.
+
+        Args:
+            limit: of a page.
+            cursor: `next` of the page before, of the same sort.
+            search: words, or their beginnings, of name and notes.
+            sort: name or created_at; with `-` before it from the highest to the lowest.
+        """
+        parameters = {"limit": limit, "cursor": cursor, "q": search, "sort": sort}
+        return DatasetPage.model_validate(self._connection.get(_PATH, parameters))
+
+    def iterate(self, *, search: str | None = None, sort: str | None = None) -> Iterator[DatasetOut]:
+        """All such datasets; a page is asked for when the one before is used up."""
+        return self._connection.iterate(_PATH, DatasetOut.model_validate, {"q": search, "sort": sort})
 
     def get(self, ref: str) -> DatasetOut:
         """With all its versions, by name or id; with one, by name@number or the version's id."""
         return DatasetOut.model_validate(self._connection.get(f"{_PATH}/{quote_ref(ref)}"))
+
+    def versions(self, ref: str) -> Iterator[DatasetVersionOut]:
+        """All versions of a dataset, newest first."""
+        return self._connection.iterate(
+            f"{_PATH}/{quote_ref(ref)}/versions", DatasetVersionOut.model_validate
+        )
+
+    def edit(
+        self, ref: str, *, name: str | None = None, notes: str | None = None, revision: int | None = None
+    ) -> DatasetOut:
+        """Changes name or notes; None leaves one as it is.
+
+        Args:
+            ref: name or id.
+            name: a new one.
+            notes: what is written about it.
+            revision: of the dataset that was read; where somebody has changed it since, it is refused.
+
+        Raises:
+            Stale: it has another revision.
+        """
+        answer = self._connection.edit(
+            f"{_PATH}/{quote_ref(ref)}", {"name": name, "notes": notes}, revision=revision
+        )
+        return DatasetOut.model_validate(answer)
+
+    def delete(self, ref: str) -> None:
+        """Puts it, or one version of it, into the trash; refused where something needs it."""
+        self._connection.delete(f"{_PATH}/{quote_ref(ref)}")
+
+    def export(self, ref: str, path: Path, *, on_progress: Progress = ignore_progress) -> None:
+        """Writes a version to a zip in COCO form.
+
+        Args:
+            ref: name@number or a version's id; the newest version by the dataset's name or id.
+            path: of the zip; there once it is whole.
+            on_progress: called while it comes.
+        """
+        download_file(
+            self._connection,
+            f"{_PATH}/{quote_ref(ref)}/export",
+            path,
+            on_progress=on_progress,
+            has_digest=False,
+        )
 
     def import_path(
         self,

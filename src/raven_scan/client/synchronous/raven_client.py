@@ -21,6 +21,7 @@ from raven_scan.client.synchronous.tokens import TokensClient
 from raven_scan.client.synchronous.trained_models import TrainedModelsClient
 from raven_scan.client.synchronous.training_presets import TrainingPresetsClient
 from raven_scan.client.synchronous.training_runs import TrainingRunsClient
+from raven_scan.client.synchronous.trash import TrashClient
 from raven_scan.client.synchronous.uploads import UploadsClient
 from raven_scan.client.synchronous.users import UsersClient
 from raven_scan.client.synchronous.workers import WorkersClient
@@ -65,6 +66,7 @@ class RavenClient:
         self.workers = WorkersClient(self._connection)
         self.notifications = NotificationsClient(self._connection)
         self.subscriptions = SubscriptionsClient(self._connection)
+        self.trash = TrashClient(self._connection)
         self.users = UsersClient(self._connection)
         self.roles = RolesClient(self._connection)
         self.tokens = TokensClient(self._connection)
@@ -78,7 +80,7 @@ class RavenClient:
 
     def get_version(self) -> str:
         """The server's version."""
-        return str((self._connection.get("/api/v1/system"))["version"])
+        return str((self._connection.get("/api/v1/system/version"))["version"])
 
     def close(self) -> None:
         self._connection.close()

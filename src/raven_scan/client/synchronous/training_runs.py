@@ -4,25 +4,31 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.client.answers import quote_ref
 from raven_scan.client.blocking import pause
+from raven_scan.client.chosen_runs import RunsChosen, describe_chosen
 from raven_scan.client.synchronous.connection import Connection
+from raven_scan.client.synchronous.run_events import read_events
+from raven_scan.client.synchronous.training_run import TrainingRun
 from raven_scan.kernel.errors import Busy, Unavailable
-from raven_scan.kernel.revisions import format_etag
 from raven_scan.training_runs.schemas import (
     LogOut,
+    LogSearchOut,
     MetricsOut,
     Options,
     PreflightOut,
     QueueOut,
     ScheduledOut,
-    TrainingRunOut,
     TrainingRunPage,
+    TrainingRunSummary,
 )
 from raven_scan.training_runs.types import RunStatus
+
+if TYPE_CHECKING:
+    from raven_scan.training_runs.events_schemas import AnyRunEvent
 
 _PATH = "/api/v1/training-runs"
 _POLL_S = 0.5
@@ -42,7 +48,7 @@ class TrainingRunsClient:
         parameters: TrainingParameters | Mapping[str, Any] | None = None,
         options: Options | Mapping[str, Any] | None = None,
         preset: str | None = None,
-    ) -> TrainingRunOut:
+    ) -> TrainingRun:
         """A new Draft.
 
         Args:
@@ -61,7 +67,7 @@ class TrainingRunsClient:
             "options": _dump_given(options),
             "preset": preset,
         }
-        return TrainingRunOut.model_validate(self._connection.post(_PATH, content))
+        return TrainingRun.bind(self._connection.post(_PATH, content), self)
 
     def clone(
         self,
@@ -72,7 +78,7 @@ class TrainingRunsClient:
         base_model: str | None = None,
         parameters: TrainingParameters | Mapping[str, Any] | None = None,
         options: Options | Mapping[str, Any] | None = None,
-    ) -> TrainingRunOut:
+    ) -> TrainingRun:
         """A new Draft like another run; what is not given here is as it was there."""
         content = {
             "name": name,
@@ -84,66 +90,28 @@ class TrainingRunsClient:
         return self._act(ref, "clone", content)
 
     def list(
-        self,
-        *,
-        search: str | None = None,
-        status: str | Sequence[str] | None = None,
-        dataset: str | None = None,
-        base_model: str | None = None,
-        architecture: str | None = None,
-        created_by: str | None = None,
-        created_since: datetime | None = None,
-        created_until: datetime | None = None,
-        ended_since: datetime | None = None,
-        ended_until: datetime | None = None,
-        sort: str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
+        self, *, limit: int | None = None, cursor: str | None = None, **chosen: Unpack[RunsChosen]
     ) -> TrainingRunPage:
-        """Runs for which all is true that is said here; newest first, where no order is asked for.
+        """A page of the runs for which all is true that is chosen.
 
         Args:
-            search: words, or their beginnings, of name, notes, dataset, base model, architecture or creator.
-            status: one, or any of several.
-            dataset: name, name@version, or id.
-            base_model: name or id.
-            architecture: name.
-            created_by: a user's name.
-            created_since: with a time zone, as all times.
-            created_until: this moment is left out.
-            ended_since: as for `created_since`.
-            ended_until: this moment is left out.
-            sort: name, status, created_at, scheduled_at, ended_at, priority or best_map50; with `-` before it from the
-                highest to the lowest.
             limit: of a page.
             cursor: `next` of the page before, of the same sort.
+            chosen: see `RunsChosen`.
         """
-        times = {
-            "created_since": created_since,
-            "created_until": created_until,
-            "ended_since": ended_since,
-            "ended_until": ended_until,
-        }
-        parameters = {
-            "q": search,
-            "status": status,
-            "dataset": dataset,
-            "base_model": base_model,
-            "architecture": architecture,
-            "created_by": created_by,
-            "sort": sort,
-            "limit": limit,
-            "cursor": cursor,
-            **{name: moment.isoformat() if moment else None for name, moment in times.items()},
-        }
+        parameters = {**describe_chosen(chosen), "limit": limit, "cursor": cursor}
         return TrainingRunPage.model_validate(self._connection.get(_PATH, parameters))
 
-    def get(self, ref: str) -> TrainingRunOut:
+    def iterate(self, **chosen: Unpack[RunsChosen]) -> Iterator[TrainingRunSummary]:
+        """All such runs; a page is asked for when the one before is used up."""
+        return self._connection.iterate(_PATH, TrainingRunSummary.model_validate, describe_chosen(chosen))
+
+    def get(self, ref: str) -> TrainingRun:
         return self._read(ref, is_retried=True)
 
     def edit(
         self, ref: str, *, name: str | None = None, notes: str | None = None, revision: int | None = None
-    ) -> TrainingRunOut:
+    ) -> TrainingRun:
         """Changes name or notes; None leaves one as it is. A model that the run has made keeps its name.
 
         Args:
@@ -155,12 +123,10 @@ class TrainingRunsClient:
         Raises:
             Stale: it has another revision.
         """
-        changes = {"name": name, "notes": notes}
-        content = {key: value for key, value in changes.items() if value is not None}
-        etag = None if revision is None else format_etag(revision)
-        return TrainingRunOut.model_validate(
-            self._connection.patch(f"{_PATH}/{quote_ref(ref)}", content, etag=etag)
+        answer = self._connection.edit(
+            f"{_PATH}/{quote_ref(ref)}", {"name": name, "notes": notes}, revision=revision
         )
+        return TrainingRun.bind(answer, self)
 
     def delete(self, ref: str) -> None:
         """Puts it into the trash; its model stays. One that is Processing must be cancelled first."""
@@ -180,25 +146,26 @@ class TrainingRunsClient:
         Raises:
             Conflict: with `parameters["findings"]` where the preflight found errors.
         """
-        return ScheduledOut.model_validate(
-            self._connection.post(
-                f"{_PATH}/{quote_ref(ref)}/schedule", parameters={"dry_run": "true" if dry_run else "false"}
-            )
+        answer = self._connection.post(
+            f"{_PATH}/{quote_ref(ref)}/schedule", parameters={"dry_run": "true" if dry_run else "false"}
         )
+        scheduled = ScheduledOut.model_validate(answer)
+        scheduled.run = TrainingRun.bind(answer["run"], self)
+        return scheduled
 
-    def cancel(self, ref: str) -> TrainingRunOut:
+    def cancel(self, ref: str) -> TrainingRun:
         """Ends a run that has not ended; its last checkpoint is kept. Its processes end within seconds."""
         return self._act(ref, "cancel")
 
-    def pause(self, ref: str) -> TrainingRunOut:
+    def pause(self, ref: str) -> TrainingRun:
         """Asks it to pause: one that is Processing becomes Paused when its checkpoint is written."""
         return self._act(ref, "pause")
 
-    def resume(self, ref: str) -> TrainingRunOut:
+    def resume(self, ref: str) -> TrainingRun:
         """Has a paused run wait again; it goes on from its checkpoint."""
         return self._act(ref, "resume")
 
-    def retry(self, ref: str, *, from_start: bool = False) -> TrainingRunOut:
+    def retry(self, ref: str, *, from_start: bool = False) -> TrainingRun:
         """Has a run that ended in Error or was cancelled wait again.
 
         Args:
@@ -207,7 +174,7 @@ class TrainingRunsClient:
         """
         return self._act(ref, "retry", {"from_start": from_start})
 
-    def set_priority(self, ref: str, priority: int) -> TrainingRunOut:
+    def set_priority(self, ref: str, priority: int) -> TrainingRun:
         """Of two that wait, the one of the higher priority comes first."""
         return self._act(ref, "priority", {"priority": priority})
 
@@ -217,20 +184,83 @@ class TrainingRunsClient:
             self._connection.post(f"{_PATH}/{quote_ref(ref)}/move", {"place": place})
         )
 
-    def metrics(self, ref: str, *, names: Sequence[str] = ()) -> MetricsOut:
-        """All metrics, or those named."""
+    def metrics(
+        self,
+        ref: str,
+        *,
+        names: Sequence[str] = (),
+        points: int | None = None,
+        from_step: int | None = None,
+        to_step: int | None = None,
+    ) -> MetricsOut:
+        """All metrics, or those named.
+
+        Args:
+            ref: name or id.
+            names: of metrics.
+            points: at most so many of each, for a chart: the first, the last, and what stands out; None: every one.
+            from_step: none before this.
+            to_step: none after this.
+        """
+        parameters = {"name": names, "points": points, "from_step": from_step, "to_step": to_step}
         return MetricsOut.model_validate(
-            self._connection.get(f"{_PATH}/{quote_ref(ref)}/metrics", {"name": names})
+            self._connection.get(f"{_PATH}/{quote_ref(ref)}/metrics", parameters)
         )
 
-    def logs(self, ref: str, *, offset: int = 0, limit: int | None = None) -> LogOut:
-        return LogOut.model_validate(
-            self._connection.get(f"{_PATH}/{quote_ref(ref)}/logs", {"offset": offset, "limit": limit})
+    def logs(
+        self, ref: str, *, offset: int = 0, limit: int | None = None, tail_lines: int | None = None
+    ) -> LogOut:
+        """A part of the log from a byte on, or the last so many lines."""
+        parameters = {"offset": offset, "limit": limit, "tail_lines": tail_lines}
+        return LogOut.model_validate(self._connection.get(f"{_PATH}/{quote_ref(ref)}/logs", parameters))
+
+    def search_log(self, ref: str, words: str, *, offset: int = 0, line: int = 1) -> LogSearchOut:
+        """The lines of the log that have `words` in them; `next_offset` and `next_line` of an answer go on."""
+        parameters = {"q": words, "offset": offset, "line": line}
+        return LogSearchOut.model_validate(
+            self._connection.get(f"{_PATH}/{quote_ref(ref)}/logs/search", parameters)
+        )
+
+    def events(
+        self,
+        ref: str,
+        *,
+        history: bool = True,
+        metrics: bool = True,
+        log: bool = False,
+        last_event_id: str | None = None,
+        patience_s: float = _PATIENCE_S,
+    ) -> Iterator["AnyRunEvent"]:
+        """What happens to a run, each thing once, until it is at rest; the last event is an EndEvent.
+
+        Args:
+            ref: name or id.
+            history: metrics and log from the beginning, not from now on.
+            metrics: tell metrics.
+            log: tell the log.
+            last_event_id: goes on behind this one.
+            patience_s: how long a server that is away (it may be restarting) is waited for.
+
+        Raises:
+            Unavailable: the server was away for longer.
+        """
+        told = {"history": history, "metrics": metrics, "log": log}
+        return read_events(
+            self._connection,
+            f"{_PATH}/{quote_ref(ref)}/events",
+            {name: "true" if is_told else "false" for name, is_told in told.items()},
+            last_event_id=last_event_id,
+            patience_s=patience_s,
         )
 
     def watch(
-        self, ref: str, *, poll_s: float = _POLL_S, patience_s: float = _PATIENCE_S
-    ) -> Iterator[TrainingRunOut]:
+        self,
+        ref: str,
+        *,
+        poll_s: float = _POLL_S,
+        patience_s: float = _PATIENCE_S,
+        timeout_s: float | None = None,
+    ) -> Iterator[TrainingRun]:
         """The run as it is now and after each change, until it is at rest.
 
         That is Success, Error or Cancelled; also Paused, and Draft, which it is again after a dry run.
@@ -239,12 +269,14 @@ class TrainingRunsClient:
             ref: name or id.
             poll_s: how often to look.
             patience_s: how long a server that is away (it may be restarting) is waited for.
+            timeout_s: how long the run may take to be at rest.
 
         Raises:
             Unavailable: the server was away for longer.
+            TimeoutError: the run was not at rest in time.
         """
-        shown: TrainingRunOut | None = None
-        heard_at = time.monotonic()
+        shown: TrainingRun | None = None
+        began_at = heard_at = time.monotonic()
         while True:
             try:
                 run = self._read(ref, is_retried=False)
@@ -258,12 +290,20 @@ class TrainingRunsClient:
                 shown = run
             if run.status in _AT_REST:
                 return
+            if timeout_s is not None and time.monotonic() - began_at > timeout_s:
+                raise TimeoutError(
+                    f"The training run {run.name!r} is still {run.status} after {timeout_s} s."
+                )
             pause(poll_s)
 
-    def wait(self, ref: str) -> TrainingRunOut:
-        """Waits until it is at rest, as `watch` does."""
-        last: TrainingRunOut | None = None
-        for run in self.watch(ref):
+    def wait(self, ref: str, *, timeout_s: float | None = None) -> TrainingRun:
+        """Waits until it is at rest, as `watch` does.
+
+        Raises:
+            TimeoutError: it was not within `timeout_s`.
+        """
+        last: TrainingRun | None = None
+        for run in self.watch(ref, timeout_s=timeout_s):
             last = run
         assert last is not None  # noqa: S101 - watch yields the run at least once
         return last
@@ -288,15 +328,13 @@ class TrainingRunsClient:
                 return
             pause(poll_s)
 
-    def _read(self, ref: str, *, is_retried: bool) -> TrainingRunOut:
-        return TrainingRunOut.model_validate(
-            self._connection.get(f"{_PATH}/{quote_ref(ref)}", is_retried=is_retried)
-        )
+    def _read(self, ref: str, *, is_retried: bool) -> TrainingRun:
+        answer = self._connection.get(f"{_PATH}/{quote_ref(ref)}", is_retried=is_retried)
+        return TrainingRun.bind(answer, self)
 
-    def _act(self, ref: str, verb: str, content: Any = None) -> TrainingRunOut:
-        return TrainingRunOut.model_validate(
-            self._connection.post(f"{_PATH}/{quote_ref(ref)}/{verb}", content)
-        )
+    def _act(self, ref: str, verb: str, content: Any = None) -> TrainingRun:
+        answer = self._connection.post(f"{_PATH}/{quote_ref(ref)}/{verb}", content)
+        return TrainingRun.bind(answer, self)
 
 
 _AT_REST = {RunStatus.DRAFT, RunStatus.PAUSED, *(status for status in RunStatus if status.is_final)}

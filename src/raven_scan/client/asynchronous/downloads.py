@@ -1,0 +1,71 @@
+"""Files from the server: verified, and gone on with after a lost connection."""
+
+import time
+from pathlib import Path
+
+from raven_scan.client.answers import Parameters
+from raven_scan.client.asynchronous.connection import AsyncConnection
+from raven_scan.client.blocking import call_async, pause_async
+from raven_scan.client.file_sink import FileSink
+from raven_scan.kernel.errors import Busy, Unavailable
+from raven_scan.kernel.progress import Progress
+
+_CHUNK_BYTES = 1 << 20
+_PATIENCE_S = 60.0
+_PAUSE_S = 0.5
+
+
+async def download_file(
+    connection: AsyncConnection,
+    path: str,
+    target: Path,
+    *,
+    on_progress: Progress,
+    parameters: Parameters | None = None,
+    has_digest: bool = True,
+) -> str:
+    """Writes what the API has at `path` to `target`.
+
+    Args:
+        connection: to the API.
+        path: of the API.
+        target: a file, replaced once everything has come.
+        on_progress: called while it comes.
+        parameters: of the query.
+        has_digest: whether its ETag is its SHA-256, by which it is verified, and goes on after a lost connection.
+
+    Returns:
+        The SHA-256.
+
+    Raises:
+        RavenError: what the API refuses.
+        Unavailable: the server was away for long, or what came is damaged.
+        Invalid: the file cannot be written.
+    """
+    sink = await call_async(FileSink, target)
+    etag: str | None = None
+    came_at = time.monotonic()
+    try:
+        while True:
+            headers: dict[str, str] = {}
+            if etag is not None and sink.offset_bytes:
+                headers = {"Range": f"bytes={sink.offset_bytes}-", "If-Range": etag}
+            try:
+                async with connection.stream("GET", path, parameters=parameters, headers=headers) as answer:
+                    if answer.status_code != 206 and sink.offset_bytes:
+                        await call_async(sink.begin_again)
+                    etag = answer.headers.get("etag") if has_digest else None
+                    left = answer.headers.get("content-length")
+                    total = 0 if left is None else sink.offset_bytes + int(left)
+                    async for chunk in answer.aiter_bytes(_CHUNK_BYTES):
+                        await call_async(sink.write, chunk)
+                        came_at = time.monotonic()
+                        on_progress("download", sink.offset_bytes, total)
+                return await call_async(sink.finish, None if etag is None else etag.strip('"'))
+            except (Unavailable, Busy) as error:
+                is_over = etag is None or time.monotonic() - came_at > _PATIENCE_S
+                if is_over or error.code == "client.download_damaged":
+                    raise
+            await pause_async(_PAUSE_S)
+    finally:
+        await call_async(sink.close)
