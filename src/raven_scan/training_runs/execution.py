@@ -213,7 +213,8 @@ class TrainingRunExecution:
     def succeed(self, actor: Actor, attempt: Attempt, model: NewTrainedModel, progress: RunProgress) -> UUID:
         """In one transaction: the model is made, and the run ends in Success. Raises LeaseLost."""
         with self._hold(actor, attempt) as (session, run):
-            created = self._create_model(actor, model)
+            # It may have been renamed since the attempt began.
+            created = self._create_model(actor, replace(model, name=run.name, training_run_name=run.name))
             if created.name != run.name:
                 run.warnings = [
                     *run.warnings,
