@@ -179,7 +179,7 @@ _LAST_STEPS = text(
 
 def find_last_steps(session: Session, run_id: UUID) -> dict[str, int]:
     """By name, in the order of names."""
-    return dict(session.execute(_LAST_STEPS, {"run_id": run_id}).tuples().all())
+    return {name: step for name, step in session.execute(_LAST_STEPS, {"run_id": run_id})}  # noqa: C416 - rows
 
 
 @dataclass(frozen=True, slots=True)
