@@ -1,19 +1,21 @@
-"""`raven datasets`: import, list and show datasets."""
+"""`raven datasets`: import, list, show and look after datasets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raven_scan.app.cli.dataset_display import show_dataset, show_version
+from raven_scan.app.cli.dataset_upkeep import DatasetRef, delete, edit, export
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.session import open_raven
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from raven_scan.datasets.schemas import DatasetOut, DatasetVersionOut
+    from raven_scan.datasets.schemas import DatasetVersionOut
 
-app = typer.Typer(no_args_is_help=True, help="Datasets: import, list and show them.")
+app = typer.Typer(no_args_is_help=True, help="Datasets: import, list, show, edit, delete and export them.")
 
 
 @app.command("import")
@@ -67,18 +69,24 @@ def import_dataset(
             seed=seed,
             on_progress=on_progress,
         )
-    _show_version(output, version)
+    show_version(output, version)
 
 
 @app.command("list")
 def list_datasets(
+    search: Annotated[
+        str | None, typer.Option("--search", help="Words, or their beginnings, of name and notes.")
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", help="name or created_at; with - before it, downwards.")
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="At most so many.")] = None,
     cursor: Annotated[str | None, typer.Option("--cursor", help="Go on from the 'next' of a list.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List datasets, newest first."""
     with open_raven() as raven:
-        page = raven.datasets.list(limit=limit, cursor=cursor)
+        page = raven.datasets.list(limit=limit, cursor=cursor, search=search, sort=sort)
 
     def render(console: "Console") -> None:
         from raven_scan.app.cli.tables import format_size, print_next, print_table  # noqa: PLC0415
@@ -106,14 +114,15 @@ def list_datasets(
 
 
 @app.command()
-def show(
-    dataset: Annotated[str, typer.Argument(help="Name, name@version or id.", show_default=False)],
-    as_json: JsonFlag = False,
-) -> None:
+def show(dataset: DatasetRef, as_json: JsonFlag = False) -> None:
     """Show a dataset with its versions, or one version."""
     with open_raven() as raven:
         found = raven.datasets.get(dataset)
-    _show_dataset(Output(as_json), found)
+    show_dataset(Output(as_json), found)
+
+
+for _command in (edit, delete, export):
+    app.command()(_command)
 
 
 def _parse_class_map(pairs: list[str]) -> dict[str, str]:
@@ -138,46 +147,3 @@ def _parse_bands(text: str) -> tuple[int, int, int]:
 
 def _count(version: "DatasetVersionOut", what: str) -> int:
     return sum(getattr(part, what) for part in version.parts.values())
-
-
-def _show_dataset(output: Output, dataset: "DatasetOut") -> None:
-    def render(console: "Console") -> None:
-        for version in dataset.versions:
-            _print_version(console, output, version)
-
-    output.show(dataset.model_dump(mode="json"), render)
-
-
-def _show_version(output: Output, version: "DatasetVersionOut") -> None:
-    output.show(version.model_dump(mode="json"), lambda console: _print_version(console, output, version))
-
-
-def _print_version(console: "Console", output: Output, version: "DatasetVersionOut") -> None:
-    from raven_scan.app.cli.tables import format_size, print_facts, print_table  # noqa: PLC0415
-
-    print_facts(
-        console,
-        {
-            "Dataset": f"{version.dataset_name}@{version.number}",
-            "Digest": version.digest,
-            "Classes": ", ".join(version.classes),
-            "Size": format_size(version.image_bytes),
-            "Created": version.created_at,
-            **(
-                {"Note": f"{version.leaked_image_count} images are in two parts (--allow-leak)."}
-                if version.leaked_image_count
-                else {}
-            ),
-        },
-    )
-    print_table(
-        console,
-        ("Part", "Images", "Boxes", "Without boxes", "Crowds"),
-        [
-            (name, part.image_count, part.box_count, part.background_count, part.crowd_count)
-            for name, part in version.parts.items()
-        ],
-        empty="",
-    )
-    for notice in version.warnings:
-        output.say(f"{notice.message} ({notice.count})", style="yellow")

@@ -1,19 +1,21 @@
-"""`raven models`: import, pull, list and show trained models."""
+"""`raven models`: import, pull, list, show and look after trained models."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raven_scan.app.cli.model_display import show_model
+from raven_scan.app.cli.model_upkeep import ModelRef, delete, download, edit
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.session import open_raven
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from raven_scan.trained_models.schemas import FiguresOut, TrainedModelOut
-
-app = typer.Typer(no_args_is_help=True, help="Trained models: import, pull, list and show them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Trained models: import, pull, list, show, edit, delete, download."
+)
 
 
 @app.command("import")
@@ -33,7 +35,7 @@ def import_checkpoint(
         model = raven.models.import_path(
             checkpoint, architecture=architecture, name=name, on_progress=on_progress
         )
-    _show_model(output, model)
+    show_model(output, model)
 
 
 @app.command()
@@ -54,16 +56,36 @@ def pull(
     output = Output(as_json)
     with open_raven() as raven, display_work(output.message_console) as on_progress:
         pulled = raven.models.pull(model, name=name, on_progress=on_progress)
-    _show_model(output, pulled)
+    show_model(output, pulled)
 
 
 @app.command("list")
 def list_models(
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search", help="Words, or their beginnings, of name, notes, dataset, base model, run."
+        ),
+    ] = None,
     origin: Annotated[
         str | None, typer.Option("--origin", help="Only these: builtin, imported or trained.")
     ] = None,
     stage: Annotated[str | None, typer.Option("--stage", help="Only these: candidate, published, …")] = None,
     architecture: Annotated[str | None, typer.Option("--architecture", help="Only this one's.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Only those that learned from this name@version.")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option("--base-model", help="Only those that began as this.")
+    ] = None,
+    run: Annotated[str | None, typer.Option("--run", help="Only the one that this run made.")] = None,
+    class_name: Annotated[
+        str | None, typer.Option("--class", help="Only those that know this class.")
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", help="name, created_at, test_map50 or size; with - before it, downwards."),
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="At most so many.")] = None,
     cursor: Annotated[str | None, typer.Option("--cursor", help="Go on from the 'next' of a list.")] = None,
     as_json: JsonFlag = False,
@@ -71,7 +93,17 @@ def list_models(
     """List models, newest first; the builtin ones are the architectures that can be trained."""
     with open_raven() as raven:
         page = raven.models.list(
-            limit=limit, cursor=cursor, origin=origin, stage=stage, architecture=architecture
+            limit=limit,
+            cursor=cursor,
+            search=search,
+            origin=origin,
+            stage=stage,
+            architecture=architecture,
+            dataset_version=dataset,
+            base_model=base_model,
+            training_run=run,
+            class_name=class_name,
+            sort=sort,
         )
 
     def render(console: "Console") -> None:
@@ -99,92 +131,12 @@ def list_models(
 
 
 @app.command()
-def show(
-    model: Annotated[str, typer.Argument(help="Name or id of the model.", show_default=False)],
-    as_json: JsonFlag = False,
-) -> None:
-    """Show a model: its figures, and what it came from."""
-    output = Output(as_json)
+def show(model: ModelRef, as_json: JsonFlag = False) -> None:
+    """Show a model: its figures, its settings, and what it came from."""
     with open_raven() as raven:
         found = raven.models.get(model)
-        version = found.lineage.dataset_version
-        dataset = None
-        if version is not None and not output.as_json:
-            dataset = raven.datasets.get(str(version)).versions[0].full_name
-    _show_model(output, found, dataset=dataset)
+    show_model(Output(as_json), found)
 
 
-def _show_model(output: Output, model: "TrainedModelOut", *, dataset: str | None = None) -> None:
-    def render(console: "Console") -> None:
-        from raven_scan.app.cli.tables import format_size, print_facts  # noqa: PLC0415
-
-        base = model.lineage.base_model
-        facts: dict[str, Any] = {
-            "Model": model.name,
-            "Origin": model.origin,
-            "Stage": model.stage,
-            "Architecture": model.architecture,
-            "Learned from": model.starting_weights,
-            "Classes": _describe_classes(model.classes),
-            "Parameters": f"{model.parameter_count:,}" if model.parameter_count else None,
-            "Weights": format_size(model.weights_size_bytes),
-            "Base model": None if base is None else base.name,
-            "Dataset": dataset or model.lineage.dataset_version,
-            "Created": model.created_at,
-        }
-        if model.leak_allowed:
-            facts["Note"] = (
-                "Its dataset has identical images in two parts (--allow-leak): the figures flatter it."
-            )
-        if model.reported is not None:
-            facts["Reported mAP"] = f"{model.reported.map} ({model.reported.source})"
-        if model.checkpoint is not None:
-            facts.update(_describe_checkpoint(model))
-        print_facts(console, facts)
-        print_figures(console, model)
-
-    output.show(model.model_dump(mode="json"), render)
-
-
-def print_figures(console: "Console", model: "TrainedModelOut") -> None:
-    """Prints what the model scores on the parts, and by class on the test part."""
-    from raven_scan.app.cli.tables import format_figure, print_table  # noqa: PLC0415
-
-    names = ("map", "map50", "map75", "map_small", "map_medium", "map_large", "precision", "recall")
-    titles = ("mAP", "mAP50", "mAP75", "small", "medium", "large", "precision", "recall")
-    parts: list[tuple[str, FiguresOut]] = [
-        (part, figures) for part, figures in (("valid", model.valid), ("test", model.test)) if figures
-    ]
-    if not parts:
-        return
-    rows: list[tuple[str, ...]] = [
-        (part, *(format_figure(getattr(figures, name)) for name in names)) for part, figures in parts
-    ]
-    if model.test is not None and len(model.test.by_class) > 1:
-        rows += [
-            (f"  {class_name}", *(format_figure(figures.get(name)) for name in names))
-            for class_name, figures in model.test.by_class.items()
-        ]
-    print_table(console, ("Part", *titles), rows, empty="")
-
-
-def _describe_classes(classes: list[str]) -> str | None:
-    if not classes:
-        return None
-    shown = ", ".join(classes[:10])
-    return shown if len(classes) <= 10 else f"{shown}, … ({len(classes)})"
-
-
-def _describe_checkpoint(model: "TrainedModelOut") -> dict[str, Any]:
-    assert model.checkpoint is not None  # noqa: S101 - the caller looked
-    report = model.checkpoint
-    others = {
-        "missing": len(report.missing),
-        "unexpected": len(report.unexpected),
-        "of another shape": len(report.mismatched),
-    }
-    apart = ", ".join(f"{count} {kind}" for kind, count in others.items() if count)
-    return {
-        "Checkpoint": report.file_name,
-        "Tensors": f"{report.matched} fit" + (f"; {apart}" if apart else ""),
-    }
+for _command in (edit, delete, download):
+    app.command()(_command)

@@ -25,6 +25,7 @@ from raven_scan.app.cli import (
     sign_in,
     subscriptions,
     tokens,
+    trash,
     users,
     workers,
 )
@@ -45,6 +46,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(presets.app, name="presets")
 app.command("queue")(queue.list_queue)
 app.command("workers")(workers.list_workers)
+app.add_typer(trash.app, name="trash")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(audit.app, name="audit")
