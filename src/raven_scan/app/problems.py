@@ -29,7 +29,7 @@ STATUS_OF_KIND: dict[ErrorKind, int] = {
     ErrorKind.UNAVAILABLE: 503,
 }
 
-_TITLE_OF_STATUS = {
+TITLE_OF_STATUS = {
     401: "Not signed in",
     403: "Not allowed",
     404: "Not found",
@@ -66,7 +66,7 @@ def _make_answer(
 ) -> JSONResponse:
     content = {
         "type": f"urn:raven-scan:error:{description['code']}",
-        "title": _TITLE_OF_STATUS.get(status, "Error"),
+        "title": TITLE_OF_STATUS.get(status, "Error"),
         "status": status,
         "detail": description["message"],
         "code": description["code"],
@@ -131,6 +131,14 @@ def install_problem_answers(app: FastAPI) -> None:
                     "request.unknown_path",
                     f"There is nothing at {request.url.path}.",
                     hint="The paths are listed in /api/v1/openapi.json.",
+                )
+            )
+        if error.status_code == 400:
+            return make_problem(
+                Invalid(
+                    "request.unreadable_body",
+                    f"The body cannot be read: {error.detail}.",
+                    hint="Send it as its Content-Type says; JSON in UTF-8.",
                 )
             )
         kind = ErrorKind.UNAVAILABLE if error.status_code >= 500 else ErrorKind.INVALID

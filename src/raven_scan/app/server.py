@@ -12,6 +12,7 @@ from raven_scan.access.session_api import build_session_router
 from raven_scan.access.tokens_api import build_tokens_router
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.access.users_api import build_roles_router, build_users_router
+from raven_scan.app.api_document import install_api_document
 from raven_scan.app.idempotency import IdempotencyKeys
 from raven_scan.app.housekeeping.trash import Trash, list_bins
 from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
@@ -114,6 +115,7 @@ def build_app(
     app.include_router(build_oidc_router(platform.oidc, public_url=platform.settings.public_url))
     app.include_router(build_audit_router(platform.audit, get_actor))
     app.include_router(build_uploads_router(platform.uploads, get_actor))
+    install_api_document(app)
     # The last one added is the outermost.
     app.add_middleware(IdempotencyKeys, database=platform.database)
     app.add_middleware(
