@@ -37,7 +37,6 @@ from api_load import plan_arrivals
 from api_mlflow import compare
 from api_requests import CHART, Api, Case, Catalogue
 from overhead import describe_machine
-from raven_scan.app.access_token import read_or_make_token
 from raven_scan.kernel.settings import Settings
 
 RATE = 50.0
@@ -71,7 +70,7 @@ def measure(folder: Path, *, quick: bool, seconds: float, mlflow: bool) -> dict[
     settings = Settings(home=home)
     amounts = Amounts().shrink(10) if quick else Amounts()
     filled = fill(settings, amounts)
-    tokens = filled.tokens or [read_or_make_token(home).get_secret_value()]
+    tokens = filled.tokens
     with run_server(settings) as base_url:
         with httpx.Client(
             base_url=base_url, headers={"Authorization": f"Bearer {tokens[0]}"}, timeout=60

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,9 @@ from raven_scan.app.wiring import build_platform, hold_database
 from raven_scan.kernel.database import Database, make_conninfo
 from raven_scan.kernel.schema import upgrade_schema
 from raven_scan.kernel.settings import Settings
+from raven_scan.training_runs.repository import metrics
 
+_LONG_STEPS = 1024
 _METRIC_COLUMNS = ["run_id", "name", "step", "epoch", "value"]
 
 
@@ -95,6 +98,7 @@ def _fill_anew(settings: Settings, amounts: Amounts) -> Filled:
             content = Content(amounts, builtins, people.users)
             _fill_tables(connection, content)
             points = _fill_metrics(connection, content)
+            _outline_metrics(platform.database)
             with without_indexes(connection, "audit_entries"):
                 copy_rows(
                     connection,
@@ -149,6 +153,20 @@ def _fill_metrics(connection: psycopg.Connection, content: Content) -> int:
             points += count
     progress.end()
     return points
+
+
+def _outline_metrics(database: Database) -> None:
+    """What charts of long runs are drawn from, made as it is made while a run goes on."""
+    long_runs = text(
+        "SELECT run_id, max(step) FROM training_run_metrics WHERE name = 'loss' AND step >= :steps GROUP BY run_id"
+    )
+    with database.transaction() as session:
+        found = session.execute(long_runs, {"steps": _LONG_STEPS}).all()
+    begun = time.monotonic()
+    for run_id, last_step in found:
+        with database.transaction() as session:
+            metrics.outline(session, run_id, last_step // metrics.OUTLINE_STEPS * metrics.OUTLINE_STEPS)
+    log(f"outlines of {len(found)} long runs in {time.monotonic() - begun:.0f} s")
 
 
 def _sample(connection: psycopg.Connection, table: str) -> tuple[list[str], list[str]]:

@@ -259,10 +259,9 @@ def _list_work(api: Api, ours: httpx.Client, theirs: httpx.Client, filled: Fille
             ask_ours(RUNS, architecture="rtmdet-tiny"),
             search_theirs("params.architecture = 'rtmdet-tiny'"),
         )
-    sort = next((sort for sort in ("name", "name_asc") if sort in api.list_sorts(RUNS)), None)
-    if sort is not None:
+    if "name" in api.list_sorts(ours, RUNS):
         work["list: by name"] = lambda _: (
-            ask_ours(RUNS, sort=sort),
+            ask_ours(RUNS, sort="name"),
             search_theirs(order_by=["attributes.run_name ASC"]),
         )
     ours_cursor, theirs_token = _walk_deep(ours, search_theirs)

@@ -1,8 +1,6 @@
 """People with their tokens, and what the audit trail says that they did."""
 
-import hashlib
 import random
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +13,7 @@ from psycopg.types.json import Jsonb
 from api_content import Amounts
 from api_copying import copy_rows, open_connection
 from raven_scan.access.audit_entry import FIRST_PREVIOUS_HASH, compute_hash, format_time
+from raven_scan.access.secret_text import get_shown_prefix, hash_secret, make_api_token
 from raven_scan.app.wiring import Platform
 from raven_scan.kernel.database import make_conninfo
 from raven_scan.kernel.ids import make_id
@@ -46,7 +45,7 @@ def make_people(platform: Platform, amounts: Amounts) -> People:
     """Users with a role that sees everything; most of them with a token that nobody uses any more."""
     now = datetime.now(UTC)
     users = [(make_id(), f"inspector{number:04d}") for number in range(amounts.users + amounts.other_users)]
-    tokens = [f"raven_{secrets.token_urlsafe(32)}" for _ in users]
+    tokens = [make_api_token() for _ in users]
     with open_connection(make_conninfo(platform.database.engine.url)) as connection:
         copy_rows(
             connection,
@@ -66,6 +65,7 @@ def make_people(platform: Platform, amounts: Amounts) -> People:
             len(users),
         )
         roles = connection.execute("SELECT id FROM roles WHERE name_key = 'admin'").fetchall()
+        assert roles
         copy_rows(
             connection,
             "user_roles",
@@ -81,8 +81,8 @@ def make_people(platform: Platform, amounts: Amounts) -> People:
                     "id": make_id(),
                     "user_id": id_,
                     "name": "benchmark",
-                    "prefix": token[:12],
-                    "secret_hash": hashlib.sha256(token.encode()).digest(),
+                    "prefix": get_shown_prefix(token),
+                    "secret_hash": hash_secret(token.get_secret_value()),
                     "claims": None,
                     "created_at": now,
                     "created_by": name,
@@ -93,7 +93,7 @@ def make_people(platform: Platform, amounts: Amounts) -> People:
             "tokens",
             len(users),
         )
-    return People(users, tokens[: amounts.users] if roles else [])
+    return People(users, [token.get_secret_value() for token in tokens[: amounts.users]])
 
 
 def make_audit_entries(

@@ -53,15 +53,11 @@ class Api:
     def knows(self, path: str, parameters: Parameters) -> bool:
         return self.find_path(path) is not None and set(parameters) <= set(self.list_parameters(path))
 
-    def list_sorts(self, path: str) -> list[str]:
-        """Every value that `sort` may have."""
-        return _find_choices(self.list_parameters(path).get("sort", {}))
-
-
-def _find_choices(schema: dict[str, Any]) -> list[str]:
-    if "enum" in schema:
-        return [str(each) for each in schema["enum"]]
-    return [each for part in schema.get("anyOf", []) for each in _find_choices(part)]
+    def list_sorts(self, http: httpx.Client, path: str) -> list[str]:
+        """Every value that `sort` may have, as the refusal of another one tells."""
+        if "sort" not in self.list_parameters(path):
+            return []
+        return http.get(_join(path, {"sort": NOWHERE})).json().get("parameters", {}).get("sorts", [])
 
 
 class Catalogue:
@@ -94,7 +90,7 @@ class Catalogue:
         self._add("runs: deep page", 3, RUNS, {}, pages=40)
         for status in statuses:
             self._add(f"runs: status {status}", 1, RUNS, {"status": [status]})
-        for sort in self._api.list_sorts(RUNS) or ["<none>"]:
+        for sort in self._list_sorts(RUNS):
             self._add(f"runs: sort {sort}", 0.7, RUNS, {"sort": [sort]})
         self._add("runs: sort name, deep", 1, RUNS, {"sort": ["name"]}, pages=20)
         self._add("runs: word of all", 2, RUNS, {"q": [EVERYWHERE]})
@@ -107,8 +103,7 @@ class Catalogue:
         self._add("runs: two words", 2, RUNS, {"q": [" ".join(pair) for pair in words.pairs]})
         self._add("runs: word and status", 2, RUNS, {"q": words.many, "status": ["Error"]})
         self._add("runs: rare word and status", 1, RUNS, {"q": words.few, "status": ["Success"]})
-        if self._api.list_sorts(RUNS):
-            self._add("runs: word and sort", 1, RUNS, {"q": words.many, "sort": ["name"]})
+        self._add("runs: word and sort", 1, RUNS, {"q": words.many, "sort": ["name"]})
         for name in ("created_by", "architecture", "dataset", "base_model"):
             if name in self._api.list_parameters(RUNS):
                 self._add(f"runs: {name}", 0.7, RUNS, {name: self._find_values(RUNS, name)})
@@ -122,7 +117,7 @@ class Catalogue:
         words = self._filled.model_words
         self._add("models: first page", 4, MODELS, {})
         self._add("models: deep page", 2, MODELS, {}, pages=8)
-        for sort in self._api.list_sorts(MODELS) or ["<none>"]:
+        for sort in self._list_sorts(MODELS):
             self._add(f"models: sort {sort}", 0.5, MODELS, {"sort": [sort]})
         self._add("models: origin", 1, MODELS, {"origin": ["imported", "trained", "builtin"]})
         self._add("models: stage", 1, MODELS, {"stage": ["published", "candidate"]})
@@ -132,6 +127,12 @@ class Catalogue:
         self._add("models: word of one", 1, MODELS, {"q": words.one})
         self._add("models: word of none", 1, MODELS, {"q": [NOWHERE]})
         self._add_detail("model: by name", 4, f"{MODELS}/{{ref}}", self._filled.model_names)
+
+    def _list_sorts(self, path: str) -> list[str]:
+        sorts = self._api.list_sorts(self._http, path)
+        if not sorts:
+            self.missing.append(f"{path}: sort")
+        return sorts
 
     def _add(
         self, name: str, weight: float, path: str, choices: Mapping[str, Sequence[Any]], pages: int = 0
