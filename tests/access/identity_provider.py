@@ -1,0 +1,84 @@
+"""A real identity provider, Canaille, as a process of its own; its data is in a folder.
+
+Usage: identity_provider.py PORT REDIRECT_URI CLIENT_SECRET FOLDER
+"""
+
+import sys
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from canaille import create_app
+from canaille.app import models
+from canaille.backends import Backend
+from joserfc.jwk import RSAKey
+
+CLIENT_ID = "raven"
+PASSWORDS = {"mara": "correct horse", "tom": "battery staple", "admin": "red herring", "vera": "no thanks"}
+GROUPS = {"staff": ["mara"], "bosses": ["mara"]}
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+def main(port: int, redirect_uri: str, client_secret: str, folder: str) -> None:
+    app = create_app(
+        config={
+            "SECRET_KEY": "only of this process",
+            "SERVER_NAME": f"127.0.0.1:{port}",
+            "PREFERRED_URL_SCHEME": "http",
+            "CANAILLE": {"DATABASE": "sql", "HTMX": False, "JAVASCRIPT": False},
+            # Not its own memory, which takes any code of a client for the one that is asked for.
+            "CANAILLE_SQL": {
+                "DATABASE_URI": f"sqlite:///{folder}/provider.sqlite",
+                "AUTO_MIGRATE": True,
+                "PASSWORD_HASH_PARAMS": {"pbkdf2_sha512__rounds": 1000},
+            },
+            "CANAILLE_OIDC": {
+                "ACTIVE_JWKS": [RSAKey.generate_key(2048, auto_kid=True).as_dict(private=True)],
+                "USERINFO_MAPPING": {"PREFERRED_USERNAME": "{{ user.user_name }}"},
+            },
+        }
+    )
+    with app.app_context():
+        save = Backend.instance.save
+        people = {}
+        for name, password in PASSWORDS.items():
+            person = models.User(
+                formatted_name=name.title(),
+                family_name=name.title(),
+                user_name=name,
+                emails=[f"{name}@example.org"],
+                password=password,
+            )
+            save(person)
+            people[name] = person
+        for name, members in GROUPS.items():
+            save(models.Group(display_name=name, members=[people[member] for member in members]))
+        client = models.Client(
+            client_id=CLIENT_ID,
+            client_secret=client_secret,
+            client_name="Raven Scan",
+            client_uri="https://raven.example.org",
+            redirect_uris=[redirect_uri],
+            scope=["openid", "profile", "email", "groups"],
+            grant_types=["authorization_code"],
+            response_types=["code"],
+            token_endpoint_auth_method="client_secret_basic",
+        )
+        save(client)
+        client.audience = [client]
+        save(client)
+    with make_server("127.0.0.1", port, app, server_class=_Server, handler_class=_Quiet) as server:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), *sys.argv[2:])
