@@ -12,7 +12,7 @@ import pytest
 
 from raven_scan.client import RavenClient, RetryRules
 from raven_scan.client.answers import read_retry_after_s
-from raven_scan.kernel.errors import Busy, Conflict, Unavailable
+from raven_scan.kernel.errors import Busy, Conflict, Invalid, Unavailable
 
 QUICK = RetryRules(tries=3, pause_s=0.01)
 PROBLEM = {"code": "a.b", "kind": "busy", "detail": "Later.", "hint": "", "parameters": {}}
@@ -148,6 +148,12 @@ def test_a_token_is_in_no_representation() -> None:
         shown = [repr(raven), str(raven), repr(raven.runs), repr(vars(raven)), repr(vars(raven._connection))]
     assert not any("rvn_secret" in each for each in shown)
     assert shown[0] == "RavenClient('http://server')"
+
+
+def test_a_token_that_is_none_is_refused_without_being_shown() -> None:
+    with pytest.raises(Invalid) as told:
+        RavenClient("http://server", "geheim…")
+    assert "geheim" not in str(told.value) + repr(told.value.parameters)
 
 
 def test_server_and_token_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,19 @@ def choose_server(base_url: str | None) -> str:
 
 
 def make_headers(token: str | None) -> dict[str, str]:
+    """With the token given, or RAVEN_TOKEN.
+
+    Raises:
+        Invalid: it is none.
+    """
     token = token or os.environ.get("RAVEN_TOKEN")
     headers = {"User-Agent": f"raven-scan/{raven_scan.__version__}"}
     if token:
+        if not token.isascii() or not token.isprintable():
+            raise Invalid(
+                "client.bad_token",
+                "The token has a character that no token has.",
+                hint="Copy it again; `raven tokens create` makes a new one.",
+            )
         headers["Authorization"] = f"Bearer {token}"
     return headers
