@@ -86,6 +86,7 @@ def tell_a_step(platform: Platform, attempt: Attempt, step: int) -> None:
         best=None,
         checkpoint=checkpoint,
         log=f"step {step}\n".encode(),
+        log_position=sum(len(f"step {before}\n") for before in range(1, step)),
     )
 
 

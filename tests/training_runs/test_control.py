@@ -58,6 +58,7 @@ def keep_checkpoint(platform: Platform, attempt: Attempt, step: int):
         best=None,
         checkpoint=Checkpoint(step=step, epoch=0, position=step, digest=digest, size_bytes=9),
         log=b"",
+        log_position=0,
     )
 
 
@@ -298,6 +299,7 @@ class TestQueue:
             best=None,
             checkpoint=None,
             log=b"",
+            log_position=0,
         )
         schedule_run(name="b")
         schedule_run(name="c")
@@ -397,7 +399,7 @@ def test_a_dry_run_leaves_a_draft_with_an_estimate(platform: Platform, create_ru
         (Claim.TRAINING_RUN_CANCEL, lambda platform, actor: platform.run_control.pause(actor, "first")),
         (Claim.TRAINING_RUN_SCHEDULE, lambda platform, actor: platform.run_control.move(actor, "first", 1)),
         (Claim.TRAINING_RUN_VIEW, lambda platform, actor: platform.run_queue.list_queue(actor)),
-        (Claim.TRAINING_RUN_VIEW, lambda platform, actor: platform.run_queue.list_workers(actor)),
+        (Claim.SYSTEM_VIEW, lambda platform, actor: platform.run_queue.list_workers(actor)),
         (Claim.TRAINING_RUN_VIEW, lambda platform, actor: platform.presets.list_presets(actor)),
         (
             Claim.TRAINING_RUN_CREATE,

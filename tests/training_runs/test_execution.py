@@ -1,10 +1,11 @@
 """What a worker writes, and that only the one who holds the run can."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from safetensors.numpy import save_file
 from sqlalchemy import text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
-from raven_scan.app.wiring import Platform
+from raven_scan.app.wiring import Platform, build_services
 from raven_scan.jobs.worker_names import make_worker_name
+from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Forbidden
+from raven_scan.kernel.settings import Settings
 from raven_scan.trained_models.types import Figures, NewTrainedModel
 from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.errors import LeaseLost
@@ -35,6 +38,8 @@ from raven_scan.training_runs.types import (
 
 ADMIN = LOCAL_ADMINISTRATOR
 ScheduleRun = Callable[..., TrainingRunView]
+TOLD_BYTES: Counter[tuple[UUID, int]] = Counter()
+"""How much each attempt has told of its log."""
 ERROR = RunError(code="crashed", message="It crashed.", hint="Look at the log.", log_tail=["boom"])
 
 
@@ -58,9 +63,11 @@ def record(platform: Platform, attempt: Attempt, **values: Any):
         "best": None,
         "checkpoint": None,
         "log": b"",
+        "log_position": TOLD_BYTES[attempt.run_id, attempt.fence],
         **values,
     }
     platform.execution.record(WORKER, attempt, **told)
+    TOLD_BYTES[attempt.run_id, attempt.fence] += len(told["log"])
 
 
 def age_heartbeats(platform: Platform, seconds: float):
@@ -91,6 +98,10 @@ def make_checkpoint(platform: Platform, step: int, content: bytes | None = None)
 
 def read(platform: Platform, run: TrainingRunView) -> TrainingRunView:
     return platform.training_runs.get_run(ADMIN, str(run.id))
+
+
+def read_only(platform: Platform) -> TrainingRunView:
+    return platform.training_runs.get_run(ADMIN, "first")
 
 
 def test_one_worker_alone_begins_a_run(platform: Platform, schedule_run: ScheduleRun):
@@ -276,7 +287,58 @@ def test_the_log_is_kept_in_the_order_it_was_told(platform: Platform, schedule_r
     assert platform.training_runs.read_log(ADMIN, "first", 10_000, 100).text == ""
     platform.execution.hand_back(WORKER, attempt, "stopped")
     again = hold(platform, run)
-    assert again.log_size_bytes == 13
+    record(platform, again, log=b"four\n")
+    assert platform.training_runs.read_log(ADMIN, "first", 13, 100).text == "four\n"
+
+
+def test_what_is_recorded_again_since_the_answer_was_lost_is_there_once(
+    platform: Platform, schedule_run: ScheduleRun
+):
+    attempt = hold(platform, schedule_run())
+    before = read_only(platform).warnings
+    record(platform, attempt, log=b"one\ntwo\n", log_position=0, warnings=["Careful.", 'With "quotes".'])
+    # The commit was done, and nobody heard of it; more has come in meanwhile.
+    record(
+        platform,
+        attempt,
+        log=b"one\ntwo\nthree\n",
+        log_position=0,
+        warnings=["Careful.", 'With "quotes".', "Another."],
+    )
+    record(platform, attempt, log=b"four\n", log_position=14, warnings=["Another."])
+    assert platform.training_runs.read_log(ADMIN, "first", 0, 100).text == "one\ntwo\nthree\nfour\n"
+    assert read_only(platform).warnings == [*before, "Careful.", 'With "quotes".', "Another."]
+
+
+def test_of_a_log_that_grows_too_long_the_middle_is_dropped_and_offsets_stay_true(
+    database: Database, settings: Settings, create_run: Callable[..., TrainingRunView]
+):
+    platform = build_services(settings.model_copy(update={"largest_log_bytes": 10_000}), database, None)
+    run = create_run()
+    platform.training_runs.schedule(ADMIN, str(run.id))
+    attempt = hold(platform, run)
+    lines = [f"line {number:05d}\n" for number in range(3000)]
+    for start in range(0, 3000, 10):
+        record(platform, attempt, log="".join(lines[start : start + 10]).encode())
+    whole = "".join(lines)
+    kept, offset, missing = "", 0, 0
+    while (part := platform.training_runs.read_log(ADMIN, "first", offset, 700)).next_offset > offset:
+        assert part.size_bytes == len(whole)
+        told = part.text
+        if part.missing_bytes:
+            marker, told = told.split("\n", 1)
+            assert str(part.missing_bytes) in marker
+            missing += part.missing_bytes
+        assert told == whole[offset + part.missing_bytes : part.next_offset]
+        kept += told
+        offset = part.next_offset
+    assert missing == len(whole) - len(kept)
+    assert 9_000 <= len(kept) <= 10_300
+    assert kept.startswith(whole[:2400])
+    assert kept.endswith(whole[-7400:])
+    with platform.database.transaction() as session:
+        stored = session.scalar(text("SELECT sum(length(content)) FROM training_run_log_parts"))
+    assert stored == len(kept)
 
 
 def test_a_long_log_is_read_in_pieces_without_a_gap(platform: Platform, schedule_run: ScheduleRun):

@@ -21,15 +21,8 @@ def output(tmp_path: Path) -> Path:
     return tmp_path / "output.log"
 
 
-def collect_from(
-    output: Path, *, secrets: tuple[str, ...] = (), size_bytes: int = 0, largest_bytes: int = 10_000_000
-) -> RunLogCollector:
-    return RunLogCollector(
-        output,
-        secrets=[SecretStr(secret) for secret in secrets],
-        size_bytes=size_bytes,
-        largest_bytes=largest_bytes,
-    )
+def collect_from(output: Path, *, secrets: tuple[str, ...] = ()) -> RunLogCollector:
+    return RunLogCollector(output, secrets=[SecretStr(secret) for secret in secrets])
 
 
 def append(output: Path, content: bytes):
@@ -131,20 +124,77 @@ def test_much_output_at_once_is_taken_in_pieces_whole(output: Path, monkeypatch:
     assert log.pending == content + b"the last" + TOLD
 
 
-def test_what_is_beyond_the_limit_is_left_out_and_told_once(output: Path):
-    log = collect_from(output, largest_bytes=25)
+def test_what_comes_faster_than_it_is_kept_is_left_out_and_told(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_log, "_MOST_AT_ONCE_BYTES", 1000)
+    monkeypatch.setattr(run_log, "_LARGEST_BACKLOG_BYTES", 5000)
+    log = collect_from(output)
+    lines = [b"line %04d\n" % number for number in range(1000)]
+    append(output, b"".join(lines))
+    log.collect(is_final=True)
+    told, *kept = log.pending.splitlines(keepends=True)
+    assert told.decode() == "[… 9000 bytes were left out here: they came faster than they are kept …]\n"
+    assert kept == lines[-100:]
+
+
+def test_how_much_was_told_before_is_counted(output: Path):
+    log = collect_from(output)
+    append(output, b"one\ntwo\n")
+    log.collect()
+    assert log.position == 0
+    log.forget(4)
+    assert (log.position, log.pending) == (4, b"two\n")
+
+
+def test_while_it_cannot_be_written_it_does_not_fill_the_memory(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_log, "_MOST_PENDING_BYTES", 5)
+    log = collect_from(output)
     for _ in range(10):
-        append(output, b"ten bytes\n")
+        append(output, b"four\n")
         log.collect()
-    assert log.pending == b"ten bytes\n" * 3 + b"The log is longer than 25 bytes: the rest is left out.\n"
-    assert log.list_last_lines(100) == ["ten bytes"] * 10, "an error still tells the end"
+    assert log.pending == b"four\nfour\n"
+    take(log)
+    log.collect()
+    assert log.pending == b"four\n" * 8
 
 
-def test_how_a_run_ended_is_told_though_its_log_is_full(output: Path):
-    log = collect_from(output, size_bytes=500, largest_bytes=25)
-    append(output, b"too much\n")
-    log.tell(NOW, "Done.")
-    assert log.pending == TOLD
+def test_what_was_taken_in_takes_no_room_on_the_disk(output: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run_log, "_KEPT_ON_DISK_BYTES", 10_000)
+    monkeypatch.setattr(run_log, "_FREED_AT_ONCE_BYTES", 10_000)
+    log = collect_from(output)
+    line = b"." * 99 + b"\n"
+    with output.open("ab") as child:  # it writes on, as a trainer does
+        for _ in range(100):
+            child.write(line * 100)
+            child.flush()
+            log.collect()
+            take(log)
+        child.write(b"the end\n")
+    log.collect()
+    assert log.pending == b"the end\n"
+    assert output.stat().st_size == 1_000_008
+    assert output.stat().st_blocks * 512 < 60_000
+    assert output.read_bytes().endswith(line + b"the end\n")
+
+
+def test_noise_of_the_frameworks_is_left_out(output: Path):
+    log = collect_from(output)
+    append(
+        output,
+        b"Could not import OneDL. Skipping OneDL datasets.\n"
+        b"11/22 05:00:00 - mmengine - INFO - Epoch(train) [1][10/20]\n"
+        b"11/22 05:00:01 - mmengine - WARNING - bbox_head.conv is duplicate. It is skipped since "
+        b"bypass_duplicate=True\n"
+        b"11/22 05:00:02 - mmengine - INFO - Epoch(train) [1][20/20]\n",
+    )
+    log.collect()
+    assert [line.split(b" - ")[-1] for line in log.pending.splitlines()] == [
+        b"Epoch(train) [1][10/20]",
+        b"Epoch(train) [1][20/20]",
+    ]
 
 
 def test_bytes_that_are_no_text_do_not_stop_it(output: Path):

@@ -123,6 +123,7 @@ class Held:
     step: int = 0
     has_begun: bool = False
     is_void: bool = False
+    told_bytes: int = 0
 
     @property
     def is_valid(self) -> bool:
@@ -330,6 +331,7 @@ class LivesOfRuns(RuleBasedStateMachine):
         step = held.step + steps
         points = [MetricPoint("loss", each, 0, 1.0 / each) for each in range(held.step + 1, step + 1)]
         checkpoint = self.make_checkpoint(step, is_valid=held.is_valid) if is_checkpoint else None
+        log = f"step {step}\n".encode()
         if self.writes(
             held,
             lambda: self.platform.execution.record(
@@ -340,9 +342,11 @@ class LivesOfRuns(RuleBasedStateMachine):
                 warnings=[],
                 best=None,
                 checkpoint=checkpoint,
-                log=f"step {step}\n".encode(),
+                log=log,
+                log_position=held.told_bytes,
             ),
         ):
+            held.told_bytes += len(log)
             held.step = held.run.last_step = step
             if checkpoint is not None:
                 held.run.checkpoints = [checkpoint, *held.run.checkpoints][:CHECKPOINTS_KEPT]

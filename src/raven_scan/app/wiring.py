@@ -214,7 +214,9 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         presets=presets,
         checks=checks,
         workers=workers,
-        execution=TrainingRunExecution(database, trained_models, blobs, announcer),
+        execution=TrainingRunExecution(
+            database, trained_models, blobs, announcer, largest_log_bytes=settings.largest_log_bytes
+        ),
         recovery=TrainingRunRecovery(database, settings, clock, announcer),
         notifications=notifications,
         subscriptions=SubscriptionService(

@@ -108,7 +108,10 @@ class Settings(BaseSettings):
         "while it builds a model or evaluates, three times as long.",
     )
     largest_log_bytes: int = Field(
-        default=256_000_000, ge=10_000, description="What a run's log has beyond so many bytes is left out."
+        default=256_000_000,
+        ge=10_000,
+        description="Of a run's log that has more bytes than this, the middle is dropped: its beginning and its end are "
+        "kept.",
     )
     trash_days: int = Field(
         default=30,

@@ -108,12 +108,7 @@ class AttemptWork:
         self._recorder = EventRecorder(
             partial(self._tools.execution.record, WORKER, attempt),
             blobs=self._tools.blobs,
-            log=RunLogCollector(
-                folder.output,
-                secrets=self._tools.settings.list_secrets(),
-                size_bytes=attempt.log_size_bytes,
-                largest_bytes=self._tools.settings.largest_log_bytes,
-            ),
+            log=RunLogCollector(folder.output, secrets=self._tools.settings.list_secrets()),
             work_folder=folder.path,
             warnings=attempt.warnings,
             progress=RunProgress(

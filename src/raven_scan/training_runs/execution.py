@@ -12,8 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import cast, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from raven_scan.access.types import Actor, Claim
@@ -102,9 +101,16 @@ class TrainingRunExecution:
     """The use cases of a worker; all but the first write in the name of one attempt."""
 
     def __init__(
-        self, database: Database, models: TrainedModelService, blobs: BlobStore, announcer: RunAnnouncer
+        self,
+        database: Database,
+        models: TrainedModelService,
+        blobs: BlobStore,
+        announcer: RunAnnouncer,
+        *,
+        largest_log_bytes: int,
     ) -> None:
         self._database = database
+        self._largest_log_bytes = largest_log_bytes
         self._announcer = announcer
         self._models = models
         self._blobs = blobs
@@ -191,17 +197,26 @@ class TrainingRunExecution:
         best: Figures | None,
         checkpoint: Checkpoint | None,
         log: bytes,
+        log_position: int,
     ) -> None:
-        """Writes what the trainer told since the last time, all or nothing. Raises LeaseLost."""
+        """Writes what the trainer told since the last time, all or nothing. Raises LeaseLost.
+
+        What was written already, by a commit whose answer was lost, is not written again. `log_position`: so many
+        bytes of the attempt's log came before `log`.
+        """
         values: dict[str, Any] = {"progress": asdict(progress)}
         if warnings:
-            values["warnings"] = TrainingRun.warnings.op("||")(cast(warnings, JSONB))
+            values["warnings"] = runs.add_warnings(warnings)
         if best is not None:
             values["best"] = best
         removed: list[str] = []
         with self._write(actor, attempt, **values) as session:
             metrics.write(session, attempt.run_id, points)
-            logs.append(session, attempt.run_id, log)
+            size_bytes = logs.append_told(session, attempt.run_id, attempt.fence, log_position, log)
+            if size_bytes is not None:
+                logs.drop_middle(
+                    session, attempt.run_id, size_bytes=size_bytes, largest_bytes=self._largest_log_bytes
+                )
             if checkpoint is not None:
                 row = TrainingRunCheckpoint(
                     run_id=attempt.run_id, attempt=attempt.fence, **asdict(checkpoint)

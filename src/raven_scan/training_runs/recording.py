@@ -168,6 +168,7 @@ class EventRecorder:
             best=self._best,
             checkpoint=self._checkpoint,
             log=log,
+            log_position=self._run_log.position,
         )
         self._run_log.forget(len(log))
         self._points, self._warnings, self._best, self._checkpoint = [], [], None, None

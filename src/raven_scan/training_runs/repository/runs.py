@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, text, update
+from sqlalchemy import ColumnElement, and_, cast, column, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import Session
 
 from raven_scan.kernel.ids import parse_id
@@ -55,6 +56,21 @@ def write_fenced(session: Session, run_id: UUID, fence: int, **values: Any) -> b
         .returning(TrainingRun.id)
     )
     return session.execute(statement).one_or_none() is not None
+
+
+def add_warnings(told: Sequence[str]) -> ColumnElement[list[str]]:
+    """The run's warnings with those of `told` that are not among them."""
+    new = func.jsonb_array_elements(cast(list(told), JSONB)).table_valued(
+        column("warning", JSONB), with_ordinality="number"
+    )
+    missing = (
+        select(
+            func.coalesce(func.jsonb_agg(aggregate_order_by(new.c.warning, new.c.number)), cast([], JSONB))
+        )
+        .where(~TrainingRun.warnings.bool_op("@>")(func.jsonb_build_array(new.c.warning)))
+        .scalar_subquery()
+    )
+    return TrainingRun.warnings.op("||")(missing)
 
 
 def list_queue(session: Session, *, lock: bool = False) -> Sequence[TrainingRun]:
