@@ -13,8 +13,8 @@ from raven_scan.access.tokens_api import build_tokens_router
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.access.users_api import build_roles_router, build_users_router
 from raven_scan.app.api_document import install_api_document
-from raven_scan.app.idempotency import IdempotencyKeys
 from raven_scan.app.housekeeping.trash import Trash, list_bins
+from raven_scan.app.idempotency import IdempotencyKeys
 from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
 from raven_scan.app.readiness import Readiness
 from raven_scan.app.refusals import RefusalRecorder
@@ -34,6 +34,7 @@ from raven_scan.trained_models.stewardship_api import (
     build_stewardship_router as build_models_stewardship_router,
 )
 from raven_scan.training_runs.api import build_router as build_training_runs_router
+from raven_scan.training_runs.artifacts_api import build_artifacts_router
 from raven_scan.training_runs.control_api import build_control_router, build_presets_router
 from raven_scan.training_runs.events_api import build_events_router
 from raven_scan.training_runs.events_wakeups import RunWaker
@@ -99,13 +100,16 @@ def build_app(
     trash = Trash(list_bins(platform), days=platform.settings.trash_days)
     app.include_router(build_trash_router(trash, get_actor))
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))
+    app.include_router(build_artifacts_router(platform.run_artifacts, get_actor))
     app.include_router(build_runs_stewardship_router(platform.run_stewardship, get_actor))
     app.include_router(build_control_router(platform.run_control, platform.run_queue, get_actor))
     app.include_router(build_presets_router(platform.presets, get_actor))
     app.include_router(build_metrics_router(platform.run_metrics, get_actor))
     app.include_router(build_logs_router(platform.training_runs, platform.run_logs, get_actor))
     app.state.run_waker = RunWaker(platform.database)
-    app.include_router(build_events_router(platform.run_events, app.state.run_waker, get_actor, is_still_admitted))
+    app.include_router(
+        build_events_router(platform.run_events, app.state.run_waker, get_actor, is_still_admitted)
+    )
     app.include_router(build_notifications_router(platform.notifications, get_actor))
     app.include_router(build_subscriptions_router(platform.subscriptions, get_actor))
     app.include_router(build_users_router(platform.users, get_actor))

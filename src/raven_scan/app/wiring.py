@@ -46,6 +46,7 @@ from raven_scan.trained_models.checkpoint_reading import LARGEST_CHECKPOINT_BYTE
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.stewardship import ModelsOnVersions, ModelStewardship
 from raven_scan.training_runs.announcements import RunAnnouncer
+from raven_scan.training_runs.artifacts import RunArtifacts
 from raven_scan.training_runs.control import TrainingRunControl
 from raven_scan.training_runs.dependents import RUNS_ON_MODELS, RUNS_ON_VERSIONS
 from raven_scan.training_runs.events import TrainingRunEvents
@@ -96,6 +97,7 @@ class Platform:
     run_events: TrainingRunEvents
     run_metrics: TrainingRunMetrics
     run_logs: TrainingRunLogs
+    run_artifacts: RunArtifacts
     presets: TrainingPresetService
     checks: PreflightChecks
     workers: WorkerRegistry
@@ -184,6 +186,8 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     announcer = RunAnnouncer(notifications)
     training_runs = TrainingRunService(database, datasets, trained_models, presets, checks)
     workers = WorkerRegistry(database, lease_timeout_s=settings.lease_timeout_s)
+    model_stewardship = ModelStewardship(database, trained_models, blobs, clock, dependents=[RUNS_ON_MODELS])
+    run_metrics, run_logs = TrainingRunMetrics(database), TrainingRunLogs(database)
     return Platform(
         settings=settings,
         clock=clock,
@@ -201,16 +205,15 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         version_stewardship=VersionStewardship(database, datasets, clock, dependents=users_of_versions),
         dataset_exports=DatasetExports(database, datasets, blobs),
         trained_models=trained_models,
-        model_stewardship=ModelStewardship(
-            database, trained_models, blobs, clock, dependents=[RUNS_ON_MODELS]
-        ),
+        model_stewardship=model_stewardship,
         training_runs=training_runs,
         run_stewardship=RunStewardship(database, trained_models, clock),
         run_control=TrainingRunControl(database, blobs, clock),
         run_queue=TrainingRunQueue(database, workers, clock),
         run_events=TrainingRunEvents(database),
-        run_metrics=TrainingRunMetrics(database),
-        run_logs=TrainingRunLogs(database),
+        run_metrics=run_metrics,
+        run_logs=run_logs,
+        run_artifacts=RunArtifacts(database, trained_models, model_stewardship, run_logs, run_metrics, blobs),
         presets=presets,
         checks=checks,
         workers=workers,

@@ -49,6 +49,15 @@ def wrong_status(verb: str, name: str, status: RunStatus, allowed: str, hint: st
     )
 
 
+def artifact_not_found(run: str, name: str) -> NotFound:
+    return NotFound(
+        "training_run.artifact_not_found",
+        f"The training run {run!r} has nothing named {name[:100]!r} to download.",
+        hint=f"`raven runs artifacts {run}` shows what it has.",
+        parameters={"name": run},
+    )
+
+
 def preset_not_found(ref: str) -> NotFound:
     return NotFound(
         "training_preset.not_found",

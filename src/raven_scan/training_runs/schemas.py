@@ -353,3 +353,18 @@ class LogSearchOut(_Schema):
     matches: list[LogMatchOut]
     next_offset: int | None
     next_line: int | None
+
+
+class ArtifactOut(_Schema):
+    """Something to download; `size_bytes` and `digest` (sha256) are null of what is written when it is asked for."""
+
+    name: str
+    kind: str = Field(description="log, metrics, parameters, checkpoint or model.")
+    media_type: str
+    size_bytes: int | None
+    digest: str | None
+
+
+class ArtifactPage(_Schema):
+    items: list[ArtifactOut]
+    next: str | None = None

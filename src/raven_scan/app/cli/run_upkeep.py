@@ -1,6 +1,7 @@
-"""`raven runs edit`, `priority` and `delete`."""
+"""`raven runs edit`, `priority`, `delete` and `artifacts`."""
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,3 +66,66 @@ def delete(
 
     output.show({"deleted": {"id": str(found.id), "name": found.name}}, render)
     output.say(f"To have it back: raven trash restore {found.id}", style="dim")
+
+
+def list_artifacts(
+    run: RunRef,
+    download: Annotated[
+        Path | None, typer.Option("--download", metavar="FOLDER", help="Write them into this folder.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Only this one; can be given several times."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a run has to download: log, metrics, parameters, checkpoints, the files of its model."""
+    output = Output(as_json)
+    with open_raven() as raven:
+        items = raven.runs.artifacts(run).items
+        if unknown := set(only or ()) - {each.name for each in items}:
+            raise typer.BadParameter(
+                f"This run has no {', '.join(sorted(unknown))}; it has {', '.join(each.name for each in items)}.",
+                param_hint="--only",
+            )
+        chosen = [each for each in items if not only or each.name in only]
+        files: dict[str, Path] = {}
+        if download is not None:
+            _make_folder(download)
+            for each in chosen:
+                files[each.name] = download / each.name
+                output.say(f"{each.name} …", style="dim")
+                raven.runs.download_artifact(run, each, files[each.name])
+
+    def render(console: "Console") -> None:
+        from raven_scan.app.cli.tables import format_size, print_table  # noqa: PLC0415
+
+        rows = [
+            (
+                each.name,
+                each.kind,
+                format_size(each.size_bytes),
+                (each.digest or "-")[:12],
+                files.get(each.name, "-"),
+            )
+            for each in chosen
+        ]
+        columns: tuple[str, ...] = ("Name", "Kind", "Size", "SHA-256", "File")
+        shown = len(columns) if files else len(columns) - 1
+        print_table(console, columns[:shown], [row[:shown] for row in rows], empty="")
+
+    documents: list[dict[str, Any]] = [
+        each.model_dump(mode="json")
+        | ({"file": str(files[each.name].absolute())} if each.name in files else {})
+        for each in chosen
+    ]
+    output.show({"items": documents, "next": None}, render)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{folder} cannot be made: {error.strerror}.", param_hint="--download"
+        ) from error

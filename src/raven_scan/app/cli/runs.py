@@ -280,6 +280,7 @@ for command in (
     run_upkeep.delete,
 ):
     app.command()(command)
+app.command("artifacts")(run_upkeep.list_artifacts)
 # A negative number is no option.
 app.command("priority", context_settings={"ignore_unknown_options": True})(run_upkeep.set_priority)
 

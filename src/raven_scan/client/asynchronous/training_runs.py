@@ -3,17 +3,22 @@
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.client.answers import quote_ref
 from raven_scan.client.asynchronous.connection import AsyncConnection
+from raven_scan.client.asynchronous.downloads import download_file
 from raven_scan.client.asynchronous.run_events import read_events
 from raven_scan.client.asynchronous.training_run import AsyncTrainingRun
 from raven_scan.client.blocking import pause_async
 from raven_scan.client.chosen_runs import RunsChosen, describe_chosen
 from raven_scan.kernel.errors import Busy, Unavailable
+from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.training_runs.schemas import (
+    ArtifactOut,
+    ArtifactPage,
     LogOut,
     LogSearchOut,
     MetricsOut,
@@ -172,6 +177,29 @@ class AsyncTrainingRunsClient:
             from_start: not from its last checkpoint.
         """
         return await self._act(ref, "retry", {"from_start": from_start})
+
+    async def artifacts(self, ref: str) -> ArtifactPage:
+        """What it has to download: log, metrics, parameters, checkpoints, and the files of its model."""
+        return ArtifactPage.model_validate(await self._connection.get(f"{_PATH}/{quote_ref(ref)}/artifacts"))
+
+    async def download_artifact(
+        self, ref: str, artifact: ArtifactOut, path: Path, *, on_progress: Progress = ignore_progress
+    ) -> str:
+        """Writes one of them to a file; returns its SHA-256. Checkpoints and models are verified.
+
+        Args:
+            ref: name or id of the run.
+            artifact: as `artifacts` tells it.
+            path: of the file; there once everything has come.
+            on_progress: called while it comes.
+        """
+        return await download_file(
+            self._connection,
+            f"{_PATH}/{quote_ref(ref)}/artifacts/{quote_ref(artifact.name)}",
+            path,
+            on_progress=on_progress,
+            has_digest=artifact.digest is not None,
+        )
 
     async def set_priority(self, ref: str, priority: int) -> AsyncTrainingRun:
         """Of two that wait, the one of the higher priority comes first."""

@@ -4,6 +4,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from raven_scan.architectures.parameters import TrainingParameters
@@ -11,10 +12,14 @@ from raven_scan.client.answers import quote_ref
 from raven_scan.client.blocking import pause
 from raven_scan.client.chosen_runs import RunsChosen, describe_chosen
 from raven_scan.client.synchronous.connection import Connection
+from raven_scan.client.synchronous.downloads import download_file
 from raven_scan.client.synchronous.run_events import read_events
 from raven_scan.client.synchronous.training_run import TrainingRun
 from raven_scan.kernel.errors import Busy, Unavailable
+from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.training_runs.schemas import (
+    ArtifactOut,
+    ArtifactPage,
     LogOut,
     LogSearchOut,
     MetricsOut,
@@ -173,6 +178,29 @@ class TrainingRunsClient:
             from_start: not from its last checkpoint.
         """
         return self._act(ref, "retry", {"from_start": from_start})
+
+    def artifacts(self, ref: str) -> ArtifactPage:
+        """What it has to download: log, metrics, parameters, checkpoints, and the files of its model."""
+        return ArtifactPage.model_validate(self._connection.get(f"{_PATH}/{quote_ref(ref)}/artifacts"))
+
+    def download_artifact(
+        self, ref: str, artifact: ArtifactOut, path: Path, *, on_progress: Progress = ignore_progress
+    ) -> str:
+        """Writes one of them to a file; returns its SHA-256. Checkpoints and models are verified.
+
+        Args:
+            ref: name or id of the run.
+            artifact: as `artifacts` tells it.
+            path: of the file; there once everything has come.
+            on_progress: called while it comes.
+        """
+        return download_file(
+            self._connection,
+            f"{_PATH}/{quote_ref(ref)}/artifacts/{quote_ref(artifact.name)}",
+            path,
+            on_progress=on_progress,
+            has_digest=artifact.digest is not None,
+        )
 
     def set_priority(self, ref: str, priority: int) -> TrainingRun:
         """Of two that wait, the one of the higher priority comes first."""
