@@ -40,8 +40,9 @@ class TrainingPresetService:
             Conflict: there is a preset of that name.
             NotFound: the run.
         """
+        if not actor.may(Claim.TRAINING_RUN_VIEW):
+            raise run_not_found(run)
         actor.require(Claim.TRAINING_RUN_CREATE)
-        actor.require(Claim.TRAINING_RUN_VIEW)
         check_name("training_preset", name)
         try:
             with self._database.transaction() as session:
@@ -69,7 +70,8 @@ class TrainingPresetService:
 
     def get_preset(self, actor: Actor, ref: str) -> TrainingPresetView:
         """Raises NotFound."""
-        actor.require(Claim.TRAINING_RUN_VIEW)
+        if not actor.may(Claim.TRAINING_RUN_VIEW):
+            raise preset_not_found(ref)
         with self._database.transaction() as session:
             preset = presets.find_preset(session, ref)
             if preset is None:
@@ -84,8 +86,9 @@ class TrainingPresetService:
 
     def delete(self, actor: Actor, ref: str) -> None:
         """Runs that used it keep their parameters. Raises NotFound."""
+        if not actor.may(Claim.TRAINING_RUN_VIEW):
+            raise preset_not_found(ref)
         actor.require(Claim.TRAINING_RUN_CREATE)
-        actor.require(Claim.TRAINING_RUN_VIEW)
         with self._database.transaction() as session:
             preset = presets.find_preset(session, ref, lock=True)
             if preset is None:
