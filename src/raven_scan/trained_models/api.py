@@ -125,6 +125,7 @@ def build_router(
     @router.post("/pull", responses=_WORK, response_class=StreamingResponse)
     def pull(actor: Annotated[Actor, Depends(get_actor)], body: TrainedModelPull) -> StreamingResponse:
         """Download a checkpoint of MMDetection's model index, and import it."""
+        service.check_pull(actor, body.model, name=body.name)
         return _answer_work(
             lambda progress: service.pull_model(actor, body.model, name=body.name, progress=progress)
         )

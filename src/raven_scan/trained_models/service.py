@@ -269,6 +269,13 @@ class TrainedModelService:
             progress=progress,
         )
 
+    def check_pull(self, actor: Actor, index_name: str, *, name: str | None = None) -> IndexedCheckpoint:
+        """What `pull_model` would refuse before it downloads anything; returns what it would download."""
+        actor.require(Claim.TRAINED_MODEL_IMPORT)
+        source = get_checkpoint(index_name, self._settings.model_index)
+        self.check_import(actor, architecture=source.architecture, name=name or source.name)
+        return source
+
     def pull_model(
         self, actor: Actor, index_name: str, *, name: str | None = None, progress: Progress = ignore_progress
     ) -> TrainedModelView:
@@ -290,10 +297,8 @@ class TrainedModelService:
             download_file,
         )
 
-        actor.require(Claim.TRAINED_MODEL_IMPORT)
-        source = get_checkpoint(index_name, self._settings.model_index)
+        source = self.check_pull(actor, index_name, name=name)
         name = name or source.name
-        self.check_import(actor, architecture=source.architecture, name=name)
         with download_file(
             source.url,
             self._settings.home / "downloads",
