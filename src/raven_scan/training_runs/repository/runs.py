@@ -60,8 +60,10 @@ def write_fenced(session: Session, run_id: UUID, fence: int, **values: Any) -> b
 
 def add_warnings(told: Sequence[str]) -> ColumnElement[list[str]]:
     """The run's warnings with those of `told` that are not among them."""
-    new = func.jsonb_array_elements(cast(list(told), JSONB)).table_valued(
-        column("warning", JSONB), with_ordinality="number"
+    new = (
+        func.jsonb_array_elements(cast(list(told), JSONB))
+        .table_valued(column("warning", JSONB), with_ordinality="number")
+        .render_derived()
     )
     missing = (
         select(
