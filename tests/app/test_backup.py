@@ -27,7 +27,7 @@ from raven_scan.app.housekeeping.database_dump import check_server_version
 from raven_scan.app.wiring import Platform, build_platform, hold_database
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.datasets.types import ImportOptions
-from raven_scan.kernel.errors import Busy, Conflict, Invalid, NotFound, RavenError
+from raven_scan.kernel.errors import Busy, Conflict, Damaged, NotFound, RavenError
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.kernel.schema import upgrade_schema
@@ -356,13 +356,13 @@ def test_a_damaged_backup_is_refused_before_anything_is_changed(
     backup: BackupFolder, empty: Settings, damage: Callable[[BackupFolder], str]
 ):
     what = damage(backup)
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(Damaged) as refusal:
         restore(empty, backup.path)
     assert what in refusal.value.message
     assert refusal.value.code in {"backup.damaged", "backup.unreadable"}
     assert list_tables(empty) == []
     assert list(empty.blobs_folder.glob("??")) == []
-    with pytest.raises(Invalid):
+    with pytest.raises(Damaged):
         verify_backup(backup.path, ignore_progress)
 
 
@@ -372,7 +372,7 @@ def test_all_damages_are_told(backup: BackupFolder, raven: Callable[..., Any]):
         path.unlink()
         damaged.add(path.name)
     said = raven("backup", "verify", backup.path, "--json")
-    assert said.code == 2
+    assert said.code == 8
     problems = said.document["error"]["parameters"]["problems"]
     assert {problem["file"].rpartition("/")[2] for problem in problems} == damaged
 
@@ -564,3 +564,14 @@ def test_it_can_be_read_from_a_disk_that_nobody_writes_to(
     restore(empty, copy)
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
     assert_whole(empty)
+
+
+def test_what_is_good_is_said_to_be(backup: BackupFolder, raven: Callable[..., Any]):
+    said = raven("backup", "verify", backup.path)
+    assert (said.code, "Good: every file is what it was" in said.out) == (0, True)
+    document = raven("backup", "verify", backup.path, "--json").document
+    assert document["verified"] is True
+    # Builtin models are nobody's: they are there before anything is.
+    own = document["rows"]["trained_models"] - document["builtin_models"]
+    (line,) = (line for line in said.out.splitlines() if line.startswith("Models"))
+    assert line.split() == ["Models", str(own)]

@@ -45,7 +45,7 @@ def test_import_and_layout(
         "test": 69,
     }
     assert version.warnings == []
-    assert ("images", 369, 369) in stages
+    assert ("checking images", 369, 369) in stages
     assert service.find_readiness_problems(LOCAL_ADMINISTRATOR, version.id) == []
 
     blobs = {path.stat().st_ino for path in settings.blobs_folder.glob("??/??/*")}

@@ -41,7 +41,9 @@ service.import_version(LOCAL_ADMINISTRATOR, Path(source), ImportOptions(name="ki
 """
 
 
-@pytest.mark.parametrize(("stage", "at"), [("unpacking", 3), ("images", 5), ("storing", 0), ("storing", 1)])
+@pytest.mark.parametrize(
+    ("stage", "at"), [("unpacking", 3), ("checking images", 5), ("storing", 0), ("storing", 1)]
+)
 def test_kill(
     source: Any,
     import_source: Callable[..., Any],

@@ -63,7 +63,7 @@ class TestImport:
         )
         model = service.get_model(ME, "yolox-nano-coco")
         assert model == imported
-        assert stages == ["digest", "reading", "storing"]
+        assert stages == ["computing the digest", "reading the checkpoint", "storing"]
         assert model.origin == Origin.IMPORTED
         assert model.classes == list(COCO_CLASSES)
         assert model.starting_weights == "coco"
@@ -260,7 +260,7 @@ class TestPull:
         assert mirror.requests[0][0].startswith("/mirror/v2/x-")
         assert told[0] == ("download", 5_000_000, len(checkpoint))
         assert ("download", len(checkpoint), len(checkpoint)) in told
-        assert [stage for stage, _, _ in told if stage != "download"] == ["digest", "reading", "storing"]
+        assert [stage for stage, _, _ in told if stage != "download"] == ["computing the digest", "reading the checkpoint", "storing"]
         assert model.name == "tiny"
         assert model.architecture == "yolox-tiny"
         assert model.classes == ["pile", "tyre"]

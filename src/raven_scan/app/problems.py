@@ -26,6 +26,7 @@ STATUS_OF_KIND: dict[ErrorKind, int] = {
     ErrorKind.INVALID: 422,
     ErrorKind.BUSY: 503,
     ErrorKind.THROTTLED: 429,
+    ErrorKind.DAMAGED: 500,
     ErrorKind.UNAVAILABLE: 503,
 }
 

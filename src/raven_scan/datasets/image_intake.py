@@ -57,12 +57,12 @@ class ImageIntake:
     def take_all(self, images: list[SourceImage], progress: Progress) -> list[TakenImage | Refusal]:
         """The findings, in the order of `images`."""
         findings: list[TakenImage | Refusal] = []
-        progress("images", 0, len(images))
+        progress("checking images", 0, len(images))
         threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="image-intake")
         try:
             for finding in threads.map(self._take, images):
                 findings.append(finding)
-                progress("images", len(findings), len(images))
+                progress("checking images", len(findings), len(images))
         finally:
             threads.shutdown(cancel_futures=True)
         return findings

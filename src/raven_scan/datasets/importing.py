@@ -65,11 +65,11 @@ def read_dataset(
     sources = find_source_parts(root, report)
     parts: list[AnnotatedPart] = []
     for done, source in enumerate(sources):
-        progress("annotations", done, len(sources))
+        progress("reading annotations", done, len(sources))
         part = read_part(source, report)
         if part is not None:
             parts.append(part)
-    progress("annotations", len(sources), len(sources))
+    progress("reading annotations", len(sources), len(sources))
     classes = merge_classes(parts, options, report)
     for part in parts:
         if part.source.part in (None, Part.TRAIN, Part.VALID) and not part.images:

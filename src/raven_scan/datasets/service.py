@@ -251,7 +251,7 @@ class DatasetService:
 
         content = read.content
         digest = content.make_digest()
-        progress("storing", 0, 1)
+        progress("storing", 0, 0)
         images_digest = batch.add(encode_table(content.images))
         boxes_digest = batch.add(encode_table(content.boxes))
         batch.commit()

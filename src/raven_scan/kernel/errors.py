@@ -17,6 +17,7 @@ class ErrorKind(StrEnum):
     INVALID = "invalid"
     BUSY = "busy"
     THROTTLED = "throttled"
+    DAMAGED = "damaged"
     UNAVAILABLE = "unavailable"
 
 
@@ -97,13 +98,30 @@ class Throttled(RavenError):  # noqa: N818
     kind = ErrorKind.THROTTLED
 
 
+class Damaged(RavenError):  # noqa: N818
+    """What was stored is not what it was."""
+
+    kind = ErrorKind.DAMAGED
+
+
 class Unavailable(RavenError):  # noqa: N818
     kind = ErrorKind.UNAVAILABLE
 
 
 ERROR_OF_KIND: dict[ErrorKind, type[RavenError]] = {
     error.kind: error
-    for error in (Unauthenticated, Forbidden, NotFound, Conflict, Stale, Invalid, Busy, Throttled, Unavailable)
+    for error in (
+        Unauthenticated,
+        Forbidden,
+        NotFound,
+        Conflict,
+        Stale,
+        Invalid,
+        Busy,
+        Throttled,
+        Damaged,
+        Unavailable,
+    )
 }
 
 

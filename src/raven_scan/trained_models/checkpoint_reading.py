@@ -56,7 +56,7 @@ def read_checkpoint(
         Unavailable: the child process failed.
     """
     _check_file(path, file_name)
-    progress("digest", 0, 0)
+    progress("computing the digest", 0, 0)
     sha256 = digest_file(path)
     versions: dict[str, str] = {}
 
@@ -64,7 +64,7 @@ def read_checkpoint(
         if isinstance(event, Started):
             versions.update(event.versions)
 
-    progress("reading", 0, 0)
+    progress("reading the checkpoint", 0, 0)
     result = run_child(
         "read-checkpoint",
         ReadCheckpointSpec(

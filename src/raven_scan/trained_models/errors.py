@@ -30,7 +30,7 @@ def make_unknown_architecture(name: str, known: list[str]) -> RavenError:
         "trained_model.unknown_architecture",
         f"There is no architecture {name[:100]!r}.",
         hint=(f"Did you mean {close[0]}? " if close else "") + f"Known are: {', '.join(known)}.",
-        parameters={"architecture": ascii(name[:100]), "known": known},
+        parameters={"architecture": name[:100].encode("ascii", "backslashreplace").decode(), "known": known},
     )
 
 

@@ -61,7 +61,7 @@ def verify(path: _Folder, as_json: JsonFlag = False) -> None:
     output = Output(as_json)
     with display_work(output.message_console) as progress:
         manifest = verify_backup(path, progress)
-    document = _describe(path.absolute(), manifest)
+    document = {**_describe(path.absolute(), manifest), "verified": True}
     output.show(document, lambda console: _print_facts(console, document))
 
 
@@ -109,7 +109,8 @@ def _start() -> Any:
 def _ask(target: "RestoreTarget") -> None:
     from raven_scan.kernel.errors import Conflict  # noqa: PLC0415
 
-    counts = target.row_counts
+    counts = dict(target.row_counts)
+    counts["trained_models"] = counts.get("trained_models", 0) - target.builtin_model_count
     there = ", ".join(
         f"{counts.get(table, 0)} {name}"
         for table, name in (
@@ -136,6 +137,7 @@ def _describe(folder: Path, manifest: "Manifest") -> dict[str, Any]:
         "schema_revision": manifest.schema_revision,
         "postgres_version": manifest.postgres_version,
         "rows": manifest.row_counts,
+        "builtin_models": manifest.builtin_model_count,
         "blobs": manifest.blob_count,
         "blob_bytes": manifest.blob_size_bytes,
         "dump_bytes": manifest.dump_size_bytes,
@@ -151,7 +153,7 @@ def _print_facts(console: "Console", document: dict[str, Any]) -> None:
         "Backup": document["folder"],
         "Made": f"{document['created_at'][:19].replace('T', ' ')} UTC by release {document['release']}",
         "Datasets": rows.get("datasets", 0),
-        "Models": rows.get("trained_models", 0),
+        "Models": rows.get("trained_models", 0) - document["builtin_models"],
         "Training runs": rows.get("training_runs", 0),
         "Database": format_size(document["dump_bytes"]),
         "Blobs": f"{document['blobs']} ({format_size(document['blob_bytes'])})",
@@ -160,4 +162,6 @@ def _print_facts(console: "Console", document: dict[str, Any]) -> None:
         facts["Copied"] = f"{document['copied_blobs']} ({format_size(document['copied_bytes'])})"
     if document["missing_blobs"]:
         facts["Missing"] = len(document["missing_blobs"])
+    if document.get("verified"):
+        facts["Verified"] = "Good: every file is what it was when the backup was made."
     print_facts(console, facts)

@@ -18,6 +18,7 @@ EXIT_CODE_OF_KIND: dict[ErrorKind, int] = {
     ErrorKind.BUSY: 6,
     ErrorKind.THROTTLED: 6,
     ErrorKind.UNAVAILABLE: 6,
+    ErrorKind.DAMAGED: 8,
 }
 
 MEANINGS = {
@@ -30,5 +31,6 @@ MEANINGS = {
     5: "conflict: a name is taken, a run cannot be scheduled, …",
     6: "busy or not available: no server, no database, …",
     7: "a run that was waited for was paused",
+    8: "damaged: a backup is not what it was",
     130: "interrupted",
 }

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -52,6 +52,7 @@ class _Moment:
 
     revision: str
     row_counts: dict[str, int]
+    builtin_model_count: int
     postgres_version: str
     needed: set[str]
 
@@ -111,6 +112,7 @@ def _create(
             schema_revision=moment.revision,
             postgres_version=moment.postgres_version,
             row_counts=moment.row_counts,
+            builtin_model_count=moment.builtin_model_count,
             blob_count=len(kept),
             blob_size_bytes=_measure(target, kept),
             missing_blobs=sorted({*copied.missing, *copied.damaged}),
@@ -151,9 +153,11 @@ def _dump(source: BackupSource, file: Path, progress: Progress, *, allow_lost: b
         snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         server_version = str(connection.scalar(text("SHOW server_version")))
         check_server_version(int(str(connection.scalar(text("SHOW server_version_num")))) // 10_000)
+        row_counts = count_rows(connection)
         moment = _Moment(
             revision=find_revision(connection) or "",
-            row_counts=count_rows(connection),
+            row_counts=row_counts,
+            builtin_model_count=count_builtin_models(connection, row_counts),
             postgres_version=server_version.split(maxsplit=1)[0],
             # The services' own transactions join this one, and see the same moment.
             needed=source.list_needed(allow_lost),
@@ -194,6 +198,16 @@ def count_rows(connection: Connection) -> dict[str, int]:
         table: int(connection.scalar(text(count.format(Identifier(SCHEMA, table)).as_string())) or 0)
         for table in tables
     }
+
+
+def count_builtin_models(connection: Connection, row_counts: Mapping[str, int]) -> int:
+    """Models that came with the platform, which nobody counts as theirs."""
+    if "trained_models" not in row_counts:
+        return 0
+    count = SQL("SELECT count(*) FROM {} WHERE origin = 'builtin'").format(
+        Identifier(SCHEMA, "trained_models")
+    )
+    return int(connection.scalar(text(count.as_string())) or 0)
 
 
 def _copy(source: BlobStore, target: LocalBlobStore, needed: Collection[str], progress: Progress) -> BlobCopy:

@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from raven_scan.kernel.errors import Busy, Conflict, Invalid, NotFound, Unavailable
+from raven_scan.kernel.errors import Busy, Conflict, Damaged, NotFound, Unavailable
 from raven_scan.kernel.progress import Progress
 from raven_scan.storage.blob_store import digest_file
 from raven_scan.storage.disk import sync_folder
@@ -50,6 +50,7 @@ class Manifest:
         schema_revision: of its tables.
         postgres_version: of the server that they were in.
         row_counts: rows by table.
+        builtin_model_count: models among them that came with the platform.
         missing_blobs: digests of blobs that the storage had lost before, and so the backup has not.
         dump_sha256, dump_size_bytes: of the dump.
         sums_sha256: of the file with the sums.
@@ -68,6 +69,7 @@ class Manifest:
     dump_sha256: str
     dump_size_bytes: int
     sums_sha256: str
+    builtin_model_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class BackupFolder:
 
         Raises:
             NotFound: there is none.
-            Invalid: it cannot be read.
+            Damaged: it cannot be read.
             Conflict: it is of a later format.
         """
         try:
@@ -170,7 +172,7 @@ class BackupFolder:
         """As `read_manifest`; None where there is no backup, or one that cannot be read and may be replaced."""
         try:
             return self.read_manifest()
-        except (NotFound, Invalid):
+        except (NotFound, Damaged):
             return None
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -192,7 +194,7 @@ class BackupFolder:
             sums.writelines(f"{digest}  {_make_blob_name(digest)}\n" for digest in digests)
 
     def list_digests(self, manifest: Manifest) -> list[str]:
-        """The blobs of the backup. Raises Invalid where that list is damaged."""
+        """The blobs of the backup. Raises Damaged where that list is."""
         sums = self.make_sums_path(manifest.id)
         try:
             if digest_file(sums) != manifest.sums_sha256:
@@ -263,8 +265,8 @@ class BackupFolder:
             parameters={"folder": str(self.path)},
         )
 
-    def _make_unreadable(self, reason: str) -> Invalid:
-        return Invalid(
+    def _make_unreadable(self, reason: str) -> Damaged:
+        return Damaged(
             "backup.unreadable",
             f"The backup in {self.path} cannot be read: {reason}.",
             hint="Use another copy of it.",

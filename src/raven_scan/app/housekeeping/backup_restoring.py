@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from raven_scan.app.housekeeping.backup_creation import count_rows
+from raven_scan.app.housekeeping.backup_creation import count_builtin_models, count_rows
 from raven_scan.app.housekeeping.backup_folder import BackupFolder, Manifest
 from raven_scan.app.housekeeping.blob_copies import BlobCopy, copy_blobs
 from raven_scan.app.housekeeping.checks import format_size
@@ -20,7 +20,7 @@ from raven_scan.app.wiring import hold_database
 from raven_scan.kernel.clock import SystemClock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.embedded_postgres.server import EmbeddedPostgres
-from raven_scan.kernel.errors import Conflict, Invalid, Unavailable
+from raven_scan.kernel.errors import Conflict, Damaged, Unavailable
 from raven_scan.kernel.progress import Progress
 from raven_scan.kernel.schema import is_known_revision, upgrade_schema
 from raven_scan.kernel.settings import Settings
@@ -55,7 +55,7 @@ def verify_backup(path: Path, progress: Progress) -> Manifest:
 
     Raises:
         NotFound: there is none.
-        Invalid: `backup.damaged` with all its problems, or the manifest itself cannot be read.
+        Damaged: `backup.damaged` with all its problems, or the manifest itself cannot be read.
         Conflict: it is of a later release.
     """
     folder = BackupFolder(path)
@@ -88,9 +88,9 @@ def _verify(folder: BackupFolder, progress: Progress) -> Manifest:
     return manifest
 
 
-def _make_damaged(folder: BackupFolder, first: str, problems: list[dict[str, Any]], count: int) -> Invalid:
+def _make_damaged(folder: BackupFolder, first: str, problems: list[dict[str, Any]], count: int) -> Damaged:
     more = f" And {count - 1} more." if count > 1 else ""
-    return Invalid(
+    return Damaged(
         "backup.damaged",
         f"The backup in {folder.path} is damaged. {first}{more}",
         hint="Use another copy. Where the platform still has what is damaged, remove these files and run "
@@ -104,6 +104,7 @@ class RestoreTarget:
 
     Attributes:
         row_counts: of the tables that are there; empty where there are none.
+        builtin_model_count: those of the models that came with the platform.
     """
 
     def __init__(self, database: Database, blobs: BlobStore) -> None:
@@ -112,6 +113,7 @@ class RestoreTarget:
         with database.engine.connect() as connection:
             _check_alone(connection)
             self.row_counts = count_rows(connection)
+            self.builtin_model_count = count_builtin_models(connection, self.row_counts)
 
     def restore(self, path: Path, progress: Progress, *, replace: bool = False) -> RestoreResult:
         """Restores, after the whole backup was read and found good. Killed at any instant, what was there is there.
@@ -122,7 +124,7 @@ class RestoreTarget:
             replace: where there are tables, give their schema another name; they are not removed.
 
         Raises:
-            NotFound, Invalid, Conflict: as `verify_backup`.
+            NotFound, Damaged, Conflict: as `verify_backup`.
             Conflict: there are tables and `replace` is not set, or processes use them.
             Unavailable: the disk is full, or PostgreSQL refused something; the database is as it was.
         """

@@ -113,7 +113,9 @@ def check_queue(platform: Platform, *, repair: bool) -> Iterator[Check]:
             "Start `raven serve` or `raven worker`.",
         )
     elif not lost:
-        yield make_ok("queue", f"{len(waiting)} runs wait; {len(workers)} workers live.")
+        runs = "1 run waits" if len(waiting) == 1 else f"{len(waiting)} runs wait"
+        alive = "1 worker lives" if len(workers) == 1 else f"{len(workers)} workers live"
+        yield make_ok("queue", f"{runs}; {alive}.")
 
 
 def check_working_folders(platform: Platform, *, repair: bool) -> Iterator[Check]:
