@@ -21,6 +21,13 @@ def make_name_key(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
+def make_searchable(text: str) -> str:
+    """What of a text that is looked for a name may hold at all; PostgreSQL takes no NUL."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+
+
 def check_user_name(name: str) -> None:
     """1 to 64 letters, digits, and `. _ - + @` between them; an e-mail address will do. Raises Invalid."""
     problems = (

@@ -10,7 +10,7 @@ from raven_scan.access.audit import Target, record
 from raven_scan.access.builtin_roles import BUILTIN_ROLES
 from raven_scan.access.granting import require_claims
 from raven_scan.access.models import Role
-from raven_scan.access.names import check_role_name, make_name_key
+from raven_scan.access.names import check_role_name, make_name_key, make_searchable
 from raven_scan.access.repository import roles
 from raven_scan.access.repository.users import read_claims
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER_CLAIMS, Actor, Claim, RoleView
@@ -66,7 +66,7 @@ class RoleService:
         """
         actor.require(Claim.USER_VIEW)
         with self._database.transaction() as session:
-            return roles.list_roles(session, page, q)
+            return roles.list_roles(session, page, None if q is None else make_searchable(q))
 
     def get_role(self, actor: Actor, ref: str) -> RoleView:
         """Raises NotFound, also for who lacks `user:view`."""

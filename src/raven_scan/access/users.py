@@ -14,7 +14,7 @@ from raven_scan.access.audit import Target, record
 from raven_scan.access.builtin_roles import ADMIN, VIEWER
 from raven_scan.access.granting import require_claims
 from raven_scan.access.models import Role, User
-from raven_scan.access.names import check_email, check_user_name, make_name_key
+from raven_scan.access.names import check_email, check_user_name, make_name_key, make_searchable
 from raven_scan.access.passwords import PasswordKeeper
 from raven_scan.access.repository import roles, sessions, tokens, users
 from raven_scan.access.repository.users import UserFilter
@@ -142,7 +142,9 @@ class UserService:
         """
         actor.require(Claim.USER_VIEW)
         chosen = UserFilter(
-            q=_printable(q), role=None if role is None else make_name_key(role), is_disabled=is_disabled
+            q=None if q is None else make_searchable(q),
+            role=None if role is None else make_searchable(make_name_key(role)),
+            is_disabled=is_disabled,
         )
         with self._database.transaction() as session:
             return users.list_users(session, page, chosen)
@@ -340,8 +342,3 @@ def _describe(view: UserView) -> dict[str, object]:
 
 def _target(user: User) -> Target:
     return Target("user", user.id, user.name)
-
-
-def _printable(q: str | None) -> str | None:
-    """PostgreSQL takes no NUL."""
-    return None if q is None else "".join(character for character in q if character.isprintable())

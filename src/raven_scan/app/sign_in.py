@@ -186,7 +186,8 @@ class SignIn:
             is_ours = headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
         else:
             # By the host alone: behind a proxy with TLS, the server does not know that it is https.
-            is_ours = _find_host(origin) in {headers.get("host", "").lower(), self._public_host}
+            host = _find_host(origin)
+            is_ours = host is not None and host in {headers.get("host", "").lower(), self._public_host}
         if not is_ours:
             raise Forbidden(
                 "access.foreign_origin",
