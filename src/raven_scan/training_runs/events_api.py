@@ -55,6 +55,18 @@ async def admit_always(_: Request) -> bool:
     return True
 
 
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "Sent as Last-Event-ID, the stream goes on behind it."},
+        "event": {"type": "string"},
+        "data": {"type": "string", "description": "JSON."},
+        "retry": {"type": "integer"},
+    },
+}
+
+
 def build_events_router(
     events: TrainingRunEvents,
     waker: RunWaker,
@@ -69,7 +81,7 @@ def build_events_router(
         responses={
             200: {
                 "description": "A stream of events; each has an id, a kind, and JSON as its data.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": {"text/event-stream": {"itemSchema": _EVENT}},
             },
             204: {"description": "The run is at rest, and the reader knows all: nothing to come back for."},
         },
