@@ -11,6 +11,7 @@ from raven_scan.app.wiring import Platform
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import Attempt, Checkpoint
+from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS
 from raven_scan.training_runs.types import (
     AttemptEnd,
     DeviceKind,
@@ -389,6 +390,28 @@ def test_a_dry_run_leaves_a_draft_with_an_estimate(platform: Platform, create_ru
     assert (view.status, view.is_dry_run, view.estimate) == (RunStatus.DRAFT, False, estimate)
     assert view.attempts[0].end is AttemptEnd.DRY_RUN
     platform.training_runs.schedule(ADMIN, "first")
+    assert not hold(platform).is_dry_run
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_dry_run_that_fails_leaves_a_draft_and_says_why(
+    platform: Platform, create_run: CreateRun, *, is_lost: bool
+):
+    create_run()
+    error = RunError(code="diverged", message="It diverged.", hint="Lower the rate.")
+    platform.training_runs.schedule(ADMIN, "first", dry_run=True)
+    if is_lost:
+        for _ in range(MOST_FRUITLESS_ATTEMPTS):
+            platform.execution.lose(WORKER, hold(platform), error)
+    else:
+        platform.execution.fail(WORKER, hold(platform), error)
+    view = read(platform)
+    assert (view.status, view.is_dry_run, view.error) == (RunStatus.DRAFT, False, None)
+    assert view.dry_run_error == error
+    assert view.attempts[-1].end is AttemptEnd.ERROR
+    assert (view.scheduled_at, view.started_at, view.ended_at) == (None, None, None)
+    platform.training_runs.schedule(ADMIN, "first")
+    assert read(platform).dry_run_error is None
     assert not hold(platform).is_dry_run
 
 

@@ -383,8 +383,12 @@ class LivesOfRuns(RuleBasedStateMachine):
             self.end(held, AttemptEnd.RETRIED_SMALLER)
             self.pause_or_wait(run)
         else:
-            self.take_out(run, RunStatus.ERROR)
+            self.end_in_error(run)
             self.end(held, AttemptEnd.ERROR)
+
+    def end_in_error(self, run: Run):
+        self.take_out(run, RunStatus.DRAFT if run.is_dry else RunStatus.ERROR)
+        run.is_dry = False
 
     def lose(self, held: Held):
         if self.writes(held, lambda: self.platform.execution.lose(WORKER, held.attempt, CRASHED)):
@@ -689,7 +693,7 @@ class LivesOfRuns(RuleBasedStateMachine):
         is_given_up = fruitless >= MOST_FRUITLESS_ATTEMPTS and not run.is_pausing
         run.ends[run.fence] = AttemptEnd.ERROR if is_given_up else AttemptEnd.LOST
         if is_given_up:
-            self.take_out(run, RunStatus.ERROR)
+            self.end_in_error(run)
         else:
             self.pause_or_wait(run)
 

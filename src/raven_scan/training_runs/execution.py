@@ -33,6 +33,7 @@ from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, Tra
 from raven_scan.training_runs.repository import attempts, checkpoints, logs, metrics, runs
 from raven_scan.training_runs.smaller_batch import halve_batch, may_halve_batch
 from raven_scan.training_runs.transitions import (
+    be_draft_again,
     end_fruitlessly,
     end_in_error,
     put_in_queue,
@@ -162,8 +163,8 @@ class TrainingRunExecution:
                 return _begin(session, run, worker, fitting[:needed])
             except ValidationError as error:
                 # It must not keep all others waiting.
-                end_in_error(run, _describe_unreadable(error))
-                self._announcer.announce_end(actor, session, run)
+                if end_in_error(run, _describe_unreadable(error)):
+                    self._announcer.announce_end(actor, session, run)
         return None
 
     def beat(self, actor: Actor, attempt: Attempt) -> bool:
@@ -249,15 +250,14 @@ class TrainingRunExecution:
     def finish_dry_run(self, actor: Actor, attempt: Attempt, estimate: RunEstimate) -> None:
         """The run is a Draft again, with what it will probably cost. Raises LeaseLost."""
         with self._hold(actor, attempt) as (session, run):
-            take_out_of_queue(run, RunStatus.DRAFT)
-            run.is_dry_run = False
+            be_draft_again(run)
             run.estimate = asdict(estimate)
-            run.progress = {}
-            run.scheduled_at = run.started_at = None
             attempts.end_attempt(session, run.id, attempt.fence, AttemptEnd.DRY_RUN, "")
 
     def fail(self, actor: Actor, attempt: Attempt, error: RunError) -> None:
-        """The run ends in Error; its last checkpoint is kept. Raises LeaseLost.
+        """The run ends in Error, and its last checkpoint is kept; after a dry run it is a Draft again.
+
+        Raises LeaseLost.
 
         Out of memory for the first time, a run whose user allowed it waits again with half the batch.
         """
@@ -268,8 +268,8 @@ class TrainingRunExecution:
                 removed = halve_batch(session, run, error)
             else:
                 attempts.end_attempt(session, run.id, run.fence, AttemptEnd.ERROR, error.code)
-                end_in_error(run, error)
-                self._announcer.announce_end(actor, session, run)
+                if end_in_error(run, error):
+                    self._announcer.announce_end(actor, session, run)
         self._remove_blobs(removed)
 
     def lose(self, actor: Actor, attempt: Attempt, error: RunError) -> None:

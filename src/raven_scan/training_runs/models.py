@@ -132,6 +132,7 @@ class TrainingRun(Base):
     is_dry_run: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     is_pausing: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     estimate: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    dry_run_error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     log_size_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     log_missing_from: Mapped[int | None] = mapped_column(BigInteger)
     log_missing_to: Mapped[int | None] = mapped_column(BigInteger)

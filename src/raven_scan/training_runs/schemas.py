@@ -190,6 +190,9 @@ class TrainingRunOut(_Schema):
     is_dry_run: bool
     is_pausing: bool
     estimate: Estimate | None
+    dry_run_error: RunErrorOut | None = Field(
+        default=None, description="Why the last dry run failed; the run is a Draft again."
+    )
     checkpoints: list[Checkpoint]
     attempts: list[Attempt]
     notes: str

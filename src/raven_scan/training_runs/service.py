@@ -204,6 +204,7 @@ class TrainingRunService:
             _check_is_draft(run)
             run.scheduled_at = func.now()
             run.is_dry_run = dry_run
+            run.dry_run_error = None
             run.warnings = [
                 finding.message for finding in preflight.findings if finding.severity == "warning"
             ]

@@ -34,10 +34,29 @@ def take_out_of_queue(run: TrainingRun, status: RunStatus) -> None:
     run.progress = {**run.progress, "phase": "", "time_left_s": None}
 
 
-def end_in_error(run: TrainingRun, error: RunError) -> None:
+def end_in_error(run: TrainingRun, error: RunError) -> bool:
+    """The run ends in Error; one whose dry run it was is a Draft again, since it was to be tried out only.
+
+    Returns:
+        Whether it ended.
+    """
+    if run.is_dry_run:
+        be_draft_again(run)
+        run.dry_run_error = error.describe()
+        return False
     take_out_of_queue(run, RunStatus.ERROR)
     run.error = error.describe()
     run.ended_at = func.now()
+    return True
+
+
+def be_draft_again(run: TrainingRun) -> None:
+    """Its dry run is over."""
+    take_out_of_queue(run, RunStatus.DRAFT)
+    run.is_dry_run = False
+    run.dry_run_error = None
+    run.progress = {}
+    run.scheduled_at = run.started_at = None
 
 
 def end_fruitlessly(session: Session, run: TrainingRun, reason: str, error: RunError) -> bool:
@@ -51,12 +70,12 @@ def end_fruitlessly(session: Session, run: TrainingRun, reason: str, error: RunE
     is_last = _count_fruitless(session, run) + 1 >= MOST_FRUITLESS_ATTEMPTS and not run.is_pausing
     attempts.end_attempt(session, run.id, run.fence, AttemptEnd.ERROR if is_last else AttemptEnd.LOST, reason)
     if is_last:
-        end_in_error(run, error)
-    elif run.is_pausing:
+        return end_in_error(run, error)
+    if run.is_pausing:
         take_out_of_queue(run, RunStatus.PAUSED)
     else:
         put_in_queue(session, run, first=True)
-    return is_last
+    return False
 
 
 def _count_fruitless(session: Session, run: TrainingRun) -> int:

@@ -252,7 +252,7 @@ class NamedReference:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRunView:
-    """A training run as users see it."""
+    """A training run as users see it. `dry_run_error`: why its last dry run failed, after which it is a Draft again."""
 
     id: UUID
     name: str
@@ -272,6 +272,7 @@ class TrainingRunView:
     is_dry_run: bool
     is_pausing: bool
     estimate: RunEstimate | None
+    dry_run_error: RunError | None
     checkpoints: list[RunCheckpoint]
     attempts: list[RunAttempt]
     notes: str

@@ -46,6 +46,7 @@ def make_view(
         is_dry_run=run.is_dry_run,
         is_pausing=run.is_pausing,
         estimate=RunEstimate(**run.estimate) if run.estimate else None,
+        dry_run_error=RunError(**run.dry_run_error) if run.dry_run_error else None,
         checkpoints=[
             RunCheckpoint(
                 step=checkpoint.step,

@@ -62,6 +62,9 @@ def show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOu
         _print_checkpoints(console, run)
         if run.error is not None:
             _say_error(output, run.error)
+        if run.dry_run_error is not None:
+            output.say("Its dry run failed; it is a Draft again.", style="bold red")
+            _say_error(output, run.dry_run_error)
         if run.model is not None:
             output.say(f"Next: raven models show {run.model.name}", style="dim")
 

@@ -75,6 +75,13 @@ def wait_and_show(
     match run.status:
         case "Success":
             return
+        case "Draft" if run.dry_run_error is not None:
+            output.say(
+                f"To try it out with changes: raven runs clone {run.name} --name OTHER, and "
+                "raven runs schedule OTHER --dry-run --wait",
+                style="dim",
+            )
+            raise typer.Exit(RUN_FAILED)
         case "Draft":
             output.say(f"That was the dry run. Next: raven runs schedule {run.name} --wait", style="dim")
         case "Paused":

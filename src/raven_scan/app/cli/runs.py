@@ -227,9 +227,18 @@ def logs(
         if as_json:
             print_json({"text": "".join(parts)})
             return
+        is_empty = True
         for part in parts:
+            is_empty = False
             sys.stdout.write(part)
             sys.stdout.flush()
+        if is_empty:
+            status = raven.runs.get(run).status
+            Output(as_json).say(
+                "It is a Draft: it has no log before it is executed."
+                if status == "Draft"
+                else f"It has no log yet; it is {status}."
+            )
 
 
 @app.command()

@@ -21,6 +21,10 @@ def upgrade() -> None:
         "training_runs",
         sa.Column("metrics_outlined_to", sa.Integer(), server_default=sa.text("0"), nullable=False),
     )
+    op.add_column(
+        "training_runs",
+        sa.Column("dry_run_error", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+    )
     op.add_column("training_runs", sa.Column("log_missing_from", sa.BigInteger(), nullable=True))
     op.add_column("training_runs", sa.Column("log_missing_to", sa.BigInteger(), nullable=True))
     op.add_column(
