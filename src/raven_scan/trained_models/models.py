@@ -65,6 +65,9 @@ class TrainedModel(Base):
         ),
         Index("ix_trained_models_base_model_id", "base_model_id"),
         Index("ix_trained_models_dataset_version_id", "dataset_version_id"),
+        Index("ix_trained_models_base_model_name", "base_model_name"),
+        Index("ix_trained_models_dataset_version_name", "dataset_version_name"),
+        Index("ix_trained_models_training_run_name", "training_run_name"),
         Index("ix_trained_models_search_words", "search_words", postgresql_using="gin"),
         Index("ix_trained_models_classes", "classes", postgresql_using="gin"),
         Index(

@@ -109,6 +109,8 @@ def _extend_models() -> None:
         )
     op.create_index("ix_trained_models_base_model_id", "trained_models", ["base_model_id"])
     op.create_index("ix_trained_models_dataset_version_id", "trained_models", ["dataset_version_id"])
+    for name in ("base_model_name", "dataset_version_name", "training_run_name"):
+        op.create_index(f"ix_trained_models_{name}", "trained_models", [name])
     op.create_index("ix_trained_models_classes", "trained_models", ["classes"], postgresql_using="gin")
     _make_searchable(
         "trained_models",
