@@ -60,6 +60,19 @@ def test_decided_defaults_go_together(
     assert problems == []
 
 
+@given(ARCHITECTURES, st.integers(0, 20))
+def test_a_default_batch_is_no_larger_than_what_there_is_to_train_on(
+    architecture: Architecture, image_count: int
+):
+    decided = decide_parameters(
+        architecture,
+        TrainingParameters(),
+        starting_weights=StartingWeights.COCO,
+        train_image_count=image_count,
+    )
+    assert decided.batch_size == min(8, max(image_count, 1))
+
+
 def test_what_the_user_set_stays():
     asked = TrainingParameters(image_size=320, learning_rate=0.5, weight_decay=0.0, frozen_stages=2)
     decided = decide_parameters(

@@ -280,8 +280,14 @@ class TestQueue:
         assert codes == ["about_to_start", "no_such_device"]
         hold(platform)
         schedule_run(name="c")
-        codes = [entry.reason_code for entry in platform.run_queue.list_queue(ADMIN)]
-        assert codes == ["no_such_device", "devices_busy"]
+        schedule_run(name="d")
+        entries = platform.run_queue.list_queue(ADMIN)
+        codes = [entry.reason_code for entry in entries]
+        assert codes == ["no_such_device", "devices_busy", "devices_busy"]
+        assert [entry.reason for entry in entries[1:]] == [
+            "The devices that it could use are busy with 'a'. Nobody knows yet how long 'a' will take.",
+            "The devices that it could use are busy with 'a'. Nobody knows yet how long 'a' will take.",
+        ]
         worker = platform.run_queue.list_workers(ADMIN)[0]
         assert [(slot.device, slot.run.name if slot.run else None) for slot in worker.slots] == [("cpu", "a")]
 

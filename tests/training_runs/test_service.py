@@ -96,6 +96,24 @@ def test_a_preflight_with_errors_tells_all_of_them_and_keeps_the_draft(
     assert not platform.training_runs.check(ADMIN, "first").is_passed
 
 
+def test_a_small_fraction_is_trained_on_with_a_small_batch_where_none_is_given(
+    platform: Platform, create_run: CreateRun
+):
+    parameters = TrainingParameters(epochs=1, fraction=0.4, image_size=64)
+    assert create_run(parameters=parameters).parameters.batch_size == 3
+    assert platform.training_runs.check(ADMIN, "first").is_passed
+
+
+def test_a_clone_says_each_parameter_that_cannot_be(platform: Platform, create_run: CreateRun):
+    create_run()
+    with pytest.raises(Invalid) as refusal:
+        platform.training_runs.clone(
+            ADMIN, "first", name="second", parameters={"epochs": 0, "speed": 1}, options={}
+        )
+    fields = {problem["field"] for problem in refusal.value.parameters["problems"]}
+    assert fields == {"parameters.epochs", "parameters.speed"}
+
+
 def test_pages_hold_under_inserts(platform: Platform, create_run: CreateRun):
     for index in range(5):
         create_run(name=f"run-{index}")

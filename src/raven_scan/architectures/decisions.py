@@ -30,7 +30,7 @@ def decide_parameters(
     starting_weights: StartingWeights,
     train_image_count: int,
 ) -> TrainingParameters:
-    """Fill what the user left open; what is set stays as it is.
+    """Fill what the user left open; what is set stays as it is. A default batch is no larger than the train part.
 
     `loader_processes` stays open: it depends on the machine that trains.
 
@@ -38,6 +38,8 @@ def decide_parameters(
     was trained as a detector, such as one of an earlier run. `train_image_count` counts the train part.
     """
     batch_size = parameters.batch_size
+    if "batch_size" not in parameters.model_fields_set:
+        batch_size = min(batch_size, max(train_image_count, 1))
     is_random = starting_weights is StartingWeights.RANDOM
     learning_rate = architecture.learning_rate_from_random if is_random else architecture.learning_rate
     # Adam's steps do not grow with the batch, their noise falls with its root.
@@ -49,7 +51,7 @@ def decide_parameters(
         "frozen_stages": _decide_frozen_stages(architecture, starting_weights, train_image_count),
     }
     still_open = {name: value for name, value in decided.items() if getattr(parameters, name) is None}
-    return parameters.model_copy(update=still_open)
+    return parameters.model_copy(update={"batch_size": batch_size, **still_open})
 
 
 def _decide_frozen_stages(

@@ -1,7 +1,7 @@
 """The queue as users see it: the order, why each run still waits, and when it will probably start."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -14,15 +14,30 @@ from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
 from raven_scan.training_runs.repository import attempts, runs
 from raven_scan.training_runs.types import DeviceKind, NamedReference, QueueEntry, RunWorker, WorkerSlot
 
+_NAMED = 3
+
 
 @dataclass(slots=True)
 class _Slot:
-    """A device of a worker. `free_at`: None where nobody can tell when it will be free."""
+    """A device of a worker.
+
+    Attributes:
+        free_at: None where nobody can tell when it will be free.
+        run: the name of the run that computes on it now.
+        promised_to: the first names of runs that come before others on it.
+        last: the name of the run that will have it last, as far as it is promised.
+    """
 
     worker: str
     kind: DeviceKind
     free_at: datetime | None
-    is_free_now: bool
+    run: str | None
+    promised_to: list[str] = field(default_factory=list[str])
+    last: str | None = None
+
+    @property
+    def is_free_now(self) -> bool:
+        return self.run is None and not self.promised_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +101,8 @@ class TrainingRunQueue:
         """
         actor.require(Claim.SYSTEM_VIEW)
         with self._database.transaction() as session:
-            processing = runs.list_processing(session) if actor.may(Claim.TRAINING_RUN_VIEW) else []
+            may_see = actor.may(Claim.TRAINING_RUN_VIEW)
+            processing = list(runs.list_processing(session)) if may_see else []
             workers = self._registry.list_alive()
         return [
             RunWorker(
@@ -134,7 +150,8 @@ def _list_slots(
             if slot.run is not None:
                 left_s = left.get(slot.run.id)
                 free_at = None if left_s is None else now + timedelta(seconds=left_s)
-            slots.append(_Slot(worker.name, get_kind(slot.device), free_at, slot.run is None))
+            name = None if slot.run is None else slot.run.name
+            slots.append(_Slot(worker.name, get_kind(slot.device), free_at, name))
     return slots
 
 
@@ -163,8 +180,30 @@ def _explain(run: TrainingRun, slots: list[_Slot], now: datetime, *, is_ending: 
     if not groups:
         return _explain_missing(run, slots)
     if not any(sum(slot.is_free_now for slot in group) >= run.device_count for group in groups):
-        return "devices_busy", "All devices that it could use are busy, or promised to runs before it."
+        return "devices_busy", _explain_busy([slot for group in groups for slot in group])
     return "about_to_start", "It is about to start."
+
+
+def _explain_busy(slots: list[_Slot]) -> str:
+    """Which runs are in the way, and of which of them nobody knows for how long."""
+    at_work = list(dict.fromkeys(slot.run for slot in slots if slot.run is not None))
+    before = list(dict.fromkeys(name for slot in slots for name in slot.promised_to if name not in at_work))
+    ways = [
+        *([f"busy with {_name_some(at_work)}"] if at_work else []),
+        *([f"promised to {_name_some(before)}"] if before else []),
+    ]
+    sentence = f"The devices that it could use are {' and '.join(ways)}."
+    unknown = list(dict.fromkeys(slot.last or slot.run or "" for slot in slots if slot.free_at is None))
+    if unknown and all(slot.free_at is None for slot in slots):
+        sentence += f" Nobody knows yet how long {_name_some(unknown)} will take."
+    return sentence
+
+
+def _name_some(names: list[str]) -> str:
+    shown = [repr(name) for name in names[:_NAMED]]
+    if len(names) > len(shown):
+        return f"{', '.join(shown)} and others"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def _explain_missing(run: TrainingRun, slots: list[_Slot]) -> tuple[str, str]:
@@ -193,5 +232,7 @@ def _occupy(run: TrainingRun, slots: list[_Slot], now: datetime) -> datetime | N
     takes_s = (run.estimate or {}).get("time_s")
     for slot in chosen:
         slot.free_at = None if takes_s is None else start + timedelta(seconds=takes_s)
-        slot.is_free_now = False
+        slot.last = run.name
+        if len(slot.promised_to) <= _NAMED:
+            slot.promised_to.append(run.name)
     return start

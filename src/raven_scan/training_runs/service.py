@@ -329,12 +329,16 @@ def _change_parameters(run: TrainingRun, changes: dict[str, Any]) -> TrainingPar
     try:
         return TrainingParameters.model_validate({**run.parameters, **changes})
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
+        problems: list[dict[str, str]] = []
+        for each in error.errors(include_url=False):
+            name = ".".join(["parameters", *map(str, each["loc"])])
+            reason = (
+                "is not known" if each["type"] == "extra_forbidden" else each["msg"].removeprefix("Input ")
+            )
+            problems.append({"field": name, "code": each["type"], "message": f"{name} {reason}."})
         raise Invalid(
             "training_run.bad_parameters",
-            f"These parameters cannot be: {problems}.",
+            " ".join(problem["message"] for problem in problems),
             hint="docs/cli.md says the bounds of each.",
+            parameters={"problems": problems},
         ) from error

@@ -96,7 +96,10 @@ def _show_preset(output: Output, preset: "PresetOut") -> None:
     def render(console: "Console") -> None:
         from raven_scan.app.cli.tables import print_facts  # noqa: PLC0415
 
-        given = preset.parameters.model_dump(mode="json", exclude_none=True)
+        # What was for a first try, or for one machine, is not kept; its default says nothing.
+        given = preset.parameters.model_dump(
+            mode="json", exclude_none=True, exclude={"fraction", "loader_processes"}
+        )
         print_facts(
             console,
             {

@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from raven_scan.app.cli.run_times import parse_start, parse_time_limit
+from raven_scan.kernel.errors import Invalid
 
 RunRef = Annotated[str, typer.Argument(metavar="RUN", help="Name or id of the run.", show_default=False)]
 WaitFlag = Annotated[
@@ -40,6 +42,17 @@ _PARAMETERS: dict[str, tuple[type, str]] = {
 _OPTION_OF_PARAMETER = {"schedule": "--lr-schedule"}
 """Where the word is an option of the command itself."""
 
+_OPTION_OF_FIELD = {
+    "name": "--name",
+    "notes": "--notes",
+    "dataset": "--dataset",
+    "base_model": "--base-model",
+    "preset": "--preset",
+    "status": "--status",
+    "limit": "--limit",
+    "priority": "PRIORITY",
+}
+
 _EXECUTION: dict[str, tuple[type, tuple[str, ...], str]] = {
     "priority": (int, ("--priority",), "Of two that wait, the higher comes first. Default: 0."),
     "start_at": (str, ("--start-at",), "Not before: 22:00, +2h, or a time in ISO 8601; none."),
@@ -60,6 +73,38 @@ class RunSettings:
 
     parameters: dict[str, Any]
     options: dict[str, Any]
+
+
+@contextmanager
+def naming_options() -> Generator[None]:
+    """What the API refuses of its fields is told of the options that were typed."""
+    try:
+        yield
+    except Invalid as error:
+        problems = [
+            (str(problem.get("field", "")), str(problem.get("message", "")))
+            for problem in error.parameters.get("problems", [])
+        ]
+        named = [message.replace(field, _find_option(field), 1) for field, message in problems]
+        if not any(field != _find_option(field) for field, _ in problems):
+            raise
+        raise Invalid(
+            error.code,
+            " ".join(named),
+            hint="Correct what was typed; --help says what each option takes.",
+            parameters=error.parameters,
+        ) from error
+
+
+def _find_option(field: str) -> str:
+    """The option that stands for a field of the API; the field where there is none."""
+    group, _, name = field.partition(".")
+    if group == "parameters" and name in _PARAMETERS:
+        return _OPTION_OF_PARAMETER.get(name, f"--{name.replace('_', '-')}")
+    if group == "options":
+        execution = _EXECUTION.get(name.removesuffix("_s"), _EXECUTION.get(name))
+        return field if execution is None else execution[1][0].partition("/")[0]
+    return _OPTION_OF_FIELD.get(group, field)
 
 
 def take_run_settings(command: Callable[..., None]) -> Callable[..., None]:

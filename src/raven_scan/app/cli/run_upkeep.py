@@ -8,7 +8,7 @@ import typer
 from raven_scan.app.cli.asking import confirm
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.run_display import show_run
-from raven_scan.app.cli.run_settings import RunRef
+from raven_scan.app.cli.run_settings import RunRef, naming_options
 from raven_scan.app.cli.session import open_raven
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def set_priority(
     as_json: JsonFlag = False,
 ) -> None:
     """Put a run before or behind others in the queue."""
-    with open_raven() as raven:
+    with open_raven() as raven, naming_options():
         changed = raven.runs.set_priority(run, priority)
     show_run(Output(as_json), changed)
 

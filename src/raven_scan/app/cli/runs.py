@@ -11,7 +11,13 @@ import typer
 from raven_scan.app.cli import run_control, run_upkeep
 from raven_scan.app.cli.output import JsonFlag, Output, print_json
 from raven_scan.app.cli.run_display import show_run
-from raven_scan.app.cli.run_settings import RunRef, RunSettings, WaitFlag, take_run_settings
+from raven_scan.app.cli.run_settings import (
+    RunRef,
+    RunSettings,
+    WaitFlag,
+    naming_options,
+    take_run_settings,
+)
 from raven_scan.app.cli.run_times import parse_moment
 from raven_scan.app.cli.run_waiting import schedule_and_show, wait_and_show
 from raven_scan.app.cli.session import Session, open_raven, open_session
@@ -52,7 +58,7 @@ def create(
     """Create a training run; with --schedule it goes to a worker at once."""
     _check_flags(schedule=schedule, dry_run=dry_run, wait=wait)
     output = Output(as_json)
-    with open_session() as session:
+    with open_session() as session, naming_options():
         run = session.raven.runs.create(
             name=name,
             dataset=dataset,
@@ -84,7 +90,7 @@ def clone(
     """Create a run like another one; what is given here is changed."""
     _check_flags(schedule=schedule, dry_run=dry_run, wait=wait)
     output = Output(as_json)
-    with open_session() as session:
+    with open_session() as session, naming_options():
         cloned = session.raven.runs.clone(
             run,
             name=name,
@@ -160,7 +166,7 @@ def list_runs(
         "ended_since": parse_moment(ended_since, "--ended-since"),
         "ended_until": parse_moment(ended_until, "--ended-until"),
     }
-    with open_raven() as raven:
+    with open_raven() as raven, naming_options():
         page = raven.runs.list(**chosen, sort=sort, limit=limit, cursor=cursor)
     is_chosen = cursor is not None or any(value is not None for value in chosen.values())
 
