@@ -29,6 +29,7 @@ from typing import Any
 
 import httpx
 import platformdirs
+import psutil
 
 from api_content import Amounts
 from api_copying import log
@@ -71,14 +72,16 @@ def measure(folder: Path, *, quick: bool, seconds: float, mlflow: bool) -> dict[
     amounts = Amounts().shrink(10) if quick else Amounts()
     filled = fill(settings, amounts)
     tokens = filled.tokens
-    with run_server(settings) as base_url:
+    with run_server(settings) as (base_url, server):
         with httpx.Client(
             base_url=base_url, headers={"Authorization": f"Bearer {tokens[0]}"}, timeout=60
         ) as http:
             catalogue = Catalogue(Api(http.get("/api/v1/openapi.json").json()), http, filled)
             catalogue.build()
             alone = measure_chart(http, catalogue.cases)
+        before = server.cpu_times()
         cases = put_under_load(base_url, tokens, catalogue.cases, seconds)
+        after = server.cpu_times()
         against = None
         if mlflow:
             repeats = _TURNS_QUICK if quick else _TURNS
@@ -90,6 +93,9 @@ def measure(folder: Path, *, quick: bool, seconds: float, mlflow: bool) -> dict[
         "versions": {name: version(name) for name in _VERSIONS_OF},
         "amounts": asdict(amounts) | {"points": filled.points},
         "load": {"rate": RATE, "clients": CLIENTS, "tokens": len(tokens), "seconds": seconds},
+        # Of the server's process alone: it tells something on a busy machine too.
+        "server_cpu_s_a_request": (after.user + after.system - before.user - before.system)
+        / (RATE * seconds),
         "cases": cases,
         "missing": catalogue.missing,
         "chart_alone_s": alone,
@@ -99,8 +105,8 @@ def measure(folder: Path, *, quick: bool, seconds: float, mlflow: bool) -> dict[
 
 
 @contextmanager
-def run_server(settings: Settings) -> Generator[str]:
-    """`raven serve` as users start it, without a worker."""
+def run_server(settings: Settings) -> Generator[tuple[str, psutil.Process]]:
+    """`raven serve` as users start it, without a worker: its address and its process."""
     environment = {**os.environ, "RAVEN_HOME": str(settings.home), "RAVEN_LOG_LEVEL": "WARNING"}
     with (settings.home / "server.log").open("wb") as log_file:
         server = subprocess.Popen(
@@ -111,23 +117,26 @@ def run_server(settings: Settings) -> Generator[str]:
             text=True,
         )
         try:
-            yield _read_announcement(server, settings)["server"]
+            yield _read_announcement(server, settings), psutil.Process(server.pid)
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
 
 
-def _read_announcement(server: subprocess.Popen[str], settings: Settings) -> dict[str, Any]:
-    """The JSON document that the server prints when it answers requests."""
+def _read_announcement(server: subprocess.Popen[str], settings: Settings) -> str:
+    """The address in the JSON document that the server prints when it answers requests."""
     assert server.stdout is not None
     told = ""
     for line in server.stdout:
         told += line
         try:
-            return json.loads(told)
+            document = json.loads(told)
         except json.JSONDecodeError:
             continue
-    raise SystemExit(f"The server did not start; see {settings.home / 'server.log'}.")
+        if "server" in document:
+            return document["server"]
+        break
+    raise SystemExit(f"The server did not start: {told} See {settings.home / 'server.log'}.")
 
 
 def put_under_load(
@@ -220,6 +229,7 @@ def show(result: dict[str, Any]) -> None:
         print(f"\nthe server cannot do: {', '.join(result['missing'])}")
     if result["chart_alone_s"] is not None:
         print(f"\n{CHART}, nothing beside it: median {result['chart_alone_s'] * 1e3:.1f} ms")
+    print(f"the server's processor time for a request: {result['server_cpu_s_a_request'] * 1e3:.1f} ms")
     against = result["mlflow"]
     if against is not None and "skipped" in against:
         print(f"\nMLflow: {against['skipped']}")
