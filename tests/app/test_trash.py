@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def create_model(platform: Platform, dataset: DatasetVersionView) -> Callable[..., TrainedModelView]:
-    def create(name: str, base_model: str = "yolox-nano") -> TrainedModelView:
+    def create(name: str, base_model: str = "yolox-nano", run_id: UUID | None = None) -> TrainedModelView:
         content = save({"head.weight": np.full((2, 3), len(name), np.float32)}, {"name": name})
         return platform.trained_models.create_from_run(
             WORKER,
@@ -83,7 +84,7 @@ def create_model(platform: Platform, dataset: DatasetVersionView) -> Callable[..
                 base_model_id=platform.trained_models.get_model(ME, base_model).id,
                 dataset_version_id=dataset.id,
                 dataset_version_name=dataset.full_name,
-                training_run_id=make_id(),
+                training_run_id=run_id or make_id(),
                 training_run_name=name,
                 parameters={},
                 environment={},
@@ -213,6 +214,19 @@ def test_runs_that_have_not_ended_keep_what_they_need(
         platform.training_runs.schedule(ME, "run")
 
 
+def test_a_model_follows_its_run(platform: Platform, create_model: Callable[..., TrainedModelView]):
+    run = create_run(platform, "run")
+    model = create_model("detector", run_id=run.id)
+    platform.run_stewardship.edit(ME, "run", name="first try")
+    lineage = platform.trained_models.get_model(ME, model.id).lineage
+    assert lineage.training_run is not None
+    assert lineage.training_run.name == "first try"
+    # The run goes for good, and the model tells still where it is from.
+    platform.run_stewardship.delete(ME, "first try")
+    platform.run_stewardship.purge(ME, datetime.now(UTC) + timedelta(days=1), id_=run.id)
+    assert platform.trained_models.get_model(ME, model.id).lineage == lineage
+
+
 def test_a_run_is_not_made_of_what_is_just_being_deleted(
     platform: Platform, create_model: Callable[..., TrainedModelView]
 ):
@@ -234,10 +248,8 @@ def test_a_run_is_not_made_of_what_is_just_being_deleted(
         creation = threading.Thread(target=create)
         creation.start()
         # It has read the model, and waits for its row.
-        deadline = threading.Event()
         while not session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
-            assert not deadline.wait(0.05)
-            assert creation.is_alive()
+            assert not ended.wait(0.05)
     assert ended.wait(30)
     creation.join()
     assert result == ["trained_model.not_found"]

@@ -44,7 +44,7 @@ class RunStewardship:
         notes: str | None = None,
         expected: int | None = None,
     ) -> TrainingRunView:
-        """Changes name and notes; None leaves one as it is. A model that the run has made keeps its name.
+        """Changes name and notes; None leaves one as it is. A model that the run has made keeps its own name.
 
         Args:
             actor: needs `training_run:edit`.
@@ -70,6 +70,7 @@ class RunStewardship:
                         self._models.check_name_free(actor, name)
                     changes["name"] = {"from": run.name, "to": name}
                     run.name = name
+                    self._models.follow_run(actor, run.id, name)
                 if notes is not None and notes != run.notes:
                     check_notes(self.kind, notes)
                     run.notes = notes
