@@ -1,14 +1,15 @@
 """A real identity provider, Canaille, as a process of its own; its data is in a folder.
 
-Usage: identity_provider.py PORT REDIRECT_URI CLIENT_SECRET FOLDER
+Usage: identity_provider.py REDIRECT_URI CLIENT_SECRET FOLDER; it tells its port.
 """
 
 import sys
 from socketserver import ThreadingMixIn
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from canaille import create_app
-from canaille.app import models
+from canaille.app import models as known_models
 from canaille.backends import Backend
 from joserfc.jwk import RSAKey
 
@@ -26,7 +27,9 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-def main(port: int, redirect_uri: str, client_secret: str, folder: str) -> None:
+def main(redirect_uri: str, client_secret: str, folder: str) -> None:
+    server = make_server("127.0.0.1", 0, None, server_class=_Server, handler_class=_Quiet)  # pyright: ignore[reportArgumentType] - set below
+    port = server.server_port
     app = create_app(
         config={
             "SECRET_KEY": "only of this process",
@@ -46,6 +49,7 @@ def main(port: int, redirect_uri: str, client_secret: str, folder: str) -> None:
         }
     )
     with app.app_context():
+        models: Any = known_models
         save = Backend.instance.save
         people = {}
         for name, password in PASSWORDS.items():
@@ -74,11 +78,11 @@ def main(port: int, redirect_uri: str, client_secret: str, folder: str) -> None:
         save(client)
         client.audience = [client]
         save(client)
-    with make_server("127.0.0.1", port, app, server_class=_Server, handler_class=_Quiet) as server:
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        server.serve_forever()
+    server.set_app(app)
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    server.serve_forever()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), *sys.argv[2:])
+    main(*sys.argv[1:])

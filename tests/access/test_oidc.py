@@ -36,17 +36,20 @@ class Provider:
     """Canaille, as `identity_provider.py` sets it up."""
 
     def __init__(self, folder: Path) -> None:
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port = free.getsockname()[1]
-        self.issuer = f"http://127.0.0.1:{self.port}"
         script = Path(__file__).with_name("identity_provider.py")
-        self._process = subprocess.Popen(
-            [sys.executable, str(script), str(self.port), CALLBACK, SECRET, str(folder)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        self._log = folder / "log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(script), CALLBACK, SECRET, str(folder)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"ready\n"
+        port = self._process.stdout.readline().decode().strip()
+        if not port:
+            self.stop()
+            pytest.fail(self._log.read_text())
+        self.issuer = f"http://127.0.0.1:{port}"
 
     def stop(self) -> None:
         self._process.kill()
@@ -125,7 +128,11 @@ def walk(
     raise AssertionError(answer.url)
 
 
-sign_in = walk
+def sign_in(browser: httpx.Client, name: str) -> dict[str, Any]:
+    """Who somebody is after it went well."""
+    answer = walk(browser, name)
+    assert (answer.status_code, str(answer.url)) == (200, f"{HOME}/api/v1/session"), answer.text
+    return answer.json()
 
 
 def fetch_callback(browser: httpx.Client, name: str) -> str:
@@ -150,9 +157,7 @@ def test_who_is_new_gets_an_account_and_a_session(build: Build, open_browser: Br
         "password": True,
         "oidc": {"name": "Canaille", "path": "/api/v1/session/oidc"},
     }
-    page = sign_in(browser, "mara")
-    assert str(page.url) == f"{HOME}/api/v1/session"
-    me = page.json()
+    me = sign_in(browser, "mara")
     assert (me["name"], me["has_account"], me["must_change_password"]) == ("mara", True, False)
     assert "training_run:create" in me["claims"]
     user = get_user(platform, "mara")
@@ -184,7 +189,7 @@ def test_the_account_is_found_again_and_roles_follow_the_groups(build: Build, op
 def test_an_account_of_the_same_name_and_address_is_not_taken_over(build: Build, open_browser: Browse):
     platform = build()
     local = platform.users.create(ADMIN, name="Admin", roles=["Admin"], email="admin@example.org").user
-    me = sign_in(open_browser(platform), "admin").json()
+    me = sign_in(open_browser(platform), "admin")
     assert me["id"] != str(local.id)
     assert me["name"] == "admin@example.org"  # what they are called there, and is free here
     assert "user:edit" not in me["claims"]
@@ -193,16 +198,16 @@ def test_an_account_of_the_same_name_and_address_is_not_taken_over(build: Build,
 
 def test_who_has_no_role_waits_for_an_administrator(build: Build, open_browser: Browse):
     platform = build(oidc_roles={"staff": "Trainer"}, oidc_default_role=None)
-    refused = sign_in(open_browser(platform), "tom")
+    refused = walk(open_browser(platform), "tom")
     assert (refused.status_code, refused.json()["code"]) == (401, "access.account_disabled")
     assert get_user(platform, "tom").disabled_at is not None
-    again = sign_in(open_browser(platform), "tom")
+    again = walk(open_browser(platform), "tom")
     assert again.status_code == 401
     platform.users.enable(ADMIN, "tom")
-    assert sign_in(open_browser(platform), "tom").json()["name"] == "tom"
+    assert sign_in(open_browser(platform), "tom")["name"] == "tom"
     platform.users.disable(ADMIN, "tom")
     browser = open_browser(platform)
-    assert sign_in(browser, "tom").status_code == 401
+    assert walk(browser, "tom").status_code == 401
     assert browser.get(f"{HOME}/api/v1/session").status_code == 401
     assert (
         list_actions(platform, "session.sign_in_failed") == [("not signed in", "session.sign_in_failed")] * 3
@@ -213,13 +218,13 @@ def test_the_last_administrator_keeps_the_role(build: Build, open_browser: Brows
     first = build(oidc_roles={"bosses": "Admin"})
     sign_in(open_browser(first), "mara")
     second = build(oidc_roles={"no-such-group": "Admin", "staff": "no such role"})
-    assert sign_in(open_browser(second), "mara").json()["name"] == "mara"
+    assert sign_in(open_browser(second), "mara")["name"] == "mara"
     assert get_user(second, "mara").roles == ("Admin",)
 
 
 def test_the_browser_is_sent_to_paths_of_this_server_alone(build: Build, open_browser: Browse):
     platform = build()
-    page = sign_in(open_browser(platform), "mara", begin=f"{BEGIN}?next=/api/v1/roles?limit=1")
+    page = walk(open_browser(platform), "mara", begin=f"{BEGIN}?next=/api/v1/roles?limit=1")
     assert (page.status_code, page.url.path, page.url.query) == (403, "/api/v1/roles", b"limit=1")
     browser = open_browser(platform)
     for bad in (
@@ -294,7 +299,7 @@ def test_a_wrong_nonce_is_refused(build: Build, open_browser: Browse):
     browser = open_browser(build())
     to_provider = httpx.URL(browser.get(BEGIN).headers["location"])
     begin = str(to_provider.copy_set_param("nonce", "of-another-attempt"))
-    answer = sign_in(browser, "mara", begin=begin)
+    answer = walk(browser, "mara", begin=begin)
     assert (answer.status_code, answer.json()["code"]) == (401, "access.oidc_token_wrong")
     assert browser.get(f"{HOME}/api/v1/session").status_code == 401
 
@@ -315,30 +320,30 @@ def test_an_answer_of_another_provider_is_refused(build: Build, open_browser: Br
 
 
 def test_a_wrong_secret_is_told_and_stays_secret(build: Build, open_browser: Browse):
-    answer = sign_in(open_browser(build(oidc_client_secret=SecretStr("wr0ng"))), "mara")
+    answer = walk(open_browser(build(oidc_client_secret=SecretStr("wr0ng"))), "mara")
     assert (answer.status_code, answer.json()["code"]) == (401, "access.oidc_refused")
     assert answer.json()["parameters"]["error"] == "invalid_client"
     assert "wr0ng" not in answer.text
 
 
-def test_a_provider_that_is_down_keeps_nobody_from_a_password(
-    build: Build, open_browser: Browse, tmp_path: Path
-):
-    own = Provider(tmp_path)
-    platform = build(oidc_issuer=own.issuer)
-    browser = open_browser(platform)
+def test_a_provider_that_is_down_keeps_nobody_from_a_password(build: Build, open_browser: Browse):
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+    up, down = build(), build(oidc_issuer=nowhere)
+    browser = open_browser(up)
     callback = fetch_callback(browser, "mara")
-    own.stop()
-    answer = browser.get(callback)
-    assert (answer.status_code, answer.json()["code"]) == (503, "access.oidc_unavailable")
-    assert answer.json()["detail"] == "Canaille cannot be asked who you are: it does not answer."
-    fresh = open_browser(build(oidc_issuer=own.issuer))
-    assert fresh.get(BEGIN).json()["code"] == "access.oidc_unavailable"
-    made = platform.users.create(ADMIN, name="local")
+    late = open_browser(down)
+    late.cookies = browser.cookies
+    for answer in (
+        late.get(str(httpx.URL(callback).copy_remove_param("iss"))),
+        open_browser(down).get(BEGIN),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (503, "access.oidc_unavailable")
+        assert answer.json()["detail"] == "Canaille cannot be asked who you are: it does not answer."
+    made = down.users.create(ADMIN, name="local")
     assert made.one_time_password is not None
-    password = made.one_time_password.get_secret_value()
-    signed_in = fresh.post(f"{HOME}/api/v1/session", json={"name": "local", "password": password})
-    assert signed_in.status_code == 201
+    given = {"name": "local", "password": made.one_time_password.get_secret_value()}
+    assert late.post(f"{HOME}/api/v1/session", json=given).status_code == 201
 
 
 def test_without_a_provider_there_is_no_such_sign_in(

@@ -249,8 +249,8 @@ def _find_email(person: OidcPerson) -> str | None:
 
 def _list_free_names(person: OidcPerson) -> list[str]:
     """What the account might be called, the best first; the last is one that nobody has."""
-    plain = [name for name in map(_make_user_name, person.names) if name is not None]
-    first = (plain or ["user"])[0][: LONGEST_USER_NAME - 4]
+    plain = [name for name in map(_make_user_name, person.names) if name is not None] or ["user"]
+    first = plain[0][: LONGEST_USER_NAME - 4]
     numbered = [f"{first}-{number}" for number in range(2, _HIGHEST_NUMBER)]
     return [*plain, *numbered, f"user-{secrets.token_hex(8)}"]
 
