@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -45,34 +45,43 @@ class KnownToken:
     claims: frozenset[Claim]
 
 
-_KNOWN_TOKEN = select(
-    ApiToken.id,
-    ApiToken.name,
-    ApiToken.claims,
-    ApiToken.last_used_at,
-    ApiToken.expires_at,
-    ApiToken.revoked_at,
-    User.id,
-    User.name,
-    User.disabled_at,
-    select_claims(),
-).join(User)
+# Built once: every request makes one of these two queries.
+_KNOWN_TOKEN = (
+    select(
+        ApiToken.id,
+        ApiToken.name,
+        ApiToken.claims,
+        ApiToken.last_used_at,
+        ApiToken.expires_at,
+        ApiToken.revoked_at,
+        User.id,
+        User.name,
+        User.disabled_at,
+        select_claims(),
+    )
+    .join(User)
+    .where(ApiToken.secret_hash == bindparam("shown"))
+)
 
-_KNOWN_SESSION = select(
-    UserSession.id,
-    UserSession.method,
-    UserSession.last_seen_at,
-    UserSession.expires_at,
-    User.id,
-    User.name,
-    User.disabled_at,
-    User.must_change_password,
-    select_claims(),
-).join(User)
+_KNOWN_SESSION = (
+    select(
+        UserSession.id,
+        UserSession.method,
+        UserSession.last_seen_at,
+        UserSession.expires_at,
+        User.id,
+        User.name,
+        User.disabled_at,
+        User.must_change_password,
+        select_claims(),
+    )
+    .join(User)
+    .where(UserSession.secret_hash == bindparam("shown"))
+)
 
 
-def find_known_token(session: Session, secret_hash: bytes) -> KnownToken | None:
-    row = session.execute(_KNOWN_TOKEN.where(ApiToken.secret_hash == secret_hash)).one_or_none()
+def find_known_token(session: Session | Connection, secret_hash: bytes) -> KnownToken | None:
+    row = session.execute(_KNOWN_TOKEN, {"shown": secret_hash}).one_or_none()
     if row is None:
         return None
     own: list[str] | None = row[2]
@@ -91,8 +100,8 @@ def find_known_token(session: Session, secret_hash: bytes) -> KnownToken | None:
     )
 
 
-def find_known_session(session: Session, secret_hash: bytes) -> KnownSession | None:
-    row = session.execute(_KNOWN_SESSION.where(UserSession.secret_hash == secret_hash)).one_or_none()
+def find_known_session(session: Session | Connection, secret_hash: bytes) -> KnownSession | None:
+    row = session.execute(_KNOWN_SESSION, {"shown": secret_hash}).one_or_none()
     return None if row is None else KnownSession(*row[:8], claims=read_claims(row[8]))
 
 
