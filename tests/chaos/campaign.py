@@ -285,7 +285,7 @@ class Campaign:
                 lambda: self._platform.training_runs.list_runs(ADMIN, PageRequest(limit=LARGEST_LIMIT))
             )
             models = self._ask(lambda: invariants.list_trained_models(self._platform))
-            counts = Counter(model.lineage.training_run for model in models)
+            counts = Counter(made.id for model in models if (made := model.lineage.training_run))
             for run in page.items:
                 before = self._progress.runs.get(run.name)
                 self._progress.runs[run.name] = run

@@ -65,7 +65,7 @@ def find_run_violations(run: TrainingRunView, models: Sequence[TrainedModelView]
     for earlier, later in zip(run.attempts, run.attempts[1:], strict=False):
         if earlier.ended_at is not None and later.started_at < earlier.ended_at:
             found.append(f"{run.name}: attempt {later.number} began before {earlier.number} had ended")
-    own = [model for model in models if model.lineage.training_run == run.id]
+    own = [model for model in models if (made := model.lineage.training_run) and made.id == run.id]
     if [model.name for model in own] != [run.name]:
         found.append(f"{run.name} has the models {[model.name for model in own]}")
     return found

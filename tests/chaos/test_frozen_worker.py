@@ -109,7 +109,9 @@ def check_success(platform: Platform, *ends: AttemptEnd):
     steps = [point.step for point in platform.training_runs.list_metrics(ADMIN, "first", ["loss"])]
     assert steps == sorted(set(steps))
     assert steps[-1] == EPOCHS * STEPS_AN_EPOCH
-    assert platform.trained_models.get_model(ADMIN, "first").lineage.training_run == run.id
+    lineage = platform.trained_models.get_model(ADMIN, "first").lineage
+    assert lineage.training_run is not None
+    assert lineage.training_run.id == run.id
     assert not (platform.settings.home.parent / "witness" / "overlaps.jsonl").exists()
 
 

@@ -156,7 +156,9 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     assert model.test.map is not None
     assert model.test.box_count == 8
     assert model.classes == ["waste"]
-    assert model.lineage.training_run == run.id
+    lineage = model.lineage
+    assert lineage.training_run is not None
+    assert lineage.training_run.id == run.id
     assert model.lineage.dataset_version == run.dataset_version.id
     assert model.lineage.base_model
     assert model.lineage.base_model.id == run.base_model.id

@@ -195,7 +195,7 @@ class _Reading:
 
     async def stream(self, look: _FormattedLook) -> AsyncGenerator[bytes]:
         # As a field of the first event: a block of its own is an event to some clients.
-        yield f"retry: {_RETRY_MS}\n".encode() + (look.told or _NOTHING_NEW)
+        yield f"retry: {_RETRY_MS}\n".encode() + look.told if look.told else _NOTHING_NEW
         if look.place.is_over:
             return
         with self._waker.subscribe(self._ask.run_id) as woken:
