@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy import event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -28,7 +28,7 @@ from raven_scan.access.types import Actor
 from raven_scan.app import request_keys
 from raven_scan.app.problems import make_problem
 from raven_scan.app.request_keys import Answer, AnswerLost, Claimed, Finding, InProgress, OtherRequest
-from raven_scan.kernel.database import Database
+from raven_scan.kernel.database import Database, describe_database_loss
 from raven_scan.kernel.errors import Conflict, Invalid, RavenError
 
 T = TypeVar("T")
@@ -101,10 +101,14 @@ class IdempotencyKeys:
             return  # the client is gone
         fingerprint = hmac.digest(key, _describe_request(scope, body), "sha256")
         digest = hashlib.sha256(key).digest()
-        self._remove_old_keys_now_and_then()
-        found = await self._ask(
-            lambda session: request_keys.claim_key(session, actor.id, digest, fingerprint)
-        )
+        try:
+            await self._remove_old_keys_now_and_then()
+            found = await self._ask(
+                lambda session: request_keys.claim_key(session, actor.id, digest, fingerprint)
+            )
+        except OperationalError:
+            await make_problem(describe_database_loss())(scope, receive, send)
+            return
         if isinstance(found, Claimed):
             answer = await self._answer(found, scope, body)
         else:
@@ -134,12 +138,11 @@ class IdempotencyKeys:
 
         return await asyncio.to_thread(ask)
 
-    def _remove_old_keys_now_and_then(self) -> None:
+    async def _remove_old_keys_now_and_then(self) -> None:
         now = time.monotonic()
         if now - self._cleaned_at >= _BETWEEN_CLEANINGS_S:
             self._cleaned_at = now
-            with self._database.transaction() as session:
-                request_keys.remove_old(session)
+            await self._ask(request_keys.remove_old)
 
 
 def _read_key(scope: Scope, given: str) -> bytes:

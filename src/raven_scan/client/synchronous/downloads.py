@@ -11,7 +11,6 @@ from raven_scan.client.synchronous.connection import Connection
 from raven_scan.kernel.errors import Busy, Unavailable
 from raven_scan.kernel.progress import Progress
 
-_CHUNK_BYTES = 1 << 20
 _PATIENCE_S = 60.0
 _PAUSE_S = 0.5
 
@@ -48,9 +47,10 @@ def download_file(
     came_at = time.monotonic()
     try:
         while True:
-            headers: dict[str, str] = {}
+            # Packed, its bytes would not be those that a range counts.
+            headers = {"Accept-Encoding": "identity"}
             if etag is not None and sink.offset_bytes:
-                headers = {"Range": f"bytes={sink.offset_bytes}-", "If-Range": etag}
+                headers |= {"Range": f"bytes={sink.offset_bytes}-", "If-Range": etag}
             try:
                 with connection.stream("GET", path, parameters=parameters, headers=headers) as answer:
                     if answer.status_code != 206 and sink.offset_bytes:
@@ -58,7 +58,7 @@ def download_file(
                     etag = answer.headers.get("etag") if has_digest else None
                     left = answer.headers.get("content-length")
                     total = 0 if left is None else sink.offset_bytes + int(left)
-                    for chunk in answer.iter_bytes(_CHUNK_BYTES):
+                    for chunk in answer.iter_bytes():
                         call(sink.write, chunk)
                         came_at = time.monotonic()
                         on_progress("download", sink.offset_bytes, total)
