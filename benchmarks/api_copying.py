@@ -109,18 +109,27 @@ def copy_across(
 
 
 @contextmanager
-def without_indexes(connection: psycopg.Connection, *tables: str) -> Generator[None]:
-    """Drops the indexes, keys and references of tables, and makes them again: sorting once beats inserting."""
+def without_indexes(
+    connection: psycopg.Connection, *tables: str, has_references: bool = False
+) -> Generator[None]:
+    """Drops the indexes, keys and references of tables, and makes them again: sorting once beats inserting.
+
+    Args:
+        connection: to drop them by.
+        tables: whose.
+        has_references: other tables refer to them: their keys stay.
+    """
     constraints = connection.execute(
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), contype FROM pg_constraint"
-        " WHERE conrelid = ANY(%s::regclass[]) AND contype IN ('p', 'u', 'f') ORDER BY contype = 'f'",
-        [list(tables)],
+        " WHERE conrelid = ANY(%s::regclass[]) AND contype IN ('p', 'u', 'f') AND NOT %s ORDER BY contype = 'f'",
+        [list(tables), has_references],
     ).fetchall()
     for table, name, _, _ in reversed(constraints):
         connection.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')  # pyright: ignore[reportArgumentType, reportCallIssue]
     indexes = connection.execute(
         "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
-        " WHERE indrelid = ANY(%s::regclass[])",
+        " WHERE indrelid = ANY(%s::regclass[])"
+        " AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u'))",
         [list(tables)],
     ).fetchall()
     for name, _ in indexes:

@@ -136,7 +136,8 @@ def _fill_tables(connection: psycopg.Connection, content: Content) -> None:
     versions = amounts.datasets * amounts.versions_each
     copy_rows(connection, "datasets", content.list_datasets(), "datasets", amounts.datasets)
     copy_rows(connection, "dataset_versions", content.list_versions(), "dataset versions", versions)
-    copy_rows(connection, "training_runs", content.list_runs(), "runs", amounts.runs)
+    with without_indexes(connection, "training_runs", has_references=True):
+        copy_rows(connection, "training_runs", content.list_runs(), "runs", amounts.runs)
     with without_indexes(connection, "training_run_attempts"):
         copy_rows(connection, "training_run_attempts", content.list_attempts(), "attempts", amounts.runs)
     copy_rows(connection, "trained_models", content.list_models(), "models", amounts.models)
