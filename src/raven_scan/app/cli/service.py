@@ -58,11 +58,11 @@ def _announce(output: Output, address: "ServerAddress") -> None:
         print_json(document)
         return
     if made is not None and password is not None:
-        # To the terminal, past the log, which would keep it.
-        output.say(
+        # On stdout: the log, which is kept, goes to stderr.
+        print(  # noqa: T201
             f"There were no users yet. Sign in as {made.user.name!r} with the one-time password "
             f"{password.get_secret_value()}, and choose another; it is not shown again.",
-            style="bold",
+            flush=True,
         )
     output.say(
         f"Raven Scan serves at {address.url}; the local administrator's token is {where}. Ctrl-C stops it."
