@@ -21,11 +21,11 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Conflict
 from raven_scan.kernel.names import LONGEST_NAME
 from raven_scan.storage.blob_store import BlobStore
-from raven_scan.storage.removal import remove_blobs
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import Figures as ModelFigures
 from raven_scan.trained_models.types import NewTrainedModel, TrainedModelView
 from raven_scan.training_runs.announcements import RunAnnouncer
+from raven_scan.training_runs.blob_removal import BlobRemover
 from raven_scan.training_runs.device_choice import choose_kind, get_kind, list_kinds
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.held_attempts import hold_attempt
@@ -114,7 +114,7 @@ class TrainingRunExecution:
         self._largest_log_bytes = largest_log_bytes
         self._announcer = announcer
         self._models = models
-        self._blobs = blobs
+        self._remover = BlobRemover(database, blobs)
 
     def begin_next(
         self, actor: Actor, *, worker: str, free: Sequence[str], capacity: Sequence[str]
@@ -305,7 +305,7 @@ class TrainingRunExecution:
 
     def _remove_blobs(self, digests: list[str]) -> None:
         """After the commit: a row names its blob as long as it is there."""
-        remove_blobs(self._database, self._blobs, digests)
+        self._remover.remove(digests)
 
     def _create_model(self, actor: Actor, model: NewTrainedModel) -> TrainedModelView:
         """Makes the model, under its run's name, or under the next free one: a run is not lost over a name."""
