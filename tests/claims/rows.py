@@ -74,10 +74,14 @@ class UseCase(Rule):
     Attributes:
         name: `service.method`, the service by its name in `Platform`.
         call: does it; what it changes is rolled back.
+        is_made_up: its arguments are nothing real. Who is let in may fail over them in any way.
+        finds_nothing: who is let in hears that there is no such thing.
     """
 
     name: str
     call: Callable[[Platform, Actor], object]
+    is_made_up: bool = False
+    finds_nothing: bool = False
 
     def __str__(self) -> str:
         return self.name
