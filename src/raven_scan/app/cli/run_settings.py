@@ -81,18 +81,19 @@ def naming_options() -> Generator[None]:
     try:
         yield
     except Invalid as error:
-        problems = [
-            (str(problem.get("field", "")), str(problem.get("message", "")))
-            for problem in error.parameters.get("problems", [])
+        problems: list[dict[str, Any]] = error.parameters.get("problems", [])
+        named = [
+            {**each, "message": each["message"].replace(each["field"], _find_option(each["field"]), 1)}
+            for each in problems
+            if "field" in each
         ]
-        named = [message.replace(field, _find_option(field), 1) for field, message in problems]
-        if not any(field != _find_option(field) for field, _ in problems):
+        if not named:
             raise
         raise Invalid(
             error.code,
-            " ".join(named),
+            " ".join(each["message"] for each in named),
             hint="Correct what was typed; --help says what each option takes.",
-            parameters=error.parameters,
+            parameters={**error.parameters, "problems": named},
         ) from error
 
 
