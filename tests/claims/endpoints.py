@@ -58,6 +58,7 @@ def _act(
     parameter: str = "ref",
     refers: frozenset[Claim] = frozenset(),
     number: str = "",
+    name: str = "",
     **more: Any,
 ) -> Endpoint:
     """On one thing, which is not there for those without the claim to view it."""
@@ -67,7 +68,7 @@ def _act(
         needs=_needs(view, claim, *refers),
         view=view,
         refers=refers,
-        values={parameter: ref, "number": number},
+        values={parameter: ref, "number": number, "name": name},
         **more,
     )
 
@@ -116,6 +117,7 @@ TRAINING_RUNS = [
     # A Draft is at rest, so that its stream ends.
     _act_on_run("get", "/events", Claim.TRAINING_RUN_VIEW),
     _act_on_run("get", "/artifacts", Claim.TRAINING_RUN_VIEW),
+    _act_on_run("get", "/artifacts/{name}", Claim.TRAINING_RUN_VIEW, name="parameters.json"),
 ]
 
 PRESETS = [
