@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import polars as pl
 from api_words import NameMaker
 from raven_scan.architectures.parameters import TrainingParameters
 
-CONTENT_VERSION = 1
+CONTENT_VERSION = 2
 """Counts up when the same seed makes other content."""
 
 _BEGAN_AT = datetime(2024, 11, 1, tzinfo=UTC)
@@ -320,13 +321,19 @@ class Content:
         """
         source = np.random.default_rng(23)
         a_step = len(STEP_METRICS) + len(EPOCH_METRICS) / _STEPS_AN_EPOCH
-        longest_steps = round(self.amounts.longest_run_points / a_step)
+        longest_steps = math.ceil(self.amounts.longest_run_points / a_step)
         begun = sorted(self._begun, key=lambda id_: id_.int)
         weights = source.lognormal(0, 1.2, len(begun))
-        left = self.amounts.points - self.amounts.longest_run_points
-        steps = np.maximum(1, np.round(weights / weights.sum() * left / a_step)).astype(int)
         assert self.longest_run is not None
-        steps[begun.index(self.longest_run)] = longest_steps
+        longest = begun.index(self.longest_run)
+        scale = (self.amounts.points - self.amounts.longest_run_points) / a_step / weights.sum()
+        steps, points = np.zeros(len(begun), dtype=int), 0
+        while points < self.amounts.points:
+            steps = np.maximum(1, np.round(weights * scale)).astype(int)
+            steps[longest] = longest_steps
+            points = int((steps * len(STEP_METRICS) + steps // _STEPS_AN_EPOCH * len(EPOCH_METRICS)).sum())
+            # Rounding takes a little away, most of all from short runs.
+            scale *= 1.001
         for start in range(0, len(begun), _RUNS_A_PART):
             end = start + _RUNS_A_PART
             yield _make_metrics(source, begun[start:end], steps[start:end])
