@@ -63,7 +63,7 @@ def test_streams_both_ways_and_ends_with_its_reader() -> None:
             async with http.stream("GET", "/stream") as answer:
                 lines = answer.aiter_lines()
                 assert [await anext(lines) for _ in range(3)] == ["0", "1", "2"]
-                await lines.aclose()
+                await lines.aclose()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
             await asyncio.wait_for(ended.wait(), 20)
             # What its error handlers answered is there; the error itself is the application's.
             assert (await http.get("/broken")).status_code == 500

@@ -24,7 +24,7 @@ _WARNING_FREE_BYTES = 10 << 30
 _WARNING_FREE_FILES = 0.02
 
 _OTHER_VARIABLES = frozenset({"RAVEN_JSON"})
-_OUR_NAMES = frozenset({"postgres", "blobs", "runs", "work", "downloads", "cache", "token"})
+_OUR_NAMES = frozenset({"postgres", "blobs", "runs", "work", "uploads", "downloads", "cache", "token"})
 
 
 def check_variables(environment: Mapping[str, str]) -> Iterator[Check]:

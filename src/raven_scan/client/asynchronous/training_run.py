@@ -1,12 +1,20 @@
 """A training run that can be acted on."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import PrivateAttr
 
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.training_runs.schemas import FindingOut, MetricsOut, Options, PreflightOut, TrainingRunOut
+from raven_scan.training_runs.schemas import (
+    ArtifactOut,
+    FindingOut,
+    MetricsOut,
+    Options,
+    PreflightOut,
+    TrainingRunOut,
+)
 
 if TYPE_CHECKING:
     from raven_scan.client.asynchronous.training_runs import AsyncTrainingRunsClient
@@ -115,6 +123,14 @@ class AsyncTrainingRun(TrainingRunOut):
     async def metrics(self, *, names: Sequence[str] = (), points: int | None = None) -> MetricsOut:
         """Its metrics; see `raven.runs.metrics`."""
         return await self._runs.metrics(self.ref, names=names, points=points)
+
+    async def artifacts(self) -> Sequence[ArtifactOut]:
+        """What it has to download: log, metrics, parameters, checkpoints, and the files of its model."""
+        return (await self._runs.artifacts(self.ref)).items
+
+    async def download_artifact(self, artifact: ArtifactOut, path: Path) -> str:
+        """Writes one of them to a file, and returns its SHA-256; checkpoints and models are verified."""
+        return await self._runs.download_artifact(self.ref, artifact, path)
 
     def read_logs(self) -> AsyncIterator[str]:
         """Its log as far as it is written, in parts."""

@@ -2,12 +2,20 @@
 """A training run that can be acted on."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import PrivateAttr
 
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.training_runs.schemas import FindingOut, MetricsOut, Options, PreflightOut, TrainingRunOut
+from raven_scan.training_runs.schemas import (
+    ArtifactOut,
+    FindingOut,
+    MetricsOut,
+    Options,
+    PreflightOut,
+    TrainingRunOut,
+)
 
 if TYPE_CHECKING:
     from raven_scan.client.synchronous.training_runs import TrainingRunsClient
@@ -116,6 +124,14 @@ class TrainingRun(TrainingRunOut):
     def metrics(self, *, names: Sequence[str] = (), points: int | None = None) -> MetricsOut:
         """Its metrics; see `raven.runs.metrics`."""
         return self._runs.metrics(self.ref, names=names, points=points)
+
+    def artifacts(self) -> Sequence[ArtifactOut]:
+        """What it has to download: log, metrics, parameters, checkpoints, and the files of its model."""
+        return (self._runs.artifacts(self.ref)).items
+
+    def download_artifact(self, artifact: ArtifactOut, path: Path) -> str:
+        """Writes one of them to a file, and returns its SHA-256; checkpoints and models are verified."""
+        return self._runs.download_artifact(self.ref, artifact, path)
 
     def read_logs(self) -> Iterator[str]:
         """Its log as far as it is written, in parts."""
