@@ -65,19 +65,17 @@ class TrainingRunQueue:
         with self._database.transaction() as session:
             waiting = runs.list_queue(session)
             processing = runs.list_processing(session)
-            ending = {
-                run_id
-                for run_id, tries in attempts.list_of_runs(session, [run.id for run in waiting]).items()
-                if any(attempt.ended_at is None for attempt in tries)
-            }
+            ending = attempts.list_runs_with_open_ones(session)
             workers = self._registry.list_alive()
         now = self._clock.now()
         slots = _list_slots(workers, processing, now)
+        groups = _Groups(slots)
         forecasts: dict[UUID, _Forecast] = {}
         # Those that may not begin yet let others pass.
         for run in sorted(waiting, key=lambda run: run.id in ending or _starts_later(run, now)):
-            code, reason = _explain(run, slots, now, is_ending=run.id in ending)
-            forecasts[run.id] = _Forecast(code, reason, _occupy(run, slots, now))
+            usable = groups.find(run)
+            code, reason = _explain(run, usable, slots, now, is_ending=run.id in ending)
+            forecasts[run.id] = _Forecast(code, reason, _occupy(run, usable, now))
         return [
             QueueEntry(
                 place=place,
@@ -155,24 +153,41 @@ def _list_slots(
     return slots
 
 
-def _find_groups(run: TrainingRun, slots: list[_Slot]) -> list[list[_Slot]]:
-    """Of each worker that could ever execute the run, its slots of the right kind."""
-    groups: list[list[_Slot]] = []
-    for worker in dict.fromkeys(slot.worker for slot in slots):
-        mine = [slot for slot in slots if slot.worker == worker]
-        kind = choose_kind(DeviceKind(run.device_kind), [slot.kind for slot in mine])
-        fitting = [slot for slot in mine if slot.kind is kind]
-        if len(fitting) >= run.device_count:
-            groups.append(fitting)
-    return groups
+class _Groups:
+    """Of each worker that could ever execute a run, its slots of the right kind.
+
+    Found once for all runs that ask for the same: hundreds may wait.
+    """
+
+    def __init__(self, slots: list[_Slot]) -> None:
+        self._slots_of: dict[str, list[_Slot]] = {}
+        for slot in slots:
+            self._slots_of.setdefault(slot.worker, []).append(slot)
+        self._found: dict[tuple[str, int], list[list[_Slot]]] = {}
+
+    def find(self, run: TrainingRun) -> list[list[_Slot]]:
+        asked = (run.device_kind, run.device_count)
+        if asked not in self._found:
+            self._found[asked] = self._search(DeviceKind(run.device_kind), run.device_count)
+        return self._found[asked]
+
+    def _search(self, asked: DeviceKind, count: int) -> list[list[_Slot]]:
+        groups: list[list[_Slot]] = []
+        for mine in self._slots_of.values():
+            kind = choose_kind(asked, [slot.kind for slot in mine])
+            fitting = [slot for slot in mine if slot.kind is kind]
+            if len(fitting) >= count:
+                groups.append(fitting)
+        return groups
 
 
 def _starts_later(run: TrainingRun, now: datetime) -> bool:
     return run.start_at is not None and run.start_at > now
 
 
-def _explain(run: TrainingRun, slots: list[_Slot], now: datetime, *, is_ending: bool) -> tuple[str, str]:
-    groups = _find_groups(run, slots)
+def _explain(
+    run: TrainingRun, groups: list[list[_Slot]], slots: list[_Slot], now: datetime, *, is_ending: bool
+) -> tuple[str, str]:
     if run.start_at is not None and run.start_at > now:
         return "starts_later", f"It is not to start before {run.start_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
     if is_ending:
@@ -214,11 +229,11 @@ def _explain_missing(run: TrainingRun, slots: list[_Slot]) -> tuple[str, str]:
     return "no_such_device", f"No worker has {amount}."
 
 
-def _occupy(run: TrainingRun, slots: list[_Slot], now: datetime) -> datetime | None:
+def _occupy(run: TrainingRun, groups: list[list[_Slot]], now: datetime) -> datetime | None:
     """When the run will start; its slots are then occupied for as long as it will probably take."""
     earliest = max(now, run.start_at) if run.start_at else now
     best: tuple[datetime, list[_Slot]] | None = None
-    for group in _find_groups(run, slots):
+    for group in groups:
         known = sorted((slot for slot in group if slot.free_at), key=lambda slot: slot.free_at or now)
         if len(known) < run.device_count:
             continue

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, cast, column, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from raven_scan.kernel.ids import parse_id
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
@@ -22,6 +22,15 @@ _MAY_BEGIN = (
     ~select(TrainingRunAttempt.number)
     .where(TrainingRunAttempt.run_id == TrainingRun.id, TrainingRunAttempt.ended_at.is_(None))
     .exists(),
+)
+_SHOWN_OF_QUEUE = (
+    TrainingRun.name,
+    TrainingRun.priority,
+    TrainingRun.device_kind,
+    TrainingRun.device_count,
+    TrainingRun.scheduled_at,
+    TrainingRun.start_at,
+    TrainingRun.estimate,
 )
 _QUEUE_ORDER = (TrainingRun.priority.desc(), TrainingRun.queue_position, TrainingRun.id)
 
@@ -76,10 +85,12 @@ def add_warnings(told: Sequence[str]) -> ColumnElement[list[str]]:
 
 
 def list_queue(session: Session, *, lock: bool = False) -> Sequence[TrainingRun]:
-    """Runs that wait, the next first."""
+    """Runs that wait, the next first; whole where they are locked, else with what the queue shows of them."""
     query = select(TrainingRun).where(TrainingRun.status == RunStatus.WAITING).order_by(*_QUEUE_ORDER)
     if lock:
         query = query.with_for_update().execution_options(populate_existing=True)
+    else:
+        query = query.options(load_only(*_SHOWN_OF_QUEUE))
     return session.scalars(query).all()
 
 
@@ -91,7 +102,8 @@ def list_processing(session: Session) -> Sequence[tuple[TrainingRun, TrainingRun
             TrainingRunAttempt,
             and_(TrainingRunAttempt.run_id == TrainingRun.id, TrainingRunAttempt.number == TrainingRun.fence),
         )
-        .where(TrainingRun.status == RunStatus.PROCESSING)
+        # No run in the trash is Processing; it says so for the index.
+        .where(TrainingRun.status == RunStatus.PROCESSING, TrainingRun.deleted_at.is_(None))
         .order_by(TrainingRun.id)
     )
     return [(run, attempt) for run, attempt in session.execute(query)]
