@@ -25,6 +25,13 @@ def list_of_runs(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, list[T
     return attempts
 
 
+def list_runs_with_open_ones(session: Session) -> set[UUID]:
+    """Ids of the runs of which an attempt has not ended."""
+    return set(
+        session.scalars(select(TrainingRunAttempt.run_id).where(TrainingRunAttempt.ended_at.is_(None)))
+    )
+
+
 def measure_spent_s(session: Session, run_id: UUID) -> float:
     """How long the run's attempts took together, since it was scheduled or tried again."""
     ended_for_good = (AttemptEnd.ERROR, AttemptEnd.CANCELLED, AttemptEnd.DRY_RUN)
