@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from raven_scan.access.sessions import Visitor
@@ -18,6 +20,13 @@ from raven_scan.app.wiring import Platform
 TOKEN = "a-token"
 LOCAL = {"Authorization": f"Bearer {TOKEN}"}
 PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def light_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 with little work: these tests sign in often."""
+    light = partial(Argon2Hasher, time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr("raven_scan.access.passwords.Argon2Hasher", light)
 
 
 @pytest.fixture

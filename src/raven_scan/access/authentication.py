@@ -51,7 +51,7 @@ class Authentication:
             raise errors.token_ended("expired")
         if known.last_used_at is None or known.last_used_at <= now - _NOTED_EVERY:
             with self._database.transaction() as session:
-                tokens.note_use(session, known.id, now)
+                tokens.note_use(session, known.id, now, not_since=now - _NOTED_EVERY)
         return _make_token_actor(known, address)
 
     def authenticate_cookie(self, cookie: str, *, address: str = "") -> Actor:
@@ -72,7 +72,7 @@ class Authentication:
             raise errors.account_disabled()
         if known.last_seen_at <= now - _NOTED_EVERY:
             with self._database.transaction() as session:
-                sessions.note_sight(session, known.id, now, address)
+                sessions.note_sight(session, known.id, now, address, not_since=now - _NOTED_EVERY)
         return make_session_actor(known, address)
 
     def get_csrf_token(self, actor: Actor) -> str | None:

@@ -86,11 +86,10 @@ class SessionService:
                     known.password_hash = better_hash
                 self._throttling.clear(session, key, visitor.address)
                 return self.open_session(session, known, SignInMethod.PASSWORD, visitor)
-        # Right a moment ago, but changed meanwhile: as wrong as any other.
-        refusal = (
-            errors.account_disabled() if known is not None and known.disabled_at else errors.sign_in_failed()
-        )
-        raise self._refuse(user, visitor, "account disabled", refusal)
+        if known is not None and known.disabled_at is not None:
+            raise self._refuse(user, visitor, "account disabled", errors.account_disabled())
+        # Right a moment ago, but reset or deleted meanwhile.
+        raise self._refuse(user, visitor, "password changed meanwhile", errors.sign_in_failed())
 
     def open_session(
         self, session: Session, user: User, method: SignInMethod, visitor: Visitor

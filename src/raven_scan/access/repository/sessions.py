@@ -118,9 +118,20 @@ def list_sessions(session: Session, user_id: UUID) -> list[UserSession]:
     return list(session.scalars(query))
 
 
-def note_sight(session: Session, session_id: UUID, now: datetime, address: str) -> None:
+def note_sight(
+    session: Session, session_id: UUID, now: datetime, address: str, *, not_since: datetime
+) -> None:
+    """Of several requests at once, one notes it, and no other waits for that."""
+    stale = (
+        select(UserSession.id)
+        .where(UserSession.id == session_id, UserSession.last_seen_at <= not_since)
+        .with_for_update(skip_locked=True)
+    )
     session.execute(
-        update(UserSession).where(UserSession.id == session_id).values(last_seen_at=now, address=address)
+        update(UserSession)
+        .where(UserSession.id.in_(stale))
+        .values(last_seen_at=now, address=address)
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -92,5 +92,18 @@ def revoke_all(session: Session, user_id: UUID, now: datetime) -> int:
     return session.connection().execute(statement).rowcount
 
 
-def note_use(session: Session, token_id: UUID, now: datetime) -> None:
-    session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))
+def note_use(session: Session, token_id: UUID, now: datetime, *, not_since: datetime) -> None:
+    """Of several requests at once, one notes it, and no other waits for that."""
+    stale = (
+        select(ApiToken.id)
+        .where(
+            ApiToken.id == token_id, ApiToken.last_used_at.is_(None) | (ApiToken.last_used_at <= not_since)
+        )
+        .with_for_update(skip_locked=True)
+    )
+    session.execute(
+        update(ApiToken)
+        .where(ApiToken.id.in_(stale))
+        .values(last_used_at=now)
+        .execution_options(synchronize_session=False)
+    )
