@@ -92,6 +92,7 @@ def test_all_is_well(filled: Platform, ask: Doctor, raven: Callable[..., Any]):
         "schema",
         "clock",
         "storage",
+        "audit",
         "queue",
         "working folders",
     }
