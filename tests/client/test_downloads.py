@@ -89,7 +89,7 @@ def test_asynchronously(server: FileServer, tmp_path: Path) -> None:
     told: list[int] = []
 
     def tell(stage: str, done: int, total: int) -> None:
-        assert (stage, total) == ("download", len(CONTENT))
+        assert (stage, total) == ("downloading", len(CONTENT))
         told.append(done)
 
     async def download() -> str:

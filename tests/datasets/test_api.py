@@ -53,7 +53,7 @@ def test_a_path_of_the_server(client: TestClient, source: Any, tmp_path: Path) -
     path = str(source.write(tmp_path / "source"))
     body = {"path": path, "name": "waste", "class_map": {"can": "tin"}}
     *progress, done = read_lines(client.post(f"{PREFIX}/import", json=body))
-    assert {"event": "progress", "stage": "images", "done": 8, "total": 8} in progress
+    assert {"event": "progress", "stage": "checking images", "done": 8, "total": 8} in progress
     assert done["event"] == "done"
     version = DatasetVersionOut.model_validate(done["result"])
     assert (version.full_name, version.classes) == ("waste@1", ["bottle", "tin"])

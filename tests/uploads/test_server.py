@@ -117,7 +117,7 @@ def test_an_upload_survives_a_server_that_is_killed(server: Server, tmp_path: Pa
     assert all(size_bytes < path.stat().st_size for size_bytes in struck)
     assert (server.folder / str(upload.id)).read_bytes() == path.read_bytes()
     assert upload.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    sent = [done for stage, done, _ in told if stage == "upload"]
+    sent = [done for stage, done, _ in told if stage == "uploading"]
     assert sent == sorted(set(sent))  # nothing that had come was sent again
     assert sent[-1] == path.stat().st_size
 
@@ -165,7 +165,7 @@ def test_a_folder_is_imported(server: Server, tmp_path: Path) -> None:
         assert raven.uploads.list().items == []
         again = raven.datasets.import_path(tmp_path / "scenes", name="scenes")
     assert again.id == version.id
-    assert {"upload", "checksum", "images"} <= {stage for stage, _, _ in told}
+    assert {"uploading", "verifying the upload", "checking images"} <= {stage for stage, _, _ in told}
     assert list(server.folder.iterdir()) == []
 
 

@@ -63,7 +63,7 @@ def test_arrives_in_parts_is_verified_and_used_up(service: UploadService, ann: A
         progress=told,
     )
     assert whole.sha256 == digest(b"abcdef")
-    assert told[-1] == ("checksum", 6, 6)
+    assert told[-1] == ("verifying the upload", 6, 6)
     assert service.complete(ann, ref, sha256=digest(b"abcdef")) == whole
     with pytest.raises(Conflict, match="complete"):
         send(service, ann, upload, b"g", 6)

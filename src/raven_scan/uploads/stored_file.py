@@ -52,7 +52,7 @@ class StoredFile:
         while piece := os.pread(self._descriptor, _READ_BYTES, read_bytes):
             digest.update(piece)
             read_bytes += len(piece)
-            progress("checksum", read_bytes, size_bytes)
+            progress("verifying the upload", read_bytes, size_bytes)
         return digest.hexdigest()
 
 

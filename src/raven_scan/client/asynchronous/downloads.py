@@ -60,7 +60,7 @@ async def download_file(
                     async for chunk in answer.aiter_bytes():
                         await call_async(sink.write, chunk)
                         came_at = time.monotonic()
-                        on_progress("download", sink.offset_bytes, total)
+                        on_progress("downloading", sink.offset_bytes, total)
                 return await call_async(sink.finish, None if etag is None else etag.strip('"'))
             except (Unavailable, Busy) as error:
                 is_over = etag is None or time.monotonic() - came_at > _PATIENCE_S

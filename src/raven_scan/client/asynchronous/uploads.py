@@ -18,7 +18,7 @@ _PATH = "/api/v1/uploads"
 _PART_TYPE = "application/offset+octet-stream"
 _PATIENCE_S = 60.0
 _PAUSE_S = 0.5
-_STAGE = "upload"
+_STAGE = "uploading"
 _OF_ANOTHER_FILE = frozenset({"upload.checksum_wrong", "upload.complete", "upload.longer_than_told"})
 """What an upload is refused with that was begun by another file of this name."""
 

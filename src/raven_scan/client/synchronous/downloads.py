@@ -61,7 +61,7 @@ def download_file(
                     for chunk in answer.iter_bytes():
                         call(sink.write, chunk)
                         came_at = time.monotonic()
-                        on_progress("download", sink.offset_bytes, total)
+                        on_progress("downloading", sink.offset_bytes, total)
                 return call(sink.finish, None if etag is None else etag.strip('"'))
             except (Unavailable, Busy) as error:
                 is_over = etag is None or time.monotonic() - came_at > _PATIENCE_S
