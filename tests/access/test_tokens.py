@@ -10,6 +10,7 @@ from tests.access.accounts import ADMIN, Accounts
 from raven_scan.access.types import Actor, Claim
 from raven_scan.access.users import UserChanges
 from raven_scan.kernel.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from raven_scan.kernel.masking import TextMask
 from raven_scan.kernel.paging import PageRequest
 
 ALL = PageRequest(limit=500)
@@ -151,3 +152,12 @@ def test_a_request_costs_one_query(accounts: Accounts):
     assert accounts.hasher.checked == []
     (listed,) = accounts.tokens.list_tokens(ADMIN, ALL, user="alice").items
     assert listed.last_used_at == accounts.hands.now()
+
+
+def test_no_log_shows_a_token(accounts: Accounts):
+    accounts.add_user("alice")
+    tokens = [accounts.make_token("alice") for _ in range(20)]
+    for token in tokens:
+        masked = TextMask()(f"GET /x?token={token} by {token}, '{token}'")
+        assert masked == f"GET /x?token={token[:10]}*** by {token[:10]}***, '{token[:10]}***'"
+    assert TextMask()("raven_session raven_scan.access") == "raven_session raven_scan.access"

@@ -26,7 +26,7 @@ PASSWORD = "correct horse battery"
 def light_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2 with little work: these tests sign in often."""
     light = partial(Argon2Hasher, time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("raven_scan.access.passwords.Argon2Hasher", light)
+    monkeypatch.setattr("pwdlib.hashers.argon2.Argon2Hasher", light)
 
 
 @pytest.fixture

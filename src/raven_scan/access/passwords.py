@@ -3,14 +3,16 @@
 import threading
 import unicodedata
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from pwdlib import PasswordHash
-from pwdlib.hashers import HasherProtocol
-from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from raven_scan.access.errors import bad_password
 from raven_scan.kernel.errors import Busy
+
+if TYPE_CHECKING:  # imported where somebody signs in: no command of one's own machine does
+    from pwdlib import PasswordHash
+    from pwdlib.hashers import HasherProtocol
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
@@ -27,7 +29,7 @@ class PasswordKeeper:
         hasher: another, for tests.
     """
 
-    def __init__(self, hasher: HasherProtocol | None = None) -> None:
+    def __init__(self, hasher: "HasherProtocol | None" = None) -> None:
         self._given_hasher = hasher
         self._places = threading.BoundedSemaphore(_AT_ONCE)
 
@@ -49,7 +51,10 @@ class PasswordKeeper:
         return (is_right, better) if hash_ is not None else (False, None)
 
     @cached_property
-    def _hashing(self) -> PasswordHash:
+    def _hashing(self) -> "PasswordHash":
+        from pwdlib import PasswordHash  # noqa: PLC0415
+        from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415
+
         return PasswordHash((self._given_hasher or Argon2Hasher(),))
 
     @cached_property
