@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 import raven_scan
@@ -11,8 +11,9 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.app.readiness import Readiness
 from raven_scan.jobs.schemas import WorkerOut, WorkerPage
 from raven_scan.kernel.errors import Unavailable
+from raven_scan.training_runs.answers import answer_queue
 from raven_scan.training_runs.queue import TrainingRunQueue
-from raven_scan.training_runs.schemas import QueueEntryOut, QueueOut
+from raven_scan.training_runs.schemas import QueueOut
 
 
 class HealthOut(BaseModel):
@@ -77,10 +78,10 @@ def build_system_router(
         del actor
         return VersionOut(version=raven_scan.__version__)
 
-    @router.get("/queue")
-    def list_queue(actor: Annotated[Actor, Depends(get_actor)]) -> QueueOut:
+    @router.get("/queue", response_model=QueueOut)
+    def list_queue(actor: Annotated[Actor, Depends(get_actor)]) -> Response:
         """List the runs that wait, in their order, with why and until when."""
-        return QueueOut(items=[QueueEntryOut.model_validate(entry) for entry in queue.list_queue(actor)])
+        return answer_queue(queue.list_queue(actor))
 
     @router.get("/workers")
     def list_workers(actor: Annotated[Actor, Depends(get_actor)]) -> WorkerPage:

@@ -4,6 +4,7 @@ They are encoded as they are: a list that is checked against its schema twice ta
 what is said with the schemas.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from raven_scan.kernel.paging import Page
 from raven_scan.kernel.revisions import format_etag
 from raven_scan.training_runs.schemas import TrainingRunOut
-from raven_scan.training_runs.types import TrainingRunSummary, TrainingRunView
+from raven_scan.training_runs.types import QueueEntry, TrainingRunSummary, TrainingRunView
 
 ETAG: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"ETag": {"schema": {"type": "string"}, "description": "Send it as If-Match."}}}
@@ -25,6 +26,10 @@ _FIELDS = [name for name in TrainingRunOut.model_fields if name not in _FROM_PRO
 
 def answer_page(page: Page[TrainingRunSummary]) -> Response:
     return Response(msgspec.json.encode(page), media_type="application/json")
+
+
+def answer_queue(entries: Sequence[QueueEntry]) -> Response:
+    return Response(msgspec.json.encode({"items": entries, "next": None}), media_type="application/json")
 
 
 def answer_run(run: TrainingRunView) -> Response:
