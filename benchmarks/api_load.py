@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 _TIMEOUT_S = 30.0
+_IDLE_S = 2.0
 _WARM_UP_SHARE = 0.1
 
 
@@ -69,6 +70,8 @@ async def send_all(base_url: str, tokens: Sequence[str], planned: Sequence[Plann
             headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
             timeout=_TIMEOUT_S,
             verify=verify,
+            # A server may close what was idle for long at the very moment of the next request.
+            limits=httpx.Limits(keepalive_expiry=_IDLE_S),
         )
         for token in tokens
     ]
