@@ -10,12 +10,13 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pwdlib.hashers.argon2 import Argon2Hasher
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from raven_scan.access.sessions import Visitor
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Claim
 from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform
+from raven_scan.kernel.settings import Settings
 
 TOKEN = "a-token"
 LOCAL = {"Authorization": f"Bearer {TOKEN}"}
@@ -305,3 +306,13 @@ def test_a_lost_database_is_told_at_the_door(
     assert told(browser.get("/api/v1/datasets", headers=headers)) == (503, "database.unavailable")
     monkeypatch.undo()
     assert browser.get("/api/v1/datasets", headers=headers).status_code == 200
+
+
+def test_proxies_are_addresses_or_networks() -> None:
+    assert Settings.model_validate({"trusted_proxies": "127.0.0.1, 10.0.0.0/8"}).trusted_proxies == (
+        "127.0.0.1",
+        "10.0.0.0/8",
+    )
+    for bad in ("proxy.example.org", "*", "10.0.0.1/8"):
+        with pytest.raises(ValidationError, match="no address or network"):
+            Settings.model_validate({"trusted_proxies": bad})

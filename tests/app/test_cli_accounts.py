@@ -173,6 +173,29 @@ def test_signed_in_to_a_server_from_the_first_start_on(
     for secret in (one_time, PASSWORD, saved["token"], newer["token"]):
         assert secret not in server.err
     again = start_raven(
-        "serve", "--port", "0", "--no-worker", "--json", env={"RAVEN_HOME": str(tmp_path / "home")}
+        "serve",
+        "--port",
+        "0",
+        "--no-worker",
+        "--json",
+        env={"RAVEN_HOME": str(tmp_path / "home"), "RAVEN_TRUSTED_PROXIES": "127.0.0.1"},
     )
-    assert "administrator" not in again.wait_for_document()
+    second = again.wait_for_document()
+    assert "administrator" not in second
+    # A proxy is believed where it is named, and there alone.
+    forwarded = {"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https"}
+    for server_url, cookie, address in (
+        (url, "raven_session=", "127.0.0.1"),
+        (second["server"], "__Host-raven_session=", "203.0.113.5"),
+    ):
+        answer = httpx.post(
+            f"{server_url}/api/v1/session", json={"name": "admin", "password": PASSWORD}, headers=forwarded
+        )
+        assert answer.headers["set-cookie"].startswith(cookie)
+        token = Path(document["token_file"]).read_text().strip()
+        entries = httpx.get(
+            f"{server_url}/api/v1/audit",
+            params={"action": "session.signed_in", "limit": 1},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert entries.json()["items"][0]["actor"]["address"] == address
