@@ -40,14 +40,16 @@ class RetryRules:
             tried: tries that were made.
             answer: of the last; None where none came.
         """
-        if tried >= self.tries or (answer is not None and not _may_pass(answer)):
+        if tried >= self.tries:
+            return None
+        if answer is not None and answer.status_code not in _MAY_PASS and not is_held(answer):
             return None
         asked_s = None if answer is None else read_retry_after_s(answer)
         if asked_s is not None:
             return asked_s if asked_s <= self.longest_pause_s else None
         # Many clients that lost the same server must not all come back at once.
         chance = random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-        return min(self.longest_pause_s, self.pause_s * 2 ** (tried - 1)) * chance
+        return min(self.longest_pause_s, self.pause_s * 2 ** max(0, tried - 1)) * chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,9 @@ def drop_none(parameters: Parameters | None) -> dict[str, Any] | None:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-def _may_pass(answer: httpx.Response) -> bool:
-    # A conflict that says when to come again is the same request, still being answered.
-    return answer.status_code in _MAY_PASS or (answer.status_code == 409 and "retry-after" in answer.headers)
+def is_held(answer: httpx.Response) -> bool:
+    """Whether the same request is still being answered: a conflict that says when to come again."""
+    return answer.status_code == 409 and "retry-after" in answer.headers
 
 
 def read_retry_after_s(answer: httpx.Response) -> float | None:

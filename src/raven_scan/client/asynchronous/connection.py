@@ -1,6 +1,7 @@
 """Requests to the REST API; what it refuses comes back as the errors that the platform raised."""
 
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from raven_scan.client.answers import (
     RetryRules,
     drop_none,
     encode_json,
+    is_held,
     make_broken_off,
     read_answer,
     read_problem,
@@ -26,6 +28,8 @@ from raven_scan.kernel.revisions import format_etag
 T = TypeVar("T")
 
 _CONNECT_TIMEOUT_S = 10.0
+_LONGEST_HOLD_S = 60.0
+"""A server that was killed holds a request's key for half of it."""
 _IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
@@ -127,6 +131,7 @@ class AsyncConnection:
         """
         body = body or RequestBody()
         tried = 0
+        began_at = time.monotonic()
         while True:
             tried += 1
             answer: httpx.Response | None = None
@@ -143,6 +148,13 @@ class AsyncConnection:
                     )
             except Unavailable as error:
                 lost = error
+            if (
+                is_retried
+                and answer is not None
+                and is_held(answer)
+                and time.monotonic() - began_at < _LONGEST_HOLD_S
+            ):
+                tried -= 1  # nothing has failed: the same request is being answered
             pause_s = self._retry_rules.find_pause_s(tried, answer) if is_retried else None
             if pause_s is None:
                 if answer is None:
