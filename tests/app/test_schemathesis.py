@@ -107,7 +107,7 @@ def ground(
         )
         with build_platform(configured) as platform:
             refs, named = fill(platform, sample_folder)
-            app = build_app(platform, token=SecretStr(TOKEN), allow_server_paths=False)
+            app: Any = build_app(platform, token=SecretStr(TOKEN), allow_server_paths=False)
             # A stream of events is read to its first.
             with ASGIClient(app, max_stream_events=1) as client:
                 schema = schemathesis.openapi.from_asgi(DOCUMENT, app)
@@ -181,7 +181,12 @@ def attack(ground: Ground, operation: APIOperation, mode: GenerationMode, exampl
         database=None,
         deadline=None,
         phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.filter_too_much,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+        ],
     )
     @given(
         case=operation.as_strategy(mode),
@@ -222,6 +227,7 @@ def test_nothing_that_is_sent_is_answered_outside_the_document(ground: Ground) -
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_nothing_of_all_that_is_sent_is_answered_outside_the_document(ground: Ground) -> None:
-    failures = find_failures(ground, examples=60)
+    failures = find_failures(ground, examples=40)
     assert not failures, "\n\n".join(f"{name}\n{text}" for name, text in failures.items())
