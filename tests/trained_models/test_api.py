@@ -154,5 +154,5 @@ def test_an_upload_becomes_a_model(client: TestClient, shared_folder: Path, sett
 
 def test_pull_of_what_cannot_be(client: TestClient):
     for name, code in (("rtmdet-lite0", "no_checkpoint"), ("yolo-17", "not_in_index")):
-        (failed,) = read_lines(client.post(f"{PATH}/pull", json={"model": name}).text)
-        assert failed["error"]["code"] == f"trained_model.{code}"
+        refused = client.post(f"{PATH}/pull", json={"model": name})
+        assert (refused.status_code, refused.json()["code"]) == (418, f"trained_model.{code}")

@@ -253,6 +253,7 @@ CALLS: dict[str, tuple[Claim, Callable[[TrainedModelService, Actor, NewTrainedMo
         Claim.TRAINED_MODEL_IMPORT,
         lambda s, a, _: s.import_checkpoint(a, Path("/no/file"), architecture="dino-r50", name="x"),
     ),
+    "check_pull": (Claim.TRAINED_MODEL_IMPORT, lambda s, a, _: s.check_pull(a, "rtmdet-lite0")),
     "pull_model": (Claim.TRAINED_MODEL_IMPORT, lambda s, a, _: s.pull_model(a, "yolox-nano")),
     "list_blob_digests": (
         Claim.TRAINED_MODEL_VIEW,

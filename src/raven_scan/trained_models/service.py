@@ -13,7 +13,7 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.catalogue import StartingWeights, list_architectures
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
-from raven_scan.kernel.findings import Finding, Severity
+from raven_scan.kernel.findings import Finding
 from raven_scan.kernel.ids import make_id, parse_id
 from raven_scan.kernel.names import check_name
 from raven_scan.kernel.paging import Page, PageRequest
@@ -36,7 +36,7 @@ from raven_scan.trained_models.types import (
     TrainedModelSummary,
     TrainedModelView,
 )
-from raven_scan.trained_models.weights_file import find_file_problems
+from raven_scan.trained_models.weights_file import find_file_problems, make_missing
 
 _PLATFORM = "raven-scan"
 _ALL = ModelFilter()
@@ -94,9 +94,8 @@ class TrainedModelService:
         with self._database.transaction() as session:
             if id_ is not None:
                 return repository.find_by_id(session, id_)
-            name = str(ref)
             # No name has a NUL or half a surrogate pair, and PostgreSQL takes neither.
-            return repository.find_by_name(session, name) if name.isprintable() else None
+            return repository.find_by_name(session, str(ref)) if str(ref).isprintable() else None
 
     def list_models(
         self, actor: Actor, page: PageRequest, chosen: ModelFilter = _ALL
@@ -185,9 +184,8 @@ class TrainedModelService:
     def open_configuration(self, actor: Actor, id_: UUID) -> Path | None:
         """MMDetection's configuration as JSON, read-only; None where the model was not trained here."""
         model = self.get_model(actor, id_)
-        return (
-            None if model.configuration_digest is None else self._blobs.get_path(model.configuration_digest)
-        )
+        digest = model.configuration_digest
+        return None if digest is None else self._blobs.get_path(digest)
 
     def find_weights_problems(
         self, actor: Actor, model: TrainedModelView, *, check_digest: bool = False
@@ -203,14 +201,7 @@ class TrainedModelService:
         if model.weights_digest is None:
             return []
         if not self._blobs.has(model.weights_digest):
-            return [
-                Finding(
-                    "trained_model.weights_missing",
-                    Severity.ERROR,
-                    f"The weights of {model.name!r} are not in the blob store.",
-                    "Restore them from a backup, or choose another base model.",
-                )
-            ]
+            return [make_missing(model.name)]
         return find_file_problems(
             self._blobs.get_path(model.weights_digest),
             size_bytes=model.weights_size_bytes,
@@ -366,9 +357,9 @@ class TrainedModelService:
             if not repository.insert_model(session, row):
                 raise make_name_taken(row["name"])
             model = repository.find_by_id(session, row["id"])
-            verb = "imported" if row["origin"] is Origin.IMPORTED else "created"
+            verb = "trained_model.imported" if row["origin"] is Origin.IMPORTED else "trained_model.created"
             target = Target(repository.KIND, row["id"], row["name"])
-            record(session, actor, f"trained_model.{verb}", target, architecture=row["architecture"])
+            record(session, actor, verb, target, architecture=row["architecture"])
         if model is None:
             raise make_not_found(row["id"])
         return model

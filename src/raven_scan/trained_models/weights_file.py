@@ -33,5 +33,10 @@ def find_file_problems(path: Path, *, size_bytes: int | None, digest: str | None
     return [] if tensor_count else [_find("empty", "The weights hold no tensor.")]
 
 
+def make_missing(model_name: str) -> Finding:
+    """Of a model whose weights are not in the blob store."""
+    return _find("missing", f"The weights of {model_name!r} are not in the blob store.")
+
+
 def _find(what: str, message: str) -> Finding:
     return Finding(f"trained_model.weights_{what}", Severity.ERROR, message, _HINT)
