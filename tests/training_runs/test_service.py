@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim
 from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.training_runs.types import RunFilter, RunStatus, TrainingRunView
@@ -112,6 +113,22 @@ def test_a_clone_says_each_parameter_that_cannot_be(platform: Platform, create_r
         )
     fields = {problem["field"] for problem in refusal.value.parameters["problems"]}
     assert fields == {"parameters.epochs", "parameters.speed"}
+
+
+def test_a_clone_of_what_is_gone_says_what_it_was(
+    platform: Platform, create_run: CreateRun, dataset: DatasetVersionView
+):
+    run = create_run()
+    platform.run_stewardship.delete(ADMIN, "first")
+    platform.dataset_stewardship.delete(ADMIN, dataset.dataset_name)
+    platform.run_stewardship.restore(ADMIN, run.id)
+    with pytest.raises(Conflict) as refusal:
+        platform.training_runs.clone(ADMIN, "first", name="second", parameters={}, options={})
+    assert refusal.value.code == "training_run.dataset_gone"
+    assert "squares@1" in refusal.value.message
+    with pytest.raises(Conflict) as refusal:
+        platform.training_runs.schedule(ADMIN, "first")
+    assert refusal.value.code == "training_run.dataset_gone"
 
 
 def test_pages_hold_under_inserts(platform: Platform, create_run: CreateRun):

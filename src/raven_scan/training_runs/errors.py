@@ -39,6 +39,16 @@ def run_is_processing(name: str) -> Conflict:
     )
 
 
+def input_gone(run: str, thing: str, name: str, option: str) -> Conflict:
+    """`thing`: what the run was made of, such as `dataset`, by its name then; `option`: that names another one."""
+    return Conflict(
+        f"training_run.{thing.replace(' ', '_')}_gone",
+        f"The training run {run!r} was made of the {thing} {name!r}, which is not there any more.",
+        hint=f"Restore it from the trash, or clone the run with another one: `raven runs clone {run} {option} OTHER`.",
+        parameters={"name": run, "missing": name},
+    )
+
+
 def wrong_status(verb: str, name: str, status: RunStatus, allowed: str, hint: str) -> Conflict:
     """`verb`: what was asked, such as `paused`; `allowed`: the statuses that admit it."""
     return Conflict(

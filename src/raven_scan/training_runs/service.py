@@ -16,13 +16,21 @@ from raven_scan.architectures.decisions import decide_parameters
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.split import count_fraction
+from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Invalid, NotFound
 from raven_scan.kernel.ids import make_id, parse_id
 from raven_scan.kernel.names import check_name
 from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.training_runs.errors import name_taken, preflight_failed, run_not_found, wrong_status
+from raven_scan.trained_models.types import TrainedModelView
+from raven_scan.training_runs.errors import (
+    input_gone,
+    name_taken,
+    preflight_failed,
+    run_not_found,
+    wrong_status,
+)
 from raven_scan.training_runs.log_ranges import read_log_range
 from raven_scan.training_runs.models import TrainingRun
 from raven_scan.training_runs.preflight import PreflightChecks, get_starting_weights
@@ -159,10 +167,15 @@ class TrainingRunService:
 
         Raises:
             Invalid: a change is out of bounds.
+            Conflict: its dataset or its base model is gone, and no other one is given.
             Otherwise as `create`.
         """
         with self._database.transaction() as session:
             run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_CREATE)
+        if dataset is None:
+            self._get_version(actor, run)
+        if base_model is None:
+            self._get_base_model(actor, run)
         changed = _change_parameters(run, parameters)
         kept = replace(make_options(run), start_at=None)
         return self.create(
@@ -259,12 +272,24 @@ class TrainingRunService:
         except NotFound:
             return []
 
+    def _get_version(self, actor: Actor, run: TrainingRun) -> DatasetVersionView:
+        try:
+            return self._datasets.get_version(actor, str(run.dataset_version_id))
+        except NotFound as error:
+            raise input_gone(run.name, "dataset", run.dataset_version_name, "--dataset") from error
+
+    def _get_base_model(self, actor: Actor, run: TrainingRun) -> TrainedModelView:
+        try:
+            return self._models.get_model(actor, str(run.base_model_id))
+        except NotFound as error:
+            raise input_gone(run.name, "base model", run.base_model_name, "--base-model") from error
+
     def _check(self, actor: Actor, run: TrainingRun) -> Preflight:
         return Preflight(
             self._checks.find_all(
                 actor,
-                self._datasets.get_version(actor, str(run.dataset_version_id)),
-                self._models.get_model(actor, run.base_model_id),
+                self._get_version(actor, run),
+                self._get_base_model(actor, run),
                 TrainingParameters.model_validate(run.parameters),
                 make_options(run),
             )
