@@ -5,7 +5,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -63,15 +62,15 @@ def add_user(platform: Platform, name: str, *roles: str) -> None:
     )
 
 
-def sign_in(client: TestClient, name: str, password: str = PASSWORD, **headers: str) -> httpx.Response:
+def sign_in(client: TestClient, name: str, password: str = PASSWORD, **headers: str) -> Any:
     return client.post("/api/v1/session", json={"name": name, "password": password}, headers=headers)
 
 
-def csrf(answer: httpx.Response) -> dict[str, str]:
+def csrf(answer: Any) -> dict[str, str]:
     return {"X-CSRF-Token": answer.json()["csrf_token"]}
 
 
-def told(answer: httpx.Response) -> tuple[int, str]:
+def told(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
