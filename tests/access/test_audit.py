@@ -325,9 +325,10 @@ def test_lists_are_filtered_and_paged_and_hold_under_appends(database: Database,
     assert find(actor="\0") == find(action="\ud800") == find(search="\0") == []
     assert find(target_kind="thing") == [3, 2, 1]
     assert find(target_id=run.id) == [5, 4]
-    assert find(search="50%") == [5, 4]
+    assert find(search="bottles_50%") == [5, 4]
     assert find(search="SLOW  10.0.0") == [4]
-    assert find(search="_") == [6, 5, 4]
+    assert find(search="bott") == [6, 5, 4]
+    assert find(search="train slow") == [4]
     first = trail.list_entries(ADMIN, PageRequest(limit=4))
     at = first.items[0].at
     assert find(since=at) == [6, 5, 4]

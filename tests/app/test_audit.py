@@ -64,7 +64,12 @@ def test_entries_are_listed_over_rest(client: TestClient, platform: Platform):
     assert ([item["details"] for item in second["items"]], second["next"]) == ([{"number": 0}], None)
     at = first["items"][0]["at"]
     assert client.get("/api/v1/audit", params={"until": at, "q": "thing"}).json()["items"] == []
-    for bad in ({"since": "2026-01-31T14:00"}, {"cursor": "x"}, {"limit": 0}, {"q": "a " * 20}):
+    for bad in (
+        {"since": "2026-01-31T14:00"},
+        {"cursor": "x"},
+        {"limit": 0},
+        {"q": " ".join("abcdefghijklm")},
+    ):
         assert client.get("/api/v1/audit", params=bad).status_code == 422, bad
 
 

@@ -49,7 +49,8 @@ def build_audit_router(service: AuditService, get_actor: Callable[..., Actor]) -
         q: Annotated[
             str | None,
             Query(
-                description="Words that are in a name, an address, the action or a detail.", max_length=200
+                description="Words, or their beginnings, in a name, an address, the action or a detail.",
+                max_length=200,
             ),
         ] = None,
     ) -> AuditPage:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, insert, literal, or_, select, text
+from sqlalchemy import ColumnElement, Text, cast, func, insert, literal, select, text
 from sqlalchemy.orm import Session
 
 from raven_scan.access.audit_entry import (
@@ -19,11 +19,13 @@ from raven_scan.access.audit_entry import (
 from raven_scan.access.audit_models import AuditEntryRow
 from raven_scan.access.audit_types import AuditEntry, EntryFilter, Head, Target
 from raven_scan.access.types import Actor
+from raven_scan.kernel.search import matches_search
 
 _APPEND_LOCK = 7_238_461_029_390
 """Any number, the same in every process: one transaction at a time appends."""
 
 _TIME_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US'
+_HEAD_ROWS = 2000
 _GUARD = "audit_entries_are_only_appended"
 
 
@@ -113,35 +115,47 @@ def find_hash(session: Session, number: int) -> str | None:
 def list_entries(
     session: Session, chosen: EntryFilter, *, before: int | None, limit: int
 ) -> list[AuditEntry]:
-    """The newest first."""
+    """The newest first.
+
+    PostgreSQL cannot know how many entries pass: taken for many, those that few pass are looked for along the whole
+    trail. So they are looked for among the newest first, and where too few are found there, by the filters' indexes.
+    """
+    number = AuditEntryRow.number
+    filters = list(_list_conditions(chosen))
+    end = before
+    if end is None:
+        head = find_head(session)
+        end = 1 if head is None else head.number + 1
+    query = select(AuditEntryRow).where(number < end).order_by(number.desc()).limit(limit)
+    newest = query.where(number >= end - _HEAD_ROWS, *filters) if filters else query
+    found = session.scalars(newest).all()
+    if filters and len(found) < limit and end > _HEAD_ROWS:
+        passing = select(number).where(number < end, *filters).cte("passing").prefix_with("MATERIALIZED")
+        chosen_numbers = select(passing.c.number).order_by(passing.c.number.desc()).limit(limit)
+        found = session.scalars(
+            select(AuditEntryRow).where(number.in_(chosen_numbers)).order_by(number.desc())
+        ).all()
+    return [_make_entry(each) for each in found]
+
+
+def _list_conditions(chosen: EntryFilter) -> Iterator[ColumnElement[bool]]:
     row = AuditEntryRow
-    query = select(row).order_by(row.number.desc()).limit(limit)
-    if before is not None:
-        query = query.where(row.number < before)
     if isinstance(chosen.actor, UUID):
-        query = query.where(row.actor_id == chosen.actor)
+        yield row.actor_id == chosen.actor
     elif chosen.actor is not None:
-        query = query.where(row.actor_name == make_storable_text(chosen.actor))
+        yield row.actor_name == make_storable_text(chosen.actor)
     if chosen.action is not None:
-        query = query.where(row.action.startswith(make_storable_text(chosen.action), autoescape=True))
+        yield row.action.startswith(make_storable_text(chosen.action), autoescape=True)
     if chosen.target_kind is not None:
-        query = query.where(row.target_kind == make_storable_text(chosen.target_kind))
+        yield row.target_kind == make_storable_text(chosen.target_kind)
     if chosen.target_id is not None:
-        query = query.where(row.target_id == chosen.target_id)
+        yield row.target_id == chosen.target_id
     if chosen.since is not None:
-        query = query.where(row.at >= chosen.since)
+        yield row.at >= chosen.since
     if chosen.until is not None:
-        query = query.where(row.at < chosen.until)
-    for word in make_storable_text(chosen.search or "").split():
-        searched = (
-            row.actor_name,
-            row.actor_address,
-            row.action,
-            row.target_name,
-            cast(row.details, Text),
-        )
-        query = query.where(or_(*(column.icontains(word, autoescape=True) for column in searched)))
-    return [_make_entry(found) for found in session.scalars(query)]
+        yield row.at < chosen.until
+    if chosen.search is not None:
+        yield matches_search(row.search_words, chosen.search)
 
 
 def is_guarded(session: Session) -> bool:

@@ -20,7 +20,6 @@ from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.kernel.progress import Progress, ignore_progress
 
 _BATCH_SIZE = 2000
-_MOST_WORDS = 10
 _LARGEST_NUMBER = 2**63 - 1
 
 
@@ -41,14 +40,10 @@ class AuditService:
             chosen: which entries.
 
         Raises:
-            Invalid: the cursor is none, or there are too many words to look for.
+            Invalid: the cursor is none, or the search is too long.
         """
         actor.require(Claim.AUDIT_VIEW)
         chosen = chosen or EntryFilter()
-        if len((chosen.search or "").split()) > _MOST_WORDS:
-            raise Invalid(
-                "search.too_long", f"A search has at most {_MOST_WORDS} words.", hint="Search for fewer."
-            )
         before = None if page.cursor is None else _read_cursor(page.cursor)
         with self._database.transaction() as session:
             found = audit_repository.list_entries(session, chosen, before=before, limit=page.limit + 1)

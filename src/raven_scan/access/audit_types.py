@@ -48,7 +48,7 @@ class EntryFilter:
     Attributes:
         actor: name or id.
         action: how it begins, such as `training_run.`.
-        search: words, each of which is in a name, an address, the action or a detail.
+        search: words, each of which begins one in a name, an address, the action or a detail.
     """
 
     actor: str | UUID | None = None

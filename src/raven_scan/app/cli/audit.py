@@ -30,7 +30,9 @@ def list_entries(
     until: Annotated[str | None, typer.Option("--until", help="Before that time.")] = None,
     search: Annotated[
         str | None,
-        typer.Option("--search", help="Words that are in a name, an address, the action or a detail."),
+        typer.Option(
+            "--search", help="Words, or their beginnings, in a name, an address, the action or a detail."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="At most so many.")] = None,
     cursor: Annotated[str | None, typer.Option("--cursor", help="Go on from the 'next' of a list.")] = None,

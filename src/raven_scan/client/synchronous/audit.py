@@ -38,7 +38,7 @@ class AuditClient:
             target_id: of that.
             since: not before that time, which has a time zone.
             until: before that time.
-            q: words that are in a name, an address, the action or a detail.
+            q: words, or their beginnings, in a name, an address, the action or a detail.
         """
         parameters = {
             "limit": limit,
