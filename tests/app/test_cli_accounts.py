@@ -17,6 +17,7 @@ Raven = Callable[..., Any]
 Start = Callable[..., Process]
 
 PASSWORD = "correct horse battery"
+OTHER = "staple of another kind"
 
 
 def test_users_roles_and_tokens_in_process(raven: Raven) -> None:
@@ -90,6 +91,7 @@ def test_tokens_and_roles_in_process(raven: Raven) -> None:
 
     assert raven("whoami", "--json").document["via"] == "data folder"
     assert raven("login", "--json").document["error"]["code"] == "login.no_server"
+    assert raven("password", "--json").document["error"]["code"] == "login.no_account"
 
 
 def enter(environment: dict[str, str], lines: list[str], *arguments: str) -> Any:
@@ -145,8 +147,11 @@ def test_signed_in_to_a_server_from_the_first_start_on(
     assert (who["name"], who["server"]) == ("admin", url)
     assert who["via"].startswith("token login on ")
     assert raven("runs", "list", "--json").code == 0
+    told = enter(environment, ["not this", OTHER, OTHER], "password")
+    assert told["error"]["code"] == "user.wrong_password"
+    assert enter(environment, [PASSWORD, OTHER, OTHER], "password")["password"] == "changed"
     # Signing in again replaces the token.
-    told = enter(environment, [PASSWORD], "login", "--user", "ADMIN", "--expires", "1d")
+    told = enter(environment, [OTHER], "login", "--user", "ADMIN", "--expires", "1d")
     assert told["user"] == "admin"
     (newer,) = json.loads(file.read_text())["servers"].values()
     assert newer["token"] != saved["token"]
@@ -170,7 +175,7 @@ def test_signed_in_to_a_server_from_the_first_start_on(
     told = raven("whoami", "--json")
     assert (told.code, told.document["error"]["code"]) == (4, "login.file_too_open")
 
-    for secret in (one_time, PASSWORD, saved["token"], newer["token"]):
+    for secret in (one_time, PASSWORD, OTHER, saved["token"], newer["token"]):
         assert secret not in server.err
     again = start_raven(
         "serve",
@@ -183,19 +188,21 @@ def test_signed_in_to_a_server_from_the_first_start_on(
     second = again.wait_for_document()
     assert "administrator" not in second
     # A proxy is believed where it is named, and there alone.
-    forwarded = {"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https"}
-    for server_url, cookie, address in (
-        (url, "raven_session=", "127.0.0.1"),
-        (second["server"], "__Host-raven_session=", "203.0.113.5"),
-    ):
-        answer = httpx.post(
-            f"{server_url}/api/v1/session", json={"name": "admin", "password": PASSWORD}, headers=forwarded
-        )
-        assert answer.headers["set-cookie"].startswith(cookie)
-        token = Path(document["token_file"]).read_text().strip()
-        entries = httpx.get(
-            f"{server_url}/api/v1/audit",
-            params={"action": "session.signed_in", "limit": 1},
-            headers={"Authorization": f"Bearer {token}"},
-        )
-        assert entries.json()["items"][0]["actor"]["address"] == address
+    token = Path(document["token_file"]).read_text().strip()
+    assert find_origin(url, token) == ("raven_session", "127.0.0.1")
+    assert find_origin(second["server"], token) == ("__Host-raven_session", "203.0.113.5")
+
+
+def find_origin(url: str, token: str) -> tuple[str, str]:
+    """The cookie's name, and the address in the trail, of a sign-in by a proxy."""
+    answer = httpx.post(
+        f"{url}/api/v1/session",
+        json={"name": "admin", "password": OTHER},
+        headers={"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https"},
+    )
+    entries = httpx.get(
+        f"{url}/api/v1/audit",
+        params={"action": "session.signed_in", "limit": 1},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    return answer.headers["set-cookie"].partition("=")[0], entries.json()["items"][0]["actor"]["address"]

@@ -115,25 +115,49 @@ def show_who(as_json: JsonFlag = False) -> None:
     Output(as_json).show(document, render)
 
 
+def change_password(as_json: JsonFlag = False) -> None:
+    """Change your password at the server that commands talk to; you are signed out elsewhere, tokens go on."""
+    output = Output(as_json)
+    with open_raven() as raven:
+        who = raven.session.who_am_i()
+        if not who.has_account:
+            raise Conflict(
+                "login.no_account",
+                f"You are the {who.name}, who has no password.",
+                hint="Sign in with `raven login`; `raven users reset-password NAME` gives a user another.",
+            )
+        _choose_password(raven, output, _ask_secret(f"Current password of {who.name}"))
+    output.show(
+        {"user": who.name, "password": "changed"},
+        lambda console: console.print(f"The password of {who.name} is changed.", markup=False),
+    )
+
+
 def _sign_in_with_password(raven: "RavenClient", output: Output, name: str) -> "WhoAmI":
     password = _ask_secret("Password")
     who = raven.session.sign_in(name, password)
     if not who.must_change_password:
         return who
     output.say("This is a one-time password. Choose one of your own, of 12 characters or more.")
+    _choose_password(raven, output, password)
+    return raven.session.who_am_i()
+
+
+def _choose_password(raven: "RavenClient", output: Output, current: str) -> None:
+    """Asks until it is one that the server takes."""
     while True:
         chosen = _ask_secret("New password")
         if _ask_secret("The same again") != chosen:
             output.say("These differ.", style="bold red")
             continue
         try:
-            raven.session.change_password(current=password, new=chosen)
+            raven.session.change_password(current=current, new=chosen)
         except Invalid as error:
             if error.code != "user.bad_password" or not sys.stdin.isatty():
                 raise
             output.say(f"{error.message} {error.hint}", style="bold red")
             continue
-        return raven.session.who_am_i()
+        return
 
 
 def _revoke_quietly(raven: "RavenClient", token_id: str) -> None:
