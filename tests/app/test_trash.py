@@ -210,8 +210,9 @@ def test_runs_that_have_not_ended_keep_what_they_need(
     # It can be looked at, though what it was made of is gone.
     platform.run_stewardship.restore(ME, run.id)
     assert platform.training_runs.get_run(ME, "run").base_model.name == "other"
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict) as caught:
         platform.training_runs.schedule(ME, "run")
+    assert "boxes@1" in caught.value.message
 
 
 def test_a_model_follows_its_run(platform: Platform, create_model: Callable[..., TrainedModelView]):
