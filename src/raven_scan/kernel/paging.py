@@ -17,7 +17,6 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, Row, Select, and_, li
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from raven_scan.kernel.errors import Invalid
-from raven_scan.kernel.ids import parse_id
 
 T = TypeVar("T")
 
@@ -59,27 +58,11 @@ class PageRequest:
             )
         return cls(limit=limit, cursor=cursor, sort=sort)
 
-    @property
-    def after(self) -> UUID | None:
-        """The last id that was shown, for a list that knows one order alone: newest first."""
-        after = None
-        if self.cursor is not None:
-            after = parse_id(self.cursor)
-            if after is None:
-                raise _make_bad_cursor(self.cursor)
-        return after
-
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     items: list[T]
     next: str | None
-
-
-def cut_page(rows: list[T], request: PageRequest, ids: list[UUID]) -> Page[T]:
-    """Cut `limit + 1` fetched rows to a page; the extra row tells that there is a next one."""
-    more = len(rows) > request.limit
-    return Page(rows[: request.limit], str(ids[request.limit - 1]) if more else None)
 
 
 @dataclass(frozen=True)

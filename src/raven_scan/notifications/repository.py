@@ -1,6 +1,5 @@
 """All SQL of notifications. Times are the database's."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,9 +8,11 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from raven_scan.kernel.paging import PageRequest
+from raven_scan.kernel.paging import ListOrder, Page, PageRequest
 from raven_scan.notifications.models import Notification
 from raven_scan.notifications.types import Channel, NotificationEvent, NotificationState, NotificationView
+
+_ORDER = ListOrder("notifications", {"id": Notification.id}, Notification.id, "-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +132,12 @@ def delete_ended(session: Session, *, older_than: timedelta, limit: int) -> None
 
 def list_notifications(
     session: Session, page: PageRequest, *, state: NotificationState | None
-) -> Sequence[NotificationView]:
-    """Newest first, one more than the page holds."""
-    statement = select(Notification).order_by(Notification.id.desc()).limit(page.limit + 1)
-    if page.after is not None:
-        statement = statement.where(Notification.id < page.after)
+) -> Page[NotificationView]:
+    """Newest first: ids sort by creation."""
+    statement = select(Notification)
     if state is not None:
         statement = statement.where(Notification.state == state)
-    return [_make_view(row) for row in session.scalars(statement)]
+    return _ORDER.fetch(session, statement, page, lambda row: _make_view(row[0]))
 
 
 def _make_view(row: Notification) -> NotificationView:

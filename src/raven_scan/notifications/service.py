@@ -16,7 +16,7 @@ from raven_scan.jobs.queue import JobQueue
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.ids import make_id
-from raven_scan.kernel.paging import Page, PageRequest, cut_page
+from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.kernel.settings import Settings
 from raven_scan.notifications import repository
 from raven_scan.notifications.content import pack_event, unpack_event
@@ -182,8 +182,7 @@ class NotificationService:
         """
         actor.require(Claim.SYSTEM_VIEW)
         with self._database.transaction() as session:
-            found = list(repository.list_notifications(session, page, state=state))
-        return cut_page(found, page, [each.id for each in found])
+            return repository.list_notifications(session, page, state=state)
 
     def _begin_test(self, actor: Actor, recipient: Recipient) -> Try:
         message = describe_test(make_id(), self._clock.now(), sender=actor.name)
