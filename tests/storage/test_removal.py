@@ -1,7 +1,6 @@
 """Who removes blobs, and who keeps them."""
 
 import threading
-import time
 
 from raven_scan.kernel.database import Database
 from raven_scan.storage.removal import keep_blobs, may_remove_blobs
@@ -16,7 +15,7 @@ def test_a_backup_gets_its_turn_among_removals_without_a_pause(database: Databas
         while not ended.is_set():
             with database.transaction() as session:
                 answers.append(may_remove_blobs(session))
-                time.sleep(0.02)
+                ended.wait(0.02)
 
     removers = [threading.Thread(target=remove) for _ in range(2)]
     for each in removers:
