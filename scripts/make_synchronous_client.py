@@ -21,6 +21,7 @@ _REPLACEMENTS = {
     "asynchronous": "synchronous",
     "AsyncByteStream": "SyncByteStream",
     "aclose": "close",
+    "aclosing": "closing",
     "aread": "read",
     "aiter_bytes": "iter_bytes",
     "aiter_lines": "iter_lines",

@@ -1,6 +1,7 @@
 """Events of a run, read by clients whose server comes and goes."""
 
 import asyncio
+import contextlib
 import signal
 import threading
 from collections.abc import Callable
@@ -107,3 +108,34 @@ def test_a_run_that_is_not_there_has_no_events(serve: Callable[..., tuple[Proces
         process.end(signal.SIGKILL)
         with pytest.raises(Unavailable):
             next(raven.runs.events("nothing"))
+
+
+def test_a_reader_may_leave_early(
+    serve: Callable[..., tuple[Process, Any]], start_worker: Callable[..., Any], sample_folder: Path
+) -> None:
+    """Its connection is free again."""
+    _, document = serve()
+    token = Path(document["token_file"]).read_text().strip()
+
+    async def leave() -> None:
+        async with AsyncRavenClient(document["server"], token) as raven:
+            run = await raven.runs.get("first")
+            async with contextlib.aclosing(run.events()) as told:
+                assert isinstance(await anext(told), RunEvent)
+            async for event in run.events():
+                assert isinstance(event, RunEvent)
+                break
+            assert (await run.refresh()).name == "first"
+
+    with RavenClient(document["server"], token) as raven:
+        run = create(raven, sample_folder, epochs=30)
+        run.schedule()
+        start_worker()
+        for event in run.events():
+            assert isinstance(event, RunEvent)
+            break
+        asyncio.run(leave())
+        with pytest.raises(TimeoutError, match="'first' is still"):
+            run.wait(timeout_s=0)
+        assert run.cancel().status in {RunStatus.CANCELLED, RunStatus.PROCESSING}
+        assert run.wait().status is RunStatus.CANCELLED

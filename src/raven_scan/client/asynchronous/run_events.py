@@ -1,7 +1,7 @@
 """A run's events as they happen, over connections that come and go."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from raven_scan.client.answers import Parameters
@@ -23,7 +23,7 @@ async def read_events(
     *,
     last_event_id: str | None,
     patience_s: float,
-) -> AsyncIterator["AnyRunEvent"]:
+) -> AsyncGenerator["AnyRunEvent"]:
     """Each event once, until the last; a connection that ends is made again, and goes on behind the last event.
 
     Args:

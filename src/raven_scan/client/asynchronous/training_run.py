@@ -1,6 +1,7 @@
 """A training run that can be acted on."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -54,14 +55,16 @@ class AsyncTrainingRun(TrainingRunOut):
         """
         return self._become(await self._runs.wait(self.ref, timeout_s=timeout_s))
 
-    async def events(self, *, log: bool = False, history: bool = True) -> AsyncIterator["AnyRunEvent"]:
+    async def events(self, *, log: bool = False, history: bool = True) -> AsyncGenerator["AnyRunEvent"]:
         """What happens to it, until it is at rest; see `raven.runs.events`. This object is kept up to date."""
-        async for event in self._runs.events(self.ref, log=log, history=history):
-            if event.event == "run":
-                self._become(event.run)
-            elif event.event == "progress":
-                self.progress = event.progress
-            yield event
+        # Closed with the loop that reads it, also where that is left early.
+        async with aclosing(self._runs.events(self.ref, log=log, history=history)) as told:
+            async for event in told:
+                if event.event == "run":
+                    self._become(event.run)
+                elif event.event == "progress":
+                    self.progress = event.progress
+                yield event
 
     async def preflight(self) -> PreflightOut:
         """All that speaks against scheduling it."""

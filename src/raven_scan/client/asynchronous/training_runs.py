@@ -1,7 +1,7 @@
 """Training runs, from outside."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -257,7 +257,7 @@ class AsyncTrainingRunsClient:
         log: bool = False,
         last_event_id: str | None = None,
         patience_s: float = _PATIENCE_S,
-    ) -> AsyncIterator["AnyRunEvent"]:
+    ) -> AsyncGenerator["AnyRunEvent"]:
         """What happens to a run, each thing once, until it is at rest; the last event is an EndEvent.
 
         Args:

@@ -2,7 +2,7 @@
 """A run's events as they happen, over connections that come and go."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from raven_scan.client.answers import Parameters
@@ -24,7 +24,7 @@ def read_events(
     *,
     last_event_id: str | None,
     patience_s: float,
-) -> Iterator["AnyRunEvent"]:
+) -> Generator["AnyRunEvent"]:
     """Each event once, until the last; a connection that ends is made again, and goes on behind the last event.
 
     Args:

@@ -1,7 +1,8 @@
 # Made from asynchronous/training_run.py by scripts/make_synchronous_client.py: change that one, and run the script.
 """A training run that can be acted on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -55,14 +56,16 @@ class TrainingRun(TrainingRunOut):
         """
         return self._become(self._runs.wait(self.ref, timeout_s=timeout_s))
 
-    def events(self, *, log: bool = False, history: bool = True) -> Iterator["AnyRunEvent"]:
+    def events(self, *, log: bool = False, history: bool = True) -> Generator["AnyRunEvent"]:
         """What happens to it, until it is at rest; see `raven.runs.events`. This object is kept up to date."""
-        for event in self._runs.events(self.ref, log=log, history=history):
-            if event.event == "run":
-                self._become(event.run)
-            elif event.event == "progress":
-                self.progress = event.progress
-            yield event
+        # Closed with the loop that reads it, also where that is left early.
+        with closing(self._runs.events(self.ref, log=log, history=history)) as told:
+            for event in told:
+                if event.event == "run":
+                    self._become(event.run)
+                elif event.event == "progress":
+                    self.progress = event.progress
+                yield event
 
     def preflight(self) -> PreflightOut:
         """All that speaks against scheduling it."""

@@ -2,7 +2,7 @@
 """Training runs, from outside."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -258,7 +258,7 @@ class TrainingRunsClient:
         log: bool = False,
         last_event_id: str | None = None,
         patience_s: float = _PATIENCE_S,
-    ) -> Iterator["AnyRunEvent"]:
+    ) -> Generator["AnyRunEvent"]:
         """What happens to a run, each thing once, until it is at rest; the last event is an EndEvent.
 
         Args:
