@@ -311,3 +311,28 @@ def test_downloads_go_on_where_they_broke_off(
     assert configuration.json() == {"model": {}}
     assert client.get(f"{PATH}/größe/download", params={"file": "secrets"}).status_code == 422
     assert client.get(f"{PATH}/dino-r50/download").json()["code"] == "trained_model.no_file"
+
+
+@pytest.mark.parametrize(
+    "given", ["bytes=a-", "bytes=5-2", "lines=1-2", "bytes=-", "", "bytes=0-1,4-5", "bytes"]
+)
+def test_a_range_that_is_none_gets_the_whole_file(
+    client: TestClient, service: TrainedModelService, make_new_model: NewModelMaker, given: str
+):
+    model = create(service, make_new_model, "one")
+    answer = client.get(f"{PATH}/one/download", headers={"Range": given})
+    assert (answer.status_code, len(answer.content)) == (200, model.weights_size_bytes)
+
+
+def test_parts_of_a_file(client: TestClient, service: TrainedModelService, make_new_model: NewModelMaker):
+    model = create(service, make_new_model, "one")
+    size = model.weights_size_bytes
+    for given, status, length in (
+        ("bytes=0-0", 206, 1),
+        ("bytes=-3", 206, 3),
+        (f"bytes={size - 2}-999999999999", 206, 2),
+        (f"bytes={size}-", 416, None),
+    ):
+        answer = client.get(f"{PATH}/one/download", headers={"Range": given})
+        assert answer.status_code == status, given
+        assert length is None or len(answer.content) == length, given

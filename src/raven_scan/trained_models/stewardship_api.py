@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Response
-from fastapi.responses import FileResponse
 
 from raven_scan.access.types import Actor
 from raven_scan.kernel.revisions import parse_if_match
 from raven_scan.trained_models.answers import ETAG, answer_model
+from raven_scan.trained_models.file_answer import BlobAnswer
 from raven_scan.trained_models.schemas import TrainedModelEdit, TrainedModelOut
 from raven_scan.trained_models.stewardship import ModelStewardship
 
@@ -46,17 +46,17 @@ def build_stewardship_router(stewardship: ModelStewardship, get_actor: Callable[
         """Put a model into the trash; refused where it is published, or something needs it."""
         stewardship.delete(actor, ref)
 
-    @router.get("/{ref}/download", response_class=FileResponse, responses=_DOWNLOAD)
+    @router.get("/{ref}/download", response_class=BlobAnswer, responses=_DOWNLOAD)
     def download(
         actor: Annotated[Actor, Depends(get_actor)],
         ref: str,
         file: Literal["weights", "configuration"] = "weights",
         range_: Annotated[str | None, Header(alias="range", description="A part, as bytes=1000-")] = None,
-    ) -> FileResponse:
+    ) -> BlobAnswer:
         """Download a model's weights, as safetensors, or its configuration, as JSON. The ETag is its sha256."""
         is_resumed = range_ is not None and not range_.replace(" ", "").startswith("bytes=0-")
         found = stewardship.open_file(actor, ref, file, is_resumed=is_resumed)
-        return FileResponse(
+        return BlobAnswer(
             found.path,
             media_type="application/json" if file == "configuration" else "application/octet-stream",
             filename=found.file_name,

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 
 from raven_scan.access.types import Actor
+from raven_scan.trained_models.file_answer import BlobAnswer
 from raven_scan.training_runs.artifacts import RunArtifacts
 from raven_scan.training_runs.schemas import ArtifactOut, ArtifactPage
 
@@ -43,7 +44,7 @@ def build_artifacts_router(service: RunArtifacts, get_actor: Callable[..., Actor
         opened = service.open(actor, ref, name, is_resumed=is_resumed)
         artifact = opened.artifact
         if opened.path is not None:
-            return FileResponse(
+            return BlobAnswer(
                 opened.path,
                 media_type=artifact.media_type,
                 filename=opened.file_name,
