@@ -4,7 +4,6 @@ httpx has a transport for ASGI applications, but only for its asynchronous clien
 until it is whole; streams of progress need every line at once.
 """
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
@@ -145,6 +144,9 @@ class _AsyncExchange(httpx.AsyncByteStream):
         self._tell, self._told = anyio.create_memory_object_stream[Message](_LARGEST_BACKLOG)
 
     async def start(self) -> httpx.Response:
+        # The synchronous client needs none of it, and the command line starts sooner without.
+        import asyncio  # noqa: PLC0415
+
         self._work = asyncio.create_task(self._run())
         try:
             head = await self._told.receive()
@@ -171,7 +173,7 @@ class _AsyncExchange(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         self._told.close()
         self._work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(anyio.get_cancelled_exc_class()):
             await self._work
 
     async def _run(self) -> None:
