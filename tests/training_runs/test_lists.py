@@ -170,6 +170,12 @@ HOSTILE = [
 ]
 
 
+def test_times_may_be_as_far_away_as_they_can_be_said(api: TestClient):
+    for moment in ("0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59.999999-23:59", "1700000000"):
+        for name in ("created_since", "created_until", "ended_since", "ended_until"):
+            assert api.get(f"/api/v1/training-runs?{name}={moment}").status_code == 200, (name, moment)
+
+
 def test_hostile_filters_find_nothing(api: TestClient):
     for query in HOSTILE:
         answer = api.get(f"/api/v1/training-runs?{query}")

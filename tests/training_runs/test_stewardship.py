@@ -273,7 +273,14 @@ def test_runs_are_looked_after_over_rest(platform: Platform, create_run: CreateR
         assert (answer.status_code, answer.json()["notes"]) == (200, "Seen.")
         assert answer.headers["ETag"] != etag
         assert client.patch(path, json={"notes": "No."}, headers={"If-Match": etag}).status_code == 412
-        assert client.patch(path, json={"status": "Success"}).status_code == 422
+        for body in (
+            '{"status": "Success"}',
+            '{"notes": "\\ud800"}',
+            '{"name": "\\u0000"}',
+            '{"name": "\\udfff"}',
+            "[]",
+        ):
+            assert client.patch(path, content=body).status_code == 422, body
         assert client.post(f"{path}/priority", json={"priority": 7}).json()["options"]["priority"] == 7
         assert client.post(f"{path}/priority", json={"priority": 1001}).status_code == 422
         assert client.delete(path).status_code == 204
