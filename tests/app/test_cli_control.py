@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from raven_scan.app.cli.exit_codes import RUN_PAUSED
+from raven_scan.app.cli.exit_codes import RUN_FAILED, RUN_PAUSED
 
 from .children.quick_trainer import OUT_OF_MEMORY
 from .conftest import DEADLINE_S, Process, wait_until
@@ -49,6 +49,23 @@ def list_names(told: Any) -> list[str]:
     items = told.document["items"]
     assert [item["place"] for item in items] == list(range(1, len(items) + 1))
     return [item["run"]["name"] for item in items]
+
+
+def test_a_dry_run_that_fails_says_why_and_leaves_a_draft(imported: Raven, quick_trainer: str) -> None:
+    del quick_trainer
+    told = create(imported, "first", "--seed", str(OUT_OF_MEMORY), "--dry-run")
+    run = told.document
+    assert told.code == RUN_FAILED
+    assert (run["status"], run["error"]) == ("Draft", None)
+    assert run["dry_run_error"]["code"] == "out_of_memory.device"
+    assert "raven runs clone first" in told.err
+    human = imported("runs", "show", "first")
+    assert "Its dry run failed; it is a Draft again." in human.err
+    assert "The device ran out of memory in step 3." in human.err
+    create(imported, "second")
+    told = imported("runs", "logs", "second")
+    assert (told.code, told.out) == (0, "")
+    assert "it has no log before it is executed" in told.err
 
 
 def test_a_dry_run_tells_what_the_run_will_cost(imported: Raven, quick_trainer: str) -> None:

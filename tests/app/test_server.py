@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, text
 from starlette.types import Message, Receive, Scope, Send
 
 import raven_scan
+from raven_scan.app.readiness import Readiness
 from raven_scan.app.server import build_app
 from raven_scan.app.sign_in import LOOPBACK_NAMES
 from raven_scan.app.wiring import Platform
@@ -95,6 +96,16 @@ def test_the_system_tells_its_version_and_database(client: TestClient, platform:
     assert platform.database.engine.url.database
 
 
+def test_it_is_ready_where_database_schema_and_storage_are(client: TestClient, platform: Platform) -> None:
+    assert client.get("/api/v1/system/readiness").json() == {"status": "ready"}
+    readiness = Readiness(platform.database, platform.blobs)
+    with platform.database.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    incoming = platform.blobs.incoming
+    incoming.rename(incoming.with_name("away"))
+    assert [lack.what for lack in readiness.find_lacks()] == ["schema", "storage"]
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8700", "127.0.0.1.evil.example", ""])
 def test_a_foreign_host_name_is_refused(client: TestClient, host: str) -> None:
     answer = client.get("/api/v1/system/health", headers={"Host": host})
@@ -153,6 +164,9 @@ def test_a_lost_database_is_told_and_the_server_lives_on(client: TestClient, pla
         assert (answer.status_code, answer.json()["code"]) == (503, "database.unavailable")
         assert client.get("/api/v1/system", headers=SIGNED).json()["database"] == {"reachable": False}
         assert client.get("/api/v1/system/health").status_code == 200
+        answer = client.get("/api/v1/system/readiness")
+        assert (answer.status_code, answer.json()["code"]) == (503, "system.not_ready")
+        assert answer.json()["parameters"] == {"missing": ["database"]}
         connection.execute(text(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true"))
     server.dispose()
     assert client.get("/api/v1/datasets", headers=SIGNED).status_code == 200

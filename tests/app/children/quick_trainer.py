@@ -74,14 +74,7 @@ class Trainer:
         time.sleep(STEP_S)
         epoch = (step - 1) // STEPS_PER_EPOCH
         if seed == OUT_OF_MEMORY and step == 3:
-            self.tell(
-                events.Failed,
-                code="out_of_memory.device",
-                message="The device ran out of memory in step 3.",
-                hint="Lower --batch-size.",
-                evidence={"step": 3, "images": ["a.jpg", "b.jpg"]},
-            )
-            sys.exit(1)
+            self.fail()
         self.tell(
             events.Step,
             step=step,
@@ -114,8 +107,20 @@ class Trainer:
             events.Evaluated, figures=FIGURES, by_class={}, image_count=3, box_count=5, images_per_s=100.0
         )
 
+    def fail(self) -> None:
+        self.tell(
+            events.Failed,
+            code="out_of_memory.device",
+            message="The device ran out of memory in step 3.",
+            hint="Lower --batch-size.",
+            evidence={"step": 3, "images": ["a.jpg", "b.jpg"]},
+        )
+        sys.exit(1)
+
     def try_out(self) -> None:
         self.start()
+        if self.spec["parameters"]["seed"] == OUT_OF_MEMORY:
+            self.fail()
         self.tell(
             events.DryRunDone,
             start_time_s=2.0,
