@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from raven_scan.access.audit import Target, record
 from raven_scan.access.audit_service import AuditService
-from raven_scan.access.types import LOCAL_ADMINISTRATOR
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.housekeeping.backup_creation import create_backup
 from raven_scan.app.housekeeping.backup_restoring import open_restore_target
 from raven_scan.app.housekeeping.backup_source import make_source
@@ -19,9 +19,13 @@ from raven_scan.app.housekeeping.checks import CheckState
 from raven_scan.app.housekeeping.trail_checks import check_audit_trail
 from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform, hold_database
+from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.datasets.types import ImportOptions
+from raven_scan.kernel.errors import Conflict
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.kernel.settings import Settings
+from raven_scan.training_runs.types import RunError
 
 from .conftest import Said
 
@@ -115,6 +119,48 @@ def test_the_command_line_lists_and_verifies(raven: Callable[..., Said], platfor
     forge(platform)
     bad = raven("audit", "verify", "--json")
     assert (bad.code, bad.document["problem"]["number"]) == (1, 2)
+
+
+def test_what_users_and_workers_do_is_in_the_trail(platform: Platform, sample_folder: Path):
+    before = platform.audit.verify(LOCAL_ADMINISTRATOR).checked_count
+    admin, runs, control = LOCAL_ADMINISTRATOR, platform.training_runs, platform.run_control
+    for _ in range(2):  # the second time nothing is new
+        platform.datasets.import_version(admin, sample_folder, ImportOptions(name="tiny"))
+    parameters = TrainingParameters(epochs=1, batch_size=4, image_size=64)
+    runs.create(admin, name="run", dataset="tiny", base_model="yolox-nano", parameters=parameters)
+    with pytest.raises(Conflict):
+        runs.create(admin, name="run", dataset="tiny", base_model="yolox-nano", parameters=parameters)
+    runs.schedule(admin, "run")
+    control.move(admin, "run", 1)
+    control.pause(admin, "run")
+    control.resume(admin, "run")
+    control.cancel(admin, "run")
+    control.retry(admin, "run")
+    attempt = platform.execution.begin_next(WORKER, worker="a-worker", free=["cpu"], capacity=["cpu"])
+    assert attempt is not None
+    error = RunError(code="crashed", message="It crashed.", hint="", log_tail=[], evidence={})
+    platform.execution.fail(WORKER, attempt, error)
+    platform.presets.save(admin, name="preset", run="run")
+    platform.presets.delete(admin, "preset")
+    page = platform.audit.list_entries(admin, PageRequest(limit=500))
+    found = [(entry.action, entry.actor_name) for entry in reversed(page.items) if entry.number > before]
+    local = admin.name
+    assert found == [
+        ("dataset.imported", local),
+        ("training_run.created", local),
+        ("training_run.scheduled", local),
+        ("training_run.moved", local),
+        ("training_run.paused", local),
+        ("training_run.resumed", local),
+        ("training_run.cancelled", local),
+        ("training_run.retried", local),
+        ("training_run.ended", WORKER.name),
+        ("training_preset.created", local),
+        ("training_preset.deleted", local),
+    ]
+    ended = next(entry for entry in page.items if entry.action == "training_run.ended")
+    assert (ended.target.name, ended.details) == ("run", {"status": "Error", "error": "crashed"})
+    assert platform.audit.verify(admin).problem is None
 
 
 def test_the_doctor_sees_that_the_trail_was_changed(platform: Platform):
