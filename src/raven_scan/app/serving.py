@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, RavenError
 from raven_scan.kernel.settings import Settings
 
 _GRACE_FOR_REQUESTS_S = 3
+_SWITCH_INTERVAL_S = 0.0005
+"""How long a thread computes before another has its turn. A request goes from the thread of the sockets to two others
+and back; at Python's 5 ms each step may wait for whatever longer answer is being made (benchmarks/api.py)."""
 
 _log = structlog.get_logger(__name__)
 
@@ -68,6 +72,7 @@ def serve(
         Forbidden: the port is not for this user, or the token file is not private.
         Invalid: the host is not this machine's.
     """
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with StopSignal() as stop, _listen(host, port) as listener:
         prepare_home(settings.home)
         token = settings.token or read_or_make_token(settings.home)
