@@ -3,22 +3,26 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from safetensors.numpy import save_file
 from sqlalchemy import func, insert, select, update
 
-from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
 from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Stale
 from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.paging import PageRequest
+from raven_scan.trained_models.types import Figures, NewTrainedModel
 from raven_scan.training_runs.models import TrainingRun, TrainingRunLogPart, TrainingRunMetric
 from raven_scan.training_runs.repository import trash
-from raven_scan.training_runs.types import RunStatus, TrainingRunView
+from raven_scan.training_runs.types import RunProgress, RunStatus, TrainingRunView
 
 ADMIN = LOCAL_ADMINISTRATOR
 CreateRun = Callable[..., TrainingRunView]
@@ -285,3 +289,48 @@ def test_runs_are_looked_after_over_rest(platform: Platform, create_run: CreateR
         assert client.post(f"{path}/priority", json={"priority": 1001}).status_code == 422
         assert client.delete(path).status_code == 204
         assert client.get(path).status_code == 404
+
+
+def test_a_model_outlives_its_run_with_its_lineage(
+    platform: Platform, schedule_run: CreateRun, tmp_path: Path
+):
+    run = schedule_run()
+    attempt = platform.execution.begin_next(WORKER, worker="here:1:1.0", free=["cpu"], capacity=["cpu"])
+    assert attempt is not None
+    platform.run_stewardship.edit(ADMIN, "first", name="renamed at work")
+    save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "weights.safetensors")
+    new = NewTrainedModel(
+        name=attempt.run_name,
+        architecture=run.architecture,
+        classes=["waste"],
+        starting_weights=None,
+        weights_digest=platform.blobs.put_file(tmp_path / "weights.safetensors"),
+        configuration_digest=platform.blobs.put_bytes(b"{}"),
+        parameter_count=3,
+        valid=Figures(),
+        test=Figures(map=0.5),
+        leak_allowed=False,
+        base_model_id=run.base_model.id,
+        dataset_version_id=run.dataset_version.id,
+        dataset_version_name=run.dataset_version.name,
+        training_run_id=run.id,
+        training_run_name=attempt.run_name,
+        parameters=attempt.parameters.model_dump(mode="json"),
+        environment={},
+    )
+    model_id = platform.execution.succeed(WORKER, attempt, new, RunProgress())
+    assert [each.name for each in platform.run_artifacts.list_artifacts(ADMIN, str(run.id))][4:] == [
+        "model-weights.safetensors",
+        "model-configuration.json",
+    ]
+    opened = platform.run_artifacts.open(ADMIN, str(run.id), "model-configuration.json")
+    assert opened.path is not None
+    assert opened.path.read_bytes() == b"{}"
+    platform.run_stewardship.edit(ADMIN, str(run.id), name="renamed afterwards")
+    platform.run_stewardship.delete(ADMIN, str(run.id))
+    assert platform.run_stewardship.purge(ADMIN, LATER) == 1
+    model = platform.trained_models.get_model(ADMIN, str(model_id))
+    assert model.name == "renamed at work"
+    assert model.lineage.training_run is not None
+    assert (model.lineage.training_run.id, model.lineage.training_run.name) == (run.id, "renamed afterwards")
+    assert model.parameters == run.parameters.model_dump(mode="json")
