@@ -5,7 +5,16 @@ import importlib.util
 
 from raven_scan.kernel.database import Base
 
-for _slice in ("storage", "jobs", "access", "notifications", "uploads", "datasets", "trained_models", "training_runs"):
+for _slice in (
+    "storage",
+    "jobs",
+    "access",
+    "notifications",
+    "uploads",
+    "datasets",
+    "trained_models",
+    "training_runs",
+):
     if importlib.util.find_spec(f"raven_scan.{_slice}.models"):
         importlib.import_module(f"raven_scan.{_slice}.models")
 
