@@ -12,7 +12,7 @@ from tests.chaos import processes
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform
 from raven_scan.kernel.paging import LARGEST_LIMIT, PageRequest
-from raven_scan.trained_models.types import Origin, TrainedModelView
+from raven_scan.trained_models.types import ModelFilter, Origin, TrainedModelView
 from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunView
 
 _TOLERANCE = {False: 1e-6, True: 1e-3}
@@ -103,9 +103,10 @@ def _is_same(one: tuple[int, float | None], other: tuple[int, float | None], tol
 
 
 def list_trained_models(platform: Platform) -> list[TrainedModelView]:
-    return platform.trained_models.list_models(
-        LOCAL_ADMINISTRATOR, PageRequest(limit=LARGEST_LIMIT), origin=Origin.TRAINED
-    ).items
+    listed = platform.trained_models.list_models(
+        LOCAL_ADMINISTRATOR, PageRequest(limit=LARGEST_LIMIT), ModelFilter(origin=Origin.TRAINED)
+    )
+    return [platform.trained_models.get_model(LOCAL_ADMINISTRATOR, model.id) for model in listed.items]
 
 
 def find_overlaps(folder: Path, woken_at: Mapping[int, float]) -> list[str]:
