@@ -3,6 +3,7 @@
 Usage: identity_provider.py REDIRECT_URI CLIENT_SECRET FOLDER; it tells its port.
 """
 
+import secrets
 import sys
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -11,6 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from canaille import create_app
 from canaille.app import models as known_models
 from canaille.backends import Backend
+from canaille.oidc import provider
 from joserfc.jwk import RSAKey
 
 CLIENT_ID = "raven"
@@ -27,9 +29,15 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
+def _make_access_token(**_: object) -> str:
+    return secrets.token_urlsafe(32)
+
+
 def main(redirect_uri: str, client_secret: str, folder: str) -> None:
     server = make_server("127.0.0.1", 0, None, server_class=_Server, handler_class=_Quiet)  # pyright: ignore[reportArgumentType] - set below
     port = server.server_port
+    # Its own are JWTs without anything random: two of one person and second are alike, and it cannot store the second.
+    provider.generate_access_token = _make_access_token
     app = create_app(
         config={
             "SECRET_KEY": "only of this process",
