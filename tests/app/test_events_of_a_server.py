@@ -1,7 +1,7 @@
 """Events of a run over a real server: one that is killed, and one that is asked to end."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def tell(platform: Platform, attempt: Attempt, step: int) -> None:
 
 
 @contextmanager
-def follow(document: Any, last_event_id: str = "") -> Iterator[EventSource]:
+def follow(document: Any, last_event_id: str = "") -> Generator[EventSource]:
     headers = {
         "Authorization": f"Bearer {Path(document['token_file']).read_text().strip()}",
         "Last-Event-ID": last_event_id,

@@ -110,8 +110,8 @@ class Settings(BaseSettings):
     largest_log_bytes: int = Field(
         default=256_000_000,
         ge=10_000,
-        description="Of a run's log that has more bytes than this, the middle is dropped: its beginning and its end are "
-        "kept.",
+        description="Of a run's log that has more bytes than this, the middle is dropped: its beginning and its end "
+        "are kept.",
     )
     trash_days: int = Field(
         default=30,
