@@ -9,6 +9,9 @@ from raven_scan.app.wiring import Platform
 
 REFUSED, HIDDEN = 403, 404
 
+GONE = {"training_run.dataset_gone", "training_run.base_model_gone"}
+"""What a run says of a dataset or base model that is not there, for this asker."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:

@@ -10,7 +10,7 @@ from raven_scan.app.wiring import Platform
 from raven_scan.kernel.errors import ErrorKind, RavenError
 from raven_scan.kernel.ids import make_id
 
-from .rows import HIDDEN, REFUSED, UseCase
+from .rows import GONE, HIDDEN, REFUSED, UseCase
 from .use_cases import NO_USE_CASES, USE_CASES
 
 EVERYTHING = frozenset(Claim)
@@ -68,7 +68,7 @@ def try_out(platform: Platform, use_case: UseCase, actor: Actor) -> int:
             use_case.call(platform, actor)
             session.rollback()
     except RavenError as error:
-        if error.kind is ErrorKind.NOT_FOUND:
+        if error.kind is ErrorKind.NOT_FOUND or error.code in GONE:
             return HIDDEN
         is_refusal = error.kind is ErrorKind.FORBIDDEN and error.code.startswith("access.")
         return REFUSED if is_refusal else LET_IN

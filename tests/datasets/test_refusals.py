@@ -10,7 +10,7 @@ import pytest
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.types import ImportOptions
-from raven_scan.kernel.errors import Forbidden, Invalid
+from raven_scan.kernel.errors import Forbidden, Invalid, NotFound
 from raven_scan.kernel.settings import Settings
 
 FindProblems = Callable[..., list[tuple[str, str, str]]]
@@ -330,10 +330,14 @@ def test_every_use_case_checks_its_claim(service: DatasetService, source: Any, i
     for call in (
         lambda: service.import_version(nobody, Path("x"), ImportOptions(name="x")),
         lambda: service.open_upload(nobody).__enter__(),
+    ):
+        with pytest.raises(Forbidden):
+            call()
+    for call in (
         lambda: service.get_version(nobody, "waste"),
         lambda: service.get_dataset(nobody, "waste"),
         lambda: service.lay_out(nobody, version.id, Path("x")),
         lambda: service.find_readiness_problems(nobody, version.id),
     ):
-        with pytest.raises(Forbidden):
+        with pytest.raises(NotFound):
             call()

@@ -159,7 +159,8 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     lineage = model.lineage
     assert lineage.training_run is not None
     assert lineage.training_run.id == run.id
-    assert model.lineage.dataset_version == run.dataset_version.id
+    assert model.lineage.dataset_version is not None
+    assert model.lineage.dataset_version.id == run.dataset_version.id
     assert model.lineage.base_model
     assert model.lineage.base_model.id == run.base_model.id
     weights = platform.trained_models.open_weights(ADMIN, model.id)
