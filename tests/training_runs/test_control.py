@@ -230,6 +230,31 @@ class TestQueue:
         platform.run_control.move(ADMIN, "mine", 3)
         assert list_names(platform) == ["high", "low", "mine"]
 
+    def test_runs_that_come_back_begin_before_all_others_in_the_order_they_came_back(
+        self, platform: Platform, schedule_run: ScheduleRun
+    ):
+        for name in "abc":
+            schedule_run(name=name)
+        a, b, c = (hold(platform) for _ in range(3))
+        schedule_run(name="new")
+        platform.execution.hand_back(WORKER, b, "stopped")
+        platform.execution.lose(WORKER, c, RunError("crashed", "It crashed.", ""))
+        schedule_run(name="newer")
+        platform.execution.hand_back(WORKER, a, "stopped")
+        assert list_names(platform) == ["b", "c", "a", "new", "newer"]
+        assert [hold(platform).run_name for _ in range(5)] == ["b", "c", "a", "new", "newer"]
+
+    def test_a_run_that_is_scheduled_comes_behind_one_that_came_back(
+        self, platform: Platform, schedule_run: ScheduleRun
+    ):
+        schedule_run(name="a")
+        schedule_run(name="b")
+        a, b = hold(platform), hold(platform)
+        platform.execution.hand_back(WORKER, b, "stopped")
+        schedule_run(name="new")
+        platform.execution.hand_back(WORKER, a, "stopped")
+        assert list_names(platform) == ["b", "a", "new"]
+
     def test_only_a_run_that_waits_is_moved(self, platform: Platform, create_run: CreateRun):
         create_run()
         with pytest.raises(Conflict) as refusal:

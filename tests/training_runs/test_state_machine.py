@@ -36,6 +36,7 @@ from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import CHECKPOINTS_KEPT, Attempt, Checkpoint
 from raven_scan.training_runs.recovery import TrainingRunRecovery
+from raven_scan.training_runs.repository.runs import FIRST_RETURNED
 from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS
 from raven_scan.training_runs.types import (
     AttemptEnd,
@@ -450,11 +451,11 @@ class LivesOfRuns(RuleBasedStateMachine):
             if each.silent_s > LEASE_TIMEOUT_S and each.run.ends[each.attempt.fence] is None
         ]
         assert self.recovery.recover_lost_runs(WORKER) == len(silent)
-        before = min([each.position for each in self.list_waiting()], default=0)
+        returned = self.list_returned_places()
         for held in silent:
             if held.is_valid:
                 self.note_loss(held.run)
-                self.adopt_position(held.run, before)
+                self.adopt_position(held.run, returned)
             else:
                 held.run.ends[held.attempt.fence] = AttemptEnd.CANCELLED
         self.dead = [each for each in self.dead if each.run.ends[each.attempt.fence] is None]
@@ -658,9 +659,11 @@ class LivesOfRuns(RuleBasedStateMachine):
         with self.platform.database.transaction() as session:
             return session.execute(text(DUMP)).scalar_one()
 
-    def put_in_queue(self, run: Run, *, first: bool = False):
-        positions = [each.position for each in self.list_waiting()]
-        run.position = min(positions, default=0) - 1 if first else max(positions, default=0) + 1
+    def put_in_queue(self, run: Run, *, is_returned: bool = False):
+        if is_returned:
+            run.position = max(self.list_returned_places(), default=FIRST_RETURNED - 1) + 1
+        else:
+            run.position = max([0, *(each.position for each in self.list_waiting())]) + 1
         run.status = RunStatus.WAITING
         run.is_pausing = False
 
@@ -672,7 +675,10 @@ class LivesOfRuns(RuleBasedStateMachine):
         if run.is_pausing:
             self.take_out(run, RunStatus.PAUSED)
         else:
-            self.put_in_queue(run, first=True)
+            self.put_in_queue(run, is_returned=True)
+
+    def list_returned_places(self) -> list[int]:
+        return [each.position for each in self.list_waiting() if each.position < 0]
 
     def forget_training(self, run: Run):
         run.last_step = 0
@@ -697,14 +703,14 @@ class LivesOfRuns(RuleBasedStateMachine):
         else:
             self.pause_or_wait(run)
 
-    def adopt_position(self, run: Run, before: int):
-        """Of several that are recovered at once, nobody says which comes first; all come before the others."""
+    def adopt_position(self, run: Run, returned: list[int]):
+        """Of several that are recovered at once, nobody says which comes first; all come behind the earlier ones."""
         if run.status is not RunStatus.WAITING:
             return
         with self.platform.database.transaction() as session:
             query = text("SELECT queue_position FROM training_runs WHERE name = :name")
             run.position = session.execute(query, {"name": run.name}).scalar_one()
-        assert run.position < before
+        assert max(returned, default=FIRST_RETURNED - 1) < run.position < 0
 
     def make_checkpoint(self, step: int, *, is_valid: bool) -> Checkpoint:
         """Those of one step are alike, so that runs share blobs."""

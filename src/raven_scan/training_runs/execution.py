@@ -282,7 +282,7 @@ class TrainingRunExecution:
                 self._announcer.announce_end(actor, session, run)
 
     def hand_back(self, actor: Actor, attempt: Attempt, reason: str) -> None:
-        """The run goes on later from its checkpoint: it pauses where that was asked, else it waits, first in line.
+        """The run goes on later from its checkpoint: it pauses where that was asked, else it waits.
 
         Raises LeaseLost.
         """
@@ -292,7 +292,7 @@ class TrainingRunExecution:
                 take_out_of_queue(run, RunStatus.PAUSED)
             else:
                 attempts.end_attempt(session, run.id, run.fence, AttemptEnd.WORKER_STOPPED, reason)
-                put_in_queue(session, run, first=True)
+                put_in_queue(session, run, is_returned=True)
 
     def end_void_attempt(self, actor: Actor, attempt: Attempt) -> None:
         """After LeaseLost, when the trainer is gone: nothing of this attempt is at work any more."""

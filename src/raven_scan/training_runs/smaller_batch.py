@@ -42,5 +42,5 @@ def halve_batch(session: Session, run: TrainingRun, error: RunError) -> list[str
     if run.is_pausing:
         take_out_of_queue(run, RunStatus.PAUSED)
     else:
-        put_in_queue(session, run, first=True)
+        put_in_queue(session, run, is_returned=True)
     return removed

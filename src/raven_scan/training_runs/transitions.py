@@ -13,10 +13,10 @@ MOST_FRUITLESS_ATTEMPTS = 5
 """A run that lost so many attempts without a checkpoint between them ends in Error instead of taking the next."""
 
 
-def put_in_queue(session: Session, run: TrainingRun, *, first: bool = False) -> None:
-    """The run waits: last of its priority, or first, as one that had begun already."""
+def put_in_queue(session: Session, run: TrainingRun, *, is_returned: bool = False) -> None:
+    """The run waits: last of its priority, or among the first, as one that had begun already."""
     # Asked for first: a query writes what was changed so far.
-    position = runs.find_first_position(session) - 1 if first else runs.find_last_position(session) + 1
+    position = runs.find_place_of_returned(session) if is_returned else runs.find_place_at_end(session)
     run.status = RunStatus.WAITING
     run.queue_position = position
     run.is_pausing = False
@@ -74,7 +74,7 @@ def end_fruitlessly(session: Session, run: TrainingRun, reason: str, error: RunE
     if run.is_pausing:
         take_out_of_queue(run, RunStatus.PAUSED)
     else:
-        put_in_queue(session, run, first=True)
+        put_in_queue(session, run, is_returned=True)
     return False
 
 

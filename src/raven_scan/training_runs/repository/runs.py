@@ -15,6 +15,9 @@ from raven_scan.training_runs.types import QUEUE_CHANNEL, DeviceKind, RunStatus
 _LOOKED_AHEAD = 10
 """Runs at the head that others may be taking just now."""
 
+FIRST_RETURNED = -(1 << 62)
+"""Places of runs that had begun and wait again are from here on, those of all others far behind."""
+
 _ORDER_LOCK = 7_238_461_029_386
 _MAY_BEGIN = (
     TrainingRun.status == RunStatus.WAITING,
@@ -142,13 +145,18 @@ def lock_queue(session: Session) -> None:
     session.execute(select(func.pg_advisory_xact_lock(_ORDER_LOCK)))
 
 
-def find_last_position(session: Session) -> int:
-    """The highest place number in the queue; 0 where it is empty."""
-    return session.scalar(select(func.max(TrainingRun.queue_position))) or 0
+def find_place_at_end(session: Session) -> int:
+    """Behind all that wait."""
+    return max(session.scalar(select(func.max(TrainingRun.queue_position))) or 0, 0) + 1
 
 
-def find_first_position(session: Session) -> int:
-    return session.scalar(select(func.min(TrainingRun.queue_position))) or 0
+def find_place_of_returned(session: Session) -> int:
+    """Before all that have not begun, and behind those that came back earlier: none is passed over for ever."""
+    query = select(func.max(TrainingRun.queue_position)).where(
+        TrainingRun.queue_position < FIRST_RETURNED // 2
+    )
+    last = session.scalar(query)
+    return FIRST_RETURNED if last is None else last + 1
 
 
 def notify_workers(session: Session) -> None:
