@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from sqlalchemy import text
-from tests.app.conftest import wait_until
 
 from raven_scan.access.types import WORKER
 from raven_scan.app.wiring import Platform
-from raven_scan.app.worker import BackgroundWorker
 from raven_scan.kernel.ids import make_id
 from raven_scan.trained_models.types import Figures, NewTrainedModel, TrainedModelView
 
@@ -126,18 +123,3 @@ def test_an_export_is_imported_again(raven: Raven, model: TrainedModelView, tmp_
     assert "exporting" in exported.err
     again = raven("datasets", "import", archive, "--name", "again", "--json").document
     assert again["digest"] == raven("datasets", "show", "tiny", "--json").document["versions"][0]["digest"]
-
-
-def test_a_worker_tidies_when_it_starts(platform: Platform):
-    worker = BackgroundWorker(platform, devices=["cpu"])
-    worker.start()
-    try:
-
-        def is_done() -> bool:
-            with platform.database.transaction() as session:
-                ended = text("SELECT count(*) FROM blob_collections WHERE ended_at IS NOT NULL")
-                return session.scalar(ended) == 1
-
-        wait_until(is_done, "the first tidying")
-    finally:
-        worker.stop()

@@ -9,7 +9,7 @@ import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
 from raven_scan.access.types import WORKER
-from raven_scan.app.housekeeping.collection import collect_if_due
+from raven_scan.app.housekeeping.collection_process import collect_in_child_if_due
 from raven_scan.app.wiring import Platform
 from raven_scan.jobs.child_process import TRAINER_MODULE
 from raven_scan.jobs.devices import choose_devices
@@ -20,13 +20,14 @@ from raven_scan.jobs.worker_names import make_worker_name
 from raven_scan.kernel.database import make_conninfo
 from raven_scan.notifications.tasks import SendingJob
 from raven_scan.notifications.types import SEND_TASK
-from raven_scan.storage.collector import CollectionInterrupted
 from raven_scan.training_runs.attempt_work import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
 from raven_scan.training_runs.types import QUEUE_CHANNEL
 
 _DRAIN_S = 6.0
 _COLLECTION_LOOK_S = 60.0
+_FIRST_COLLECTION_LOOK_S = 10.0
+"""Runs that waited for this worker go first, and a command that waits for one short run tidies nothing."""
 
 
 class BackgroundWorker:
@@ -73,7 +74,9 @@ class BackgroundWorker:
         )
         self._housekeeper = Housekeeper(self._keep_house)
         # In a thread of its own: it may take minutes, and heartbeats must not wait.
-        self._collector = Housekeeper(self._collect, interval_s=_COLLECTION_LOOK_S)
+        self._collector = Housekeeper(
+            self._collect, interval_s=_COLLECTION_LOOK_S, first_after_s=_FIRST_COLLECTION_LOOK_S
+        )
         self._is_stopping = threading.Event()
 
     def start(self) -> None:
@@ -108,11 +111,7 @@ class BackgroundWorker:
         self._dispatcher.join()
 
     def _collect(self) -> None:
-        collect_if_due(self._platform, self._check_goes_on)
-
-    def _check_goes_on(self) -> None:
-        if self._is_stopping.is_set():
-            raise CollectionInterrupted
+        collect_in_child_if_due(self._platform, self._is_stopping)
 
     def _keep_house(self) -> None:
         if self._platform.holding is not None:

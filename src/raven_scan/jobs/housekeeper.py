@@ -13,9 +13,12 @@ _INTERVAL_S = 2.0
 class Housekeeper:
     """Calls `tick` until it is stopped; what it raises is logged, and the next tick tries again."""
 
-    def __init__(self, tick: Callable[[], None], *, interval_s: float = _INTERVAL_S) -> None:
+    def __init__(
+        self, tick: Callable[[], None], *, interval_s: float = _INTERVAL_S, first_after_s: float = 0.0
+    ) -> None:
         self._tick = tick
         self._interval_s = interval_s
+        self._first_after_s = first_after_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
 
@@ -28,6 +31,8 @@ class Housekeeper:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        if self._stop.wait(self._first_after_s):
+            return
         while True:
             try:
                 self._tick()
