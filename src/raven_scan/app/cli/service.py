@@ -1,5 +1,6 @@
 """`raven serve` and `raven worker`: what runs until it is stopped."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _AFTER_DRAIN_S = 3.0
 """For handing the runs back, once their trainers have ended."""
+
+_FIRST_MEMORY_RELEASE_S = 15.0
+_MEMORY_INTERVAL_S = 60.0
 
 
 def serve(
@@ -86,26 +90,38 @@ def work(
     as_json: JsonFlag = False,
 ) -> None:
     """Execute runs that wait, until Ctrl-C or SIGTERM."""
+    from raven_scan.app.worker_memory import import_structlog_alone, release_program_pages  # noqa: PLC0415
+
+    # Before all others, which import it too.
+    import_structlog_alone()
+
     from raven_scan.app.log_output import set_up_logging  # noqa: PLC0415
     from raven_scan.app.stop_signal import StopSignal, end_within  # noqa: PLC0415
     from raven_scan.app.wiring import build_platform  # noqa: PLC0415
     from raven_scan.app.worker import BackgroundWorker  # noqa: PLC0415
+    from raven_scan.jobs.housekeeper import Housekeeper  # noqa: PLC0415
 
     settings = read_settings()
     devices = choose_devices(settings.device) if slots is None else parse_slots(slots)
     drain_s = parse_duration(drain_timeout, "--drain-timeout").total_seconds()
     set_up_logging(settings.log_level, secrets=settings.list_secrets())
-    output = Output(as_json)
+    memory_keeper = Housekeeper(
+        release_program_pages, interval_s=_MEMORY_INTERVAL_S, first_after_s=_FIRST_MEMORY_RELEASE_S
+    )
     with StopSignal(drain_s + _AFTER_DRAIN_S) as stop, build_platform(settings) as platform:
         background = BackgroundWorker(platform, devices=devices, drain_s=drain_s)
         background.start()
         if as_json:
             print_json({"worker": background.name, "slots": devices})
         else:
-            output.say(
+            # Not through Output, whose rich would stay in memory.
+            print(  # noqa: T201
                 f"Worker {background.name} waits for runs, on {', '.join(devices)}. Ctrl-C stops it; its runs"
-                " write a checkpoint and go back to Waiting."
+                " write a checkpoint and go back to Waiting.",
+                file=sys.stderr,
+                flush=True,
             )
+        memory_keeper.start()
         stop.wait()
         end_within(drain_s + _AFTER_DRAIN_S)
         background.stop()
