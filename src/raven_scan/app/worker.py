@@ -25,6 +25,7 @@ from raven_scan.training_runs.tasks import TrainingRunJob
 from raven_scan.training_runs.types import QUEUE_CHANNEL
 
 _DRAIN_S = 6.0
+_TIDYING_INTERVAL_S = 5.0
 _COLLECTION_LOOK_S = 60.0
 _FIRST_COLLECTION_LOOK_S = 10.0
 """Runs that waited for this worker go first, and a command that waits for one short run tidies nothing."""
@@ -73,6 +74,8 @@ class BackgroundWorker:
             conninfo, {SEND_TASK: SendingJob(platform.notifications, WORKER)}, name=self.name
         )
         self._housekeeper = Housekeeper(self._keep_house)
+        # Less often than heartbeats and takeovers, which users wait for.
+        self._tidier = Housekeeper(self._tidy_up, interval_s=_TIDYING_INTERVAL_S)
         # In a thread of its own: it may take minutes, and heartbeats must not wait.
         self._collector = Housekeeper(
             self._collect, interval_s=_COLLECTION_LOOK_S, first_after_s=_FIRST_COLLECTION_LOOK_S
@@ -83,6 +86,7 @@ class BackgroundWorker:
         self._platform.recovery.remove_leftovers(WORKER)
         self._platform.workers.beat(self.name, self.devices)
         self._housekeeper.start()
+        self._tidier.start()
         self._jobs.start()
         self._dispatcher.start()
         self._collector.start()
@@ -98,6 +102,7 @@ class BackgroundWorker:
         is_done = self._dispatcher.join(max(0.0, deadline - time.monotonic()))
         self._jobs.join(max(0.0, deadline - time.monotonic()))
         self._housekeeper.stop()
+        self._tidier.stop(max(0.0, deadline - time.monotonic()))
         # What it may still be at can be cut short: rows go before blobs.
         self._collector.stop(max(0.0, deadline - time.monotonic()))
         with suppress(SQLAlchemyError):
@@ -118,5 +123,7 @@ class BackgroundWorker:
             self._platform.holding.ensure_running()
         self._platform.workers.beat(self.name, self.devices, is_draining=self._dispatcher.is_stopping)
         self._platform.recovery.recover_lost_runs(WORKER)
+
+    def _tidy_up(self) -> None:
         self._platform.notifications.keep_house(WORKER)
         self._platform.uploads.keep_house(WORKER)
