@@ -3,7 +3,11 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
+
+import psutil
+from tests.app.conftest import Process
 
 from raven_scan.app.wiring import Platform
 
@@ -59,6 +63,10 @@ assert compute() == before
 """
 
 
+MOST_MORE_BYTES = 5_000_000
+"""Alembic would be 10 MB."""
+
+
 def run_python(program: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False
@@ -79,3 +87,18 @@ def test_a_worker_that_waits_is_small(platform: Platform, environment: dict[str,
 def test_a_process_that_gave_pages_back_goes_on_as_before(environment: dict[str, str]):
     process = run_python(STILL_WELL, environment)
     assert process.returncode == 0, process.stderr
+
+
+def test_a_worker_that_made_the_tables_is_as_small_as_any(
+    environment: dict[str, str], start_raven: Callable[..., Process]
+):
+    # A data folder that is new, with the embedded database.
+    del environment["RAVEN_DATABASE_URL"]
+    sizes: list[int] = []
+    for _ in range(2):
+        worker = start_raven("worker", "--slots", "cpu:1", "--json")
+        worker.wait_for_document()
+        sizes.append(psutil.Process(worker.popen.pid).memory_info().rss)
+        worker.end()
+        assert worker.popen.returncode == 0
+    assert abs(sizes[0] - sizes[1]) < MOST_MORE_BYTES

@@ -44,6 +44,11 @@ class StopSignal:
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._waked_before)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether a signal has asked."""
+        return self._count > 0
+
     def wait(self) -> None:
         os.read(self._read_end, 1)
 

@@ -1,5 +1,6 @@
 """`raven serve` and `raven worker`: what runs until it is stopped."""
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _AFTER_DRAIN_S = 3.0
 """For handing the runs back, once their trainers have ended."""
 
+_MIGRATIONS = "alembic"
 _FIRST_MEMORY_RELEASE_S = 15.0
 _MEMORY_INTERVAL_S = 60.0
 
@@ -105,23 +107,32 @@ def work(
     devices = choose_devices(settings.device) if slots is None else parse_slots(slots)
     drain_s = parse_duration(drain_timeout, "--drain-timeout").total_seconds()
     set_up_logging(settings.log_level, secrets=settings.list_secrets())
-    memory_keeper = Housekeeper(
-        release_program_pages, interval_s=_MEMORY_INTERVAL_S, first_after_s=_FIRST_MEMORY_RELEASE_S
-    )
     with StopSignal(drain_s + _AFTER_DRAIN_S) as stop, build_platform(settings) as platform:
-        background = BackgroundWorker(platform, devices=devices, drain_s=drain_s)
-        background.start()
-        if as_json:
-            print_json({"worker": background.name, "slots": devices})
-        else:
-            # Not through Output, whose rich would stay in memory.
-            print(  # noqa: T201
-                f"Worker {background.name} waits for runs, on {', '.join(devices)}. Ctrl-C stops it; its runs"
-                " write a checkpoint and go back to Waiting.",
-                file=sys.stderr,
-                flush=True,
+        has_migrated = _MIGRATIONS in sys.modules
+        if not has_migrated:
+            background = BackgroundWorker(platform, devices=devices, drain_s=drain_s)
+            background.start()
+            _announce_worker(background.name, devices, as_json=as_json)
+            keeper = Housekeeper(
+                release_program_pages, interval_s=_MEMORY_INTERVAL_S, first_after_s=_FIRST_MEMORY_RELEASE_S
             )
-        memory_keeper.start()
-        stop.wait()
-        end_within(drain_s + _AFTER_DRAIN_S)
-        background.stop()
+            keeper.start()
+            stop.wait()
+            end_within(drain_s + _AFTER_DRAIN_S)
+            background.stop()
+    if has_migrated and not stop.is_asked:
+        # The tables were brought up to date, once a release. What that imported would stay in memory.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very program
+
+
+def _announce_worker(name: str, devices: list[str], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"worker": name, "slots": devices})
+        return
+    # Not through Output, whose rich would stay in memory.
+    print(  # noqa: T201
+        f"Worker {name} waits for runs, on {', '.join(devices)}. Ctrl-C stops it; its runs write a checkpoint and"
+        " go back to Waiting.",
+        file=sys.stderr,
+        flush=True,
+    )
