@@ -15,6 +15,7 @@ from tests.chaos import invariants, processes
 from tests.chaos.attempt_watch import AIMED_AT, AttemptWatch
 from tests.chaos.plan import RECIPES, PlannedRun, draw_blows, make_plan
 from tests.chaos.striker import Striker, Struck, Target
+from tests.chaos.takeovers import Recovery, Span, find_late_takeovers, find_recoveries
 from tests.chaos.workers import WorkerPool
 from tests.training_runs.conftest import write_coco
 
@@ -26,7 +27,7 @@ from raven_scan.kernel.errors import NotFound
 from raven_scan.kernel.paging import LARGEST_LIMIT, PageRequest
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.kernel.settings import Settings
-from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunSummary, TrainingRunView
+from raven_scan.training_runs.types import RunStatus, TrainingRunSummary, TrainingRunView
 
 ADMIN = LOCAL_ADMINISTRATOR
 _LOOK_INTERVAL_S = 0.002
@@ -37,20 +38,6 @@ _SEED_OF_WORKERS = 1
 _IMAGES_A_PART = 16
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """An attempt that was lost to a blow, and the one after it.
-
-    Attributes:
-        noticed_s: from the blow to the attempt's end in the database.
-        taken_over_s: from the blow to the next attempt's start, the wait for a free worker in it.
-    """
-
-    struck: Struck
-    noticed_s: float
-    taken_over_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +64,15 @@ class Report:
 
 @dataclass
 class _Progress:
-    """What the monitor's thread knows."""
+    """What the monitor's thread knows.
+
+    Attributes:
+        worker_starts: by name, in seconds since 1970.
+    """
 
     runs: dict[str, TrainingRunSummary] = field(default_factory=dict[str, TrainingRunSummary])
     violations: list[str] = field(default_factory=list[str])
+    worker_starts: dict[str, float] = field(default_factory=dict[str, float])
 
 
 class Campaign:
@@ -284,6 +276,8 @@ class Campaign:
             page = self._ask(
                 lambda: self._platform.training_runs.list_runs(ADMIN, PageRequest(limit=LARGEST_LIMIT))
             )
+            for worker in self._ask(self._platform.workers.list_alive):
+                self._progress.worker_starts.setdefault(worker.name, worker.started_at.timestamp())
             models = self._ask(lambda: invariants.list_trained_models(self._platform))
             counts = Counter(made.id for model in models if (made := model.lineage.training_run))
             for run in page.items:
@@ -327,11 +321,11 @@ class Campaign:
             for recipe, run in references.items()
         }
         ends: Counter[str] = Counter()
-        recoveries: list[Recovery] = []
+        runs: list[TrainingRunView] = []
         for name, planned in self._plan.items():
             run = self._ask(lambda name=name: platform.training_runs.get_run(ADMIN, name))
+            runs.append(run)
             ends.update(str(attempt.end) for attempt in run.attempts)
-            recoveries += self._find_recoveries(run)
             found = invariants.find_run_violations(run, models)
             violations += found
             if run.status is RunStatus.SUCCESS:
@@ -339,6 +333,8 @@ class Campaign:
                 violations += invariants.find_learning_violations(
                     name, got, learned[planned.recipe.name], is_real=planned.recipe.is_real
                 )
+        recoveries = find_recoveries(runs, self._striker.struck, self._list_lives(pool))
+        violations += find_late_takeovers(recoveries)
         hit = {each.blow.phase for each in self._striker.struck}
         if self._is_every_phase_hit:
             violations += [f"the phase {phase} was never hit" for phase in AIMED_AT if phase not in hit]
@@ -356,19 +352,13 @@ class Campaign:
             violations=violations,
         )
 
-    def _find_recoveries(self, run: TrainingRunView) -> list[Recovery]:
-        last = {each.attempt: each for each in self._striker.struck if each.run == run.name}
-        return [
-            Recovery(
-                struck=last[attempt.number],
-                noticed_s=attempt.ended_at.timestamp() - last[attempt.number].at,
-                taken_over_s=following.started_at.timestamp() - last[attempt.number].at,
-            )
-            for attempt, following in zip(run.attempts, run.attempts[1:], strict=False)
-            if attempt.ended_at is not None
-            and attempt.end is not AttemptEnd.SUCCESS
-            and attempt.number in last
-        ]
+    def _list_lives(self, pool: WorkerPool) -> dict[str, Span]:
+        """Of each worker, by name."""
+        now = time.time()
+        return {
+            name: (since, pool.ended_at.get(int(name.rsplit(":", 2)[1]), now))
+            for name, since in self._progress.worker_starts.items()
+        }
 
     def _ask(self, ask: Callable[[], T]) -> T:
         """Again and again while the database is away."""

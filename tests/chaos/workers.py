@@ -75,6 +75,8 @@ class WorkerPool:
         ]
         self._failures = 0
         self.deaths = 0
+        self.ended_at: dict[int, float] = {}
+        """By process id, when it was seen that it had ended; in seconds since 1970."""
 
     def keep(self) -> None:
         """Starts those again that have ended, each a moment later. To be called often."""
@@ -84,6 +86,7 @@ class WorkerPool:
                 continue
             if slot.start_at is None:
                 self.deaths += 1
+                self.ended_at[slot.process.pid] = time.time()
                 self._failures += slot.process.returncode > 0
                 if self._failures > _MOST_FAILURES:
                     raise RuntimeError("The workers do not start.")
