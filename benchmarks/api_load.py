@@ -12,10 +12,12 @@ import random
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import httpx
+import aiohttp
+from yarl import URL
 
 _TIMEOUT_S = 30.0
 _IDLE_S = 2.0
@@ -63,42 +65,44 @@ def plan_arrivals(draws: Sequence[tuple[str, str]], *, rate: float, clients: int
 
 async def send_all(base_url: str, tokens: Sequence[str], planned: Sequence[Planned]) -> list[Sent]:
     """Sends every request when it is due; of a client's that overlap, each has a connection."""
-    verify = httpx.create_ssl_context()
-    clients = [
-        httpx.AsyncClient(
-            base_url=base_url,
-            headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
-            timeout=_TIMEOUT_S,
-            verify=verify,
-            # A server may close what was idle for long at the very moment of the next request.
-            limits=httpx.Limits(keepalive_expiry=_IDLE_S),
-        )
-        for token in tokens
-    ]
-    # Connections are made before, as browsers keep theirs.
-    await asyncio.gather(*(client.get("/api/v1/system/health") for client in clients))
-    results: list[Sent] = []
-    begun = time.perf_counter()
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(
+                aiohttp.ClientSession(
+                    base_url,
+                    headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
+                    timeout=aiohttp.ClientTimeout(_TIMEOUT_S),
+                    # A server may close what was idle for long at the very moment of the next request.
+                    connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S),
+                )
+            )
+            for token in tokens
+        ]
+        # Connections are made before, as browsers keep theirs.
+        await asyncio.gather(*(_get(client, "/api/v1/system/health") for client in clients))
+        results: list[Sent] = []
+        begun = time.perf_counter()
 
-    async def send(each: Planned) -> None:
-        status, size_bytes = 0, 0
-        try:
-            answer = await clients[each.client].get(each.path)
-            status, size_bytes = answer.status_code, len(answer.content)
-        except httpx.HTTPError:
-            pass
-        latency_s = time.perf_counter() - begun - each.due_s
-        results.append(Sent(each.case, latency_s, status, size_bytes, each.path))
+        async def send(each: Planned) -> None:
+            status, size_bytes = await _get(clients[each.client], each.path)
+            latency_s = time.perf_counter() - begun - each.due_s
+            results.append(Sent(each.case, latency_s, status, size_bytes, each.path))
 
-    async with asyncio.TaskGroup() as group:
-        for each in planned:
-            wait_s = begun + each.due_s - time.perf_counter()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-            group.create_task(send(each))
-    for client in clients:
-        await client.aclose()
+        async with asyncio.TaskGroup() as group:
+            for each in planned:
+                wait_s = begun + each.due_s - time.perf_counter()
+                if wait_s > 0:
+                    await asyncio.sleep(wait_s)
+                group.create_task(send(each))
     return results
+
+
+async def _get(client: aiohttp.ClientSession, path: str) -> tuple[int, int]:
+    try:
+        async with client.get(URL(path, encoded=True)) as answer:
+            return answer.status, len(await answer.read())
+    except (aiohttp.ClientError, TimeoutError):
+        return 0, 0
 
 
 def main() -> None:

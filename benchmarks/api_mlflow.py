@@ -8,14 +8,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import httpx
 import psycopg
+import urllib3
 from sqlalchemy import URL, create_engine, text
 
 from api_content import CONTENT_VERSION
@@ -78,12 +79,14 @@ def compare(
         _fill(program, database.engine.url, url, filled)
     with (
         _run_server(program, url, settings.home / "mlflow.log") as theirs_url,
-        httpx.Client(base_url=theirs_url, timeout=120) as theirs,
-        httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {token}"}, timeout=120) as ours,
+        httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {token}"}, timeout=120) as http,
+        _Client(theirs_url) as theirs,
+        _Client(base_url, token) as ours,
     ):
-        api = Api(ours.get("/api/v1/openapi.json").json())
-        measured = _take_turns(_list_work(api, ours, theirs, filled), repeats)
-        mlflow = theirs.get("/version").text
+        api = Api(http.get("/api/v1/openapi.json").json())
+        sorts = api.list_sorts(http, RUNS)
+        measured = _take_turns(_list_work(api, sorts, ours, theirs, filled), repeats)
+        mlflow = theirs.get("/version").data.decode()
     return {"version": mlflow, "note": _NOTE, "repeats": repeats} | measured
 
 
@@ -217,14 +220,34 @@ def _wait_until_up(server: subprocess.Popen[bytes], base_url: str, log_file: Pat
         time.sleep(0.2)
 
 
-Request = Callable[[], httpx.Response]
+class _Client:
+    """One connection that is kept, with a client that costs little: the servers are to be compared."""
+
+    def __init__(self, base_url: str, token: str | None = None) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._pool = urllib3.connectionpool.connection_from_url(base_url, headers=headers, timeout=120)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.close()
+
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> urllib3.BaseHTTPResponse:
+        return self._pool.request("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> urllib3.BaseHTTPResponse:
+        return self._pool.request("POST", path, json=body)
+
+
+Request = Callable[[], urllib3.BaseHTTPResponse]
 Work = dict[str, Callable[[random.Random], tuple[Request, Request]]]
 """By name: draws a piece of work, as a request of ours and one of theirs."""
 
 
-def _list_work(api: Api, ours: httpx.Client, theirs: httpx.Client, filled: Filled) -> Work:
+def _list_work(api: Api, sorts: Sequence[str], ours: _Client, theirs: _Client, filled: Filled) -> Work:
     def ask_ours(path: str, **query: Any) -> Request:
-        return lambda: ours.get(f"{path}?{urlencode(query)}" if query else path)
+        return lambda: ours.get(path, query)
 
     def search_theirs(filter_: str = "", **more: Any) -> Request:
         body = {
@@ -234,7 +257,7 @@ def _list_work(api: Api, ours: httpx.Client, theirs: httpx.Client, filled: Fille
             "filter": filter_,
             **more,
         }
-        return lambda: theirs.post("/api/2.0/mlflow/runs/search", json=body)
+        return lambda: theirs.post("/api/2.0/mlflow/runs/search", body)
 
     def find_by_name(word: str) -> tuple[Request, Request]:
         return ask_ours(RUNS, q=word), search_theirs(f"attributes.run_name ILIKE '%{word}%'")
@@ -259,7 +282,7 @@ def _list_work(api: Api, ours: httpx.Client, theirs: httpx.Client, filled: Fille
             ask_ours(RUNS, architecture="rtmdet-tiny"),
             search_theirs("params.architecture = 'rtmdet-tiny'"),
         )
-    if "name" in api.list_sorts(ours, RUNS):
+    if "name" in sorts:
         work["list: by name"] = lambda _: (
             ask_ours(RUNS, sort="name"),
             search_theirs(order_by=["attributes.run_name ASC"]),
@@ -274,7 +297,7 @@ def _list_work(api: Api, ours: httpx.Client, theirs: httpx.Client, filled: Fille
         id_ = source.choice(filled.run_ids)
         return (
             ask_ours(f"{RUNS}/{id_}"),
-            lambda: theirs.get("/api/2.0/mlflow/runs/get", params={"run_id": id_.replace("-", "")}),
+            lambda: theirs.get("/api/2.0/mlflow/runs/get", {"run_id": id_.replace("-", "")}),
         )
 
     work["detail: a run"] = read_run
@@ -283,18 +306,18 @@ def _list_work(api: Api, ours: httpx.Client, theirs: httpx.Client, filled: Fille
         interval = {"run_ids": longest.replace("-", ""), "metric_key": "loss", "max_results": CHART_POINTS}
         work["metrics: one of the longest run, thinned"] = lambda _: (
             ask_ours(f"{RUNS}/{longest}/metrics", name="loss", points=CHART_POINTS),
-            lambda: theirs.get("/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval", params=interval),
+            lambda: theirs.get("/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval", interval),
         )
     return work
 
 
-def _walk_deep(ours: httpx.Client, search_theirs: Callable[..., Request]) -> tuple[str, str]:
+def _walk_deep(ours: _Client, search_theirs: Callable[..., Request]) -> tuple[str, str]:
     """Where the page begins that is 5,000 runs from the first, on either side."""
     cursor: str | None = None
     for _ in range(10):
         query = {"limit": 500, **({} if cursor is None else {"cursor": cursor})}
-        cursor = ours.get(RUNS, params=query).raise_for_status().json()["next"]
-    answer = search_theirs(max_results=5000)().raise_for_status().json()
+        cursor = ours.get(RUNS, query).json()["next"]
+    answer = search_theirs(max_results=5000)().json()
     assert cursor is not None
     return cursor, answer["next_page_token"]
 
@@ -309,10 +332,8 @@ def _take_turns(work: Work, repeats: int) -> dict[str, Any]:
                 begun = time.perf_counter()
                 answer = request()
                 seconds = time.perf_counter() - begun
-                if not answer.is_success:
-                    raise SystemExit(
-                        f"{name}: {answer.url} answered {answer.status_code}: {answer.text[:300]}"
-                    )
+                if answer.status != 200:
+                    raise SystemExit(f"{name}: {answer.url} answered {answer.status}: {answer.data[:300]!r}")
                 if number:  # the first of each warms up
                     taken[side].append(seconds)
         for side, seconds in taken.items():

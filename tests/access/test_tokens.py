@@ -140,7 +140,8 @@ def test_a_request_costs_one_query(accounts: Accounts):
     def note(*details: object) -> None:
         statements.append(str(details[2]))
 
-    event.listen(accounts.database.engine, "before_cursor_execute", note)
+    for engine in (accounts.database.engine, accounts.database.reading_engine):
+        event.listen(engine, "before_cursor_execute", note)
     accounts.hasher.checked.clear()
     recognise(accounts, token)
     accounts.authentication.authenticate_cookie(cookie)

@@ -110,6 +110,7 @@ RUNS = [
         Claim.TRAINING_RUN_SCHEDULE,
     ),
     _row("run_queue.list_queue", lambda p, a: p.run_queue.list_queue(a), Claim.TRAINING_RUN_VIEW),
+    _row("run_queue.list_page", lambda p, a: p.run_queue.list_page(a, _PAGE), Claim.TRAINING_RUN_VIEW),
     _row("run_queue.list_workers", lambda p, a: p.run_queue.list_workers(a), Claim.SYSTEM_VIEW),
     _row("presets.list_presets", lambda p, a: p.presets.list_presets(a), Claim.TRAINING_RUN_VIEW),
     _row(

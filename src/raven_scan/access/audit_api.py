@@ -1,7 +1,7 @@
 """AuditController: the audit trail over REST."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from pydantic import AwareDatetime
 from raven_scan.access.audit_schemas import AuditPage, AuditVerify, describe_entry, describe_verification
 from raven_scan.access.audit_service import AuditService
 from raven_scan.access.audit_types import EntryFilter
-from raven_scan.access.types import Actor, Claim
+from raven_scan.access.types import Actor, ActorDependency, Claim
 from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.long_work import stream_work
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
@@ -26,7 +26,7 @@ _WORK: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_audit_router(service: AuditService, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_audit_router(service: AuditService, get_actor: ActorDependency) -> APIRouter:
     """The router of the audit trail.
 
     Args:

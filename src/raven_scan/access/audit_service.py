@@ -45,7 +45,7 @@ class AuditService:
         actor.require(Claim.AUDIT_VIEW)
         chosen = chosen or EntryFilter()
         before = None if page.cursor is None else _read_cursor(page.cursor)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             found = audit_repository.list_entries(session, chosen, before=before, limit=page.limit + 1)
         shown = found[: page.limit]
         return Page(shown, str(shown[-1].number) if len(found) > len(shown) else None)

@@ -28,8 +28,6 @@ class Authentication:
         self._database = database
         self._clock = clock
         self._signer = signer
-        # One statement needs no transaction around it, which would take longer than the statement.
-        self._reading = database.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def authenticate_token(self, token: str, *, address: str = "") -> Actor:
         """The actor that an API token stands for, with the claims that its user has now and it admits.
@@ -37,7 +35,7 @@ class Authentication:
         Raises:
             Unauthenticated: it is unknown, has ended, or its account is disabled.
         """
-        with self._reading.connect() as connection:
+        with self._database.reading_engine.connect() as connection:
             known = sessions.find_known_token(connection, hash_secret(token))
         if known is None:
             raise errors.token_wrong()
@@ -63,7 +61,7 @@ class Authentication:
         secret = self._signer.find_signed(COOKIE_PURPOSE, cookie)
         if secret is None:
             raise errors.session_ended()
-        with self._reading.connect() as connection:
+        with self._database.reading_engine.connect() as connection:
             known = sessions.find_known_session(connection, hash_secret(secret))
         now = self._clock.now()
         if known is None or has_ended(known.expires_at, known.last_seen_at, now):

@@ -39,6 +39,6 @@ class AccountDirectory:
         query = select(User.id, User.name, User.email, select_claims()).where(
             User.id.in_(user_ids), User.disabled_at.is_(None)
         )
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             rows = session.execute(query).all()
         return {row[0]: Account(*row[:3]) for row in rows if claim in read_claims(row[3])}

@@ -65,12 +65,12 @@ class RoleService:
             q: part of the name.
         """
         actor.require(Claim.USER_VIEW)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return roles.list_roles(session, page, None if q is None else make_searchable(q))
 
     def get_role(self, actor: Actor, ref: str) -> RoleView:
         """Raises NotFound, also for who lacks `user:view`."""
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return roles.get_view(session, _get_role(session, actor, ref).id)
 
     def create(

@@ -1,6 +1,5 @@
 """SessionController: signing in and out, one's own password and sessions."""
 
-from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
@@ -18,13 +17,13 @@ from raven_scan.access.schemas import (
     WhoAmI,
 )
 from raven_scan.access.sessions import SessionService, Visitor
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 
 SESSION_PATH = "/api/v1/session"
 
 
 def build_session_router(
-    service: SessionService, authentication: Authentication, get_actor: Callable[..., Actor]
+    service: SessionService, authentication: Authentication, get_actor: ActorDependency
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["session"])
 

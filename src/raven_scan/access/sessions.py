@@ -196,7 +196,7 @@ class SessionService:
         """
         actor.require_lasting_password()
         now = self._clock.now()
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             if user is None:
                 user_id = require_account(actor)
             else:

@@ -113,7 +113,7 @@ class TokenService:
             NotFound: the user, also for who may not see their tokens.
         """
         actor.require_lasting_password()
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             user_id = self._choose_user(session, actor, user)
             valid_at = None if with_ended else self._clock.now()
             return tokens.list_tokens(session, page, user_id=user_id, valid_at=valid_at)
@@ -121,7 +121,7 @@ class TokenService:
     def get_token(self, actor: Actor, token_id: UUID) -> TokenView:
         """Raises NotFound, also for another's without `user:view`."""
         actor.require_lasting_password()
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return tokens.make_view(*self._get_visible(session, actor, token_id))
 
     def revoke(self, actor: Actor, token_id: UUID) -> TokenView:

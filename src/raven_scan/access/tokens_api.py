@@ -1,6 +1,5 @@
 """TokensController: API tokens over REST."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
@@ -9,11 +8,11 @@ from fastapi import APIRouter, Depends, Response
 
 from raven_scan.access.schemas import MintedTokenOut, TokenCreate, TokenOut, TokenPage
 from raven_scan.access.tokens import TokenService
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 
 
-def build_tokens_router(service: TokenService, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_tokens_router(service: TokenService, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
 
     @router.get("")

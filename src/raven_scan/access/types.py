@@ -1,5 +1,6 @@
 """Claims and actors."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -105,6 +106,9 @@ class Actor:
                 hint="Choose a password: `raven login` asks for it, or PUT /api/v1/session/password.",
             )
 
+
+ActorDependency = Callable[..., Actor | Awaitable[Actor]]
+"""What tells a router who asks; an asynchronous one costs no turn of another thread."""
 
 WORKER_CLAIMS = frozenset({Claim.TRAINING_RUN_EXECUTE, Claim.TRAINED_MODEL_CREATE})
 """What only a worker does; no user may, whatever their roles."""

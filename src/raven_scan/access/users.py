@@ -146,13 +146,13 @@ class UserService:
             role=None if role is None else make_searchable(make_name_key(role)),
             is_disabled=is_disabled,
         )
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return users.list_users(session, page, chosen)
 
     def get_user(self, actor: Actor, ref: str) -> UserView:
         """Raises NotFound, also for who lacks `user:view`, unless it is their own account."""
         actor.require_lasting_password()
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             user = users.find_user(session, ref)
             if user is None or not (actor.may(Claim.USER_VIEW) or user.id == actor.id):
                 raise errors.user_not_found(ref)

@@ -1,6 +1,5 @@
 """UsersController and RolesController."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Response
@@ -18,7 +17,7 @@ from raven_scan.access.schemas import (
     UserPage,
     UserWithPasswordOut,
 )
-from raven_scan.access.types import Actor, RoleView, UserView, UserWithPassword
+from raven_scan.access.types import Actor, ActorDependency, RoleView, UserView, UserWithPassword
 from raven_scan.access.users import UserChanges, UserService
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 from raven_scan.kernel.revisions import format_etag, parse_if_match
@@ -26,7 +25,7 @@ from raven_scan.kernel.revisions import format_etag, parse_if_match
 IfMatch = Annotated[str | None, Header(description="The ETag that was read; refuses what was changed since.")]
 
 
-def build_users_router(service: UserService, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_users_router(service: UserService, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/users", tags=["users"])
 
     @router.get("")
@@ -104,7 +103,7 @@ def build_users_router(service: UserService, get_actor: Callable[..., Actor]) ->
     return router
 
 
-def build_roles_router(service: RoleService, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_roles_router(service: RoleService, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/roles", tags=["roles"])
 
     @router.get("")

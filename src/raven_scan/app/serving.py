@@ -1,6 +1,7 @@
 """`raven serve`: the API on a socket, with a worker inside, until it is asked to stop."""
 
 import errno
+import gc
 import socket
 import sys
 import threading
@@ -29,6 +30,9 @@ _GRACE_FOR_REQUESTS_S = 3
 _SWITCH_INTERVAL_S = 0.0005
 """How long a thread computes before another has its turn. A request goes from the thread of the sockets to two others
 and back; at Python's 5 ms each step may wait for whatever longer answer is being made (benchmarks/api.py)."""
+
+_OBJECTS_BETWEEN_COLLECTIONS = 5_000
+"""A page of a list makes some thousands: Python's 700 would look for rubbish several times while it is being made."""
 
 _log = structlog.get_logger(__name__)
 
@@ -120,6 +124,11 @@ def serve(
             requests.start()
             if worker is not None:
                 worker.start()
+            # What is here now stays: to look through it again and again for what can be freed would stop all requests
+            # for a tenth of a second, every few seconds (benchmarks/api.py).
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
             _log.info("server.started", url=address.url, worker=has_worker)
             announce(address)
             stop.wait()

@@ -66,12 +66,15 @@ _documented_cookie = APIKeyCookie(
 )
 
 
-def get_actor(
+async def get_actor(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(_documented_token)],
     __: Annotated[str | None, Depends(_documented_cookie)],
 ) -> Actor:
-    """The dependency of every router: whom `SignIn` recognised."""
+    """The dependency of every router: whom `SignIn` recognised.
+
+    It waits for nothing; it is asynchronous so that it is not sent to another thread.
+    """
     actor = request.state.actor
     assert isinstance(actor, Actor)  # noqa: S101 - SignIn lets nobody else through
     return actor

@@ -7,11 +7,12 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 import raven_scan
-from raven_scan.access.types import Actor, Claim
+from raven_scan.access.types import Actor, ActorDependency, Claim
 from raven_scan.app.readiness import Readiness
 from raven_scan.jobs.schemas import WorkerOut, WorkerPage
 from raven_scan.kernel.errors import Unavailable
-from raven_scan.training_runs.answers import answer_queue
+from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
+from raven_scan.training_runs.answers import answer_page
 from raven_scan.training_runs.queue import TrainingRunQueue
 from raven_scan.training_runs.schemas import QueueOut
 
@@ -50,7 +51,7 @@ def build_system_router(
     readiness: Readiness,
     queue: TrainingRunQueue,
     has_worker: Callable[[], bool],
-    get_actor: Callable[..., Actor],
+    get_actor: ActorDependency,
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1/system", tags=["system"])
 
@@ -79,9 +80,11 @@ def build_system_router(
         return VersionOut(version=raven_scan.__version__)
 
     @router.get("/queue", response_model=QueueOut)
-    def list_queue(actor: Annotated[Actor, Depends(get_actor)]) -> Response:
+    def list_queue(
+        actor: Annotated[Actor, Depends(get_actor)], limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Response:
         """List the runs that wait, in their order, with why and until when."""
-        return answer_queue(queue.list_queue(actor))
+        return answer_page(queue.list_page(actor, PageRequest.parse(limit, cursor)))
 
     @router.get("/workers")
     def list_workers(actor: Annotated[Actor, Depends(get_actor)]) -> WorkerPage:

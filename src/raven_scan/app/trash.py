@@ -1,18 +1,17 @@
 """The trash over REST."""
 
-from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.app.housekeeping.trash import Trash
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 from raven_scan.kernel.trash_schemas import PurgedOut, TrashItemOut, TrashPage
 
 
-def build_trash_router(trash: Trash, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_trash_router(trash: Trash, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/trash", tags=["trash"])
 
     @router.get("")

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from raven_scan.access.types import Actor, Claim
+from raven_scan.access.types import Actor, ActorDependency, Claim
 from raven_scan.datasets.answers import ETAG, answer_dataset, answer_datasets
 from raven_scan.datasets.schemas import (
     DatasetImport,
@@ -54,7 +54,7 @@ _IMPORT_ANSWER: dict[int | str, dict[str, Any]] = {
 
 def build_router(
     service: DatasetService,
-    get_actor: Callable[..., Actor],
+    get_actor: ActorDependency,
     *,
     uploads: UploadService | None = None,
     allow_server_paths: bool = False,

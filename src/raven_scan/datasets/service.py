@@ -101,7 +101,7 @@ class DatasetService:
             words: only those in whose name or notes these words begin.
         """
         actor.require(Claim.DATASET_VIEW)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return repository.list_datasets(session, page, words)
 
     def get_dataset(self, actor: Actor, ref: str) -> DatasetView:
@@ -111,7 +111,7 @@ class DatasetService:
             NotFound: there is none.
         """
         _require_view(actor, ref)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             dataset = repository.find_dataset(session, parse_id(ref) or ref)
             if dataset is not None:
                 versions = repository.list_versions(session, dataset.id, PageRequest(_VERSIONS_SHOWN)).items
@@ -127,7 +127,7 @@ class DatasetService:
     def list_versions(self, actor: Actor, ref: str, page: PageRequest) -> Page[DatasetVersionView]:
         """The versions of the dataset of that name or id, newest first. Raises NotFound."""
         _require_view(actor, ref)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             dataset = repository.find_dataset(session, parse_id(ref) or ref)
             if dataset is None:
                 raise make_dataset_missing(ref)
@@ -136,7 +136,7 @@ class DatasetService:
     def get_version(self, actor: Actor, ref: str) -> DatasetVersionView:
         """A version by `name@number` or its id; the newest by the dataset's name or id. Raises NotFound."""
         _require_view(actor, ref)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return _get_version(session, ref)
 
     def keep_version(self, actor: Actor, version_id: UUID) -> None:
@@ -189,7 +189,7 @@ class DatasetService:
         from raven_scan.datasets.content import decode_table  # noqa: PLC0415
 
         version = self.get_version(actor, str(version_id))
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             tables = repository.get_tables(session, version.id)
         missing = self._blobs.find_missing(tables)
         if not missing:

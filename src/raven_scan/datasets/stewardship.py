@@ -121,7 +121,7 @@ class DatasetStewardship:
     def list_deleted(self, actor: Actor, page: PageRequest) -> Page[DeletedItem]:
         """What is in the trash, last deleted first."""
         actor.require(Claim.DATASET_DELETE)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return trash_repository.list_datasets(session, page)
 
     def restore(self, actor: Actor, id_: UUID) -> None:

@@ -1,13 +1,12 @@
 """Looking after datasets over REST: versions, edit, delete, export."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.datasets.answers import ETAG, answer_dataset, answer_version, answer_versions
 from raven_scan.datasets.export import DatasetExports
 from raven_scan.datasets.schemas import DatasetEdit, DatasetOut, DatasetVersionOut, DatasetVersionPage
@@ -32,7 +31,7 @@ def build_stewardship_router(
     datasets: DatasetStewardship,
     versions: VersionStewardship,
     exports: DatasetExports,
-    get_actor: Callable[..., Actor],
+    get_actor: ActorDependency,
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
 

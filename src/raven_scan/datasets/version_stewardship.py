@@ -73,7 +73,7 @@ class VersionStewardship:
     def list_deleted(self, actor: Actor, page: PageRequest) -> Page[DeletedItem]:
         """Versions that were deleted by themselves, last deleted first."""
         actor.require(Claim.DATASET_DELETE)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return trash_repository.list_versions(session, page)
 
     def restore(self, actor: Actor, id_: UUID) -> None:

@@ -1,13 +1,18 @@
 """The session to PostgreSQL, and the one way to hold a transaction."""
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import msgspec
 from psycopg import conninfo
-from sqlalchemy import URL, Engine, MetaData, create_engine
+from sqlalchemy import URL, Engine, MetaData, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from raven_scan.kernel.errors import Unavailable
 
@@ -56,6 +61,9 @@ _CONNECTION: dict[str, Any] = {
 
 
 _URGENT_WAIT_S = 3.0
+_TRUSTED_FOR_S = 1.0
+"""A connection that was used so lately is not tried before it is used: a question more would cost as much as most
+queries do. What the server's end breaks meanwhile is one error, after which all connections are made anew."""
 
 
 class Base(DeclarativeBase):
@@ -67,23 +75,33 @@ class Base(DeclarativeBase):
 class Database:
     """A PostgreSQL database.
 
-    A use case holds one transaction: `with database.transaction() as session`. Inside one, a further
-    `transaction()` (of another service that is called) joins it, so that several services change things together
-    or not at all; the outermost commits.
+    A use case that changes something holds one transaction: `with database.transaction() as session`. Inside one, a
+    further `transaction()` (of another service that is called) joins it, so that several services change things
+    together or not at all; the outermost commits. A use case that only reads takes `reading()`.
 
     Args:
         url: SQLAlchemy URL, `postgresql+psycopg://…`.
+
+    Attributes:
+        engine: for changes.
+        reading_engine: each statement by itself, as READ COMMITTED sees things anyway, and without a transaction around
+            it, which would take longer than most statements. PostgreSQL refuses changes over it.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10, connect_args: dict[str, Any] | None = None) -> None:
-        arguments = {**_CONNECTION, **(connect_args or {})}
-        self.engine: Engine = create_engine(
-            url, pool_size=pool_size, max_overflow=20, pool_pre_ping=True, connect_args=arguments
+        connecting = {**_CONNECTION, **(connect_args or {})}
+        self.engine = _make_engine(url, connecting, pool_size=pool_size, max_overflow=20)
+        # Who reads waits for whoever reads: more at once are no faster.
+        self.reading_engine = _make_engine(
+            url,
+            {**connecting, "options": f"{_CONNECTION['options']} -c default_transaction_read_only=on"},
+            pool_size=pool_size,
+            max_overflow=0,
+            isolation_level="AUTOCOMMIT",
         )
-        self._urgent_engine = create_engine(
-            url, pool_size=1, pool_timeout=_URGENT_WAIT_S, pool_pre_ping=True, connect_args=arguments
-        )
+        self._urgent_engine = _make_engine(url, connecting, pool_size=1, pool_timeout=_URGENT_WAIT_S)
         self._current: ContextVar[Session | None] = ContextVar("raven_session", default=None)
+        self._reading: ContextVar[Session | None] = ContextVar("raven_reading_session", default=None)
 
     @contextmanager
     def transaction(self, *, urgent: bool = False) -> Generator[Session]:
@@ -104,6 +122,49 @@ class Database:
             finally:
                 self._current.reset(token)
 
+    @contextmanager
+    def reading(self) -> Generator[Session]:
+        """A session that changes nothing; inside a transaction it is that one's, which sees its changes."""
+        current = self._current.get() or self._reading.get()
+        if current is not None:
+            yield current
+            return
+        with Session(self.reading_engine, expire_on_commit=False) as session:
+            token = self._reading.set(session)
+            try:
+                yield session
+            finally:
+                self._reading.reset(token)
+
     def close(self) -> None:
-        self.engine.dispose()
-        self._urgent_engine.dispose()
+        for engine in self._list_engines():
+            engine.dispose()
+
+    def _list_engines(self) -> list[Engine]:
+        return [self.engine, self.reading_engine, self._urgent_engine]
+
+
+def _make_engine(url: str, connecting: dict[str, Any], **arguments: Any) -> Engine:
+    # Runs and models hold much JSON: Python's own reader would take longer over it than all else does.
+    engine = create_engine(url, connect_args=connecting, json_deserializer=msgspec.json.decode, **arguments)
+    _try_before_use(engine)
+    return engine
+
+
+def _try_before_use(engine: Engine) -> None:
+    """What SQLAlchemy's `pool_pre_ping` does at every use, for connections that have been idle for a while alone."""
+
+    def note_return(_: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        entry.info["returned_at"] = time.monotonic()
+
+    def try_it(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() - entry.info.get("returned_at", 0.0) < _TRUSTED_FOR_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "connect", note_return)
+    event.listen(engine, "checkin", note_return)
+    event.listen(engine, "checkout", try_it)

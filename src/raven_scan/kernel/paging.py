@@ -193,12 +193,7 @@ class ListOrder:
         cursor = None if request.cursor is None else _read_cursor(request.cursor)
         sort = request.sort or (cursor.sort if cursor else self.default)
         if cursor is not None and (cursor.list, cursor.sort) != (self.name, sort):
-            raise Invalid(
-                "paging.other_cursor",
-                "The cursor is of another list, or of this one in another order.",
-                hint="Keep the sort from page to page, or begin again without a cursor.",
-                parameters={"sort": sort},
-            )
+            raise _make_other_cursor(sort)
         name = sort.removeprefix("-")
         if name not in self.columns:
             raise Invalid(
@@ -265,6 +260,21 @@ def make_cursor(list_: str, sort: str, value: Any, id_: UUID) -> str:
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
+def read_cursor(list_: str, sort: str, cursor: str, type_: type[T]) -> tuple[T, UUID]:
+    """The value and the id that `make_cursor` put into it.
+
+    Raises:
+        Invalid: it is no cursor, one of another list or order, or its value is not of that type.
+    """
+    content = _read_cursor(cursor)
+    if (content.list, content.sort) != (list_, sort):
+        raise _make_other_cursor(sort)
+    try:
+        return msgspec.convert(content.value, type_), content.id
+    except msgspec.ValidationError:
+        raise _make_bad_cursor(cursor) from None
+
+
 def _read_cursor(cursor: str) -> _Cursor:
     if len(cursor) > LONGEST_CURSOR:
         raise _make_bad_cursor(cursor)
@@ -273,6 +283,15 @@ def _read_cursor(cursor: str) -> _Cursor:
         return msgspec.json.decode(content, type=_Cursor)
     except (ValueError, binascii.Error, msgspec.DecodeError):
         raise _make_bad_cursor(cursor) from None
+
+
+def _make_other_cursor(sort: str) -> Invalid:
+    return Invalid(
+        "paging.other_cursor",
+        "The cursor is of another list, or of this one in another order.",
+        hint="Keep the sort from page to page, or begin again without a cursor.",
+        parameters={"sort": sort},
+    )
 
 
 def _make_bad_cursor(cursor: str) -> Invalid:

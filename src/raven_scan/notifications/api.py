@@ -1,18 +1,17 @@
 """NotificationsController: notifications over REST."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 from raven_scan.notifications.schemas import NotificationOut, NotificationPage, TestOut, TestResultOut
 from raven_scan.notifications.service import NotificationService
 from raven_scan.notifications.types import NotificationState
 
 
-def build_router(service: NotificationService, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_router(service: NotificationService, get_actor: ActorDependency) -> APIRouter:
     """The router of notifications.
 
     Args:

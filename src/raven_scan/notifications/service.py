@@ -181,7 +181,7 @@ class NotificationService:
             state: only these.
         """
         actor.require(Claim.SYSTEM_VIEW)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return repository.list_notifications(session, page, state=state)
 
     def _begin_test(self, actor: Actor, recipient: Recipient) -> Try:

@@ -157,14 +157,14 @@ class SubscriptionService:
             return Page([], None)
         else:
             user_id = self._find_account(actor, user).id
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             found = repository.list_subscriptions(session, page, user_id)
             items = [_make_view(each, self._get_owner(actor, each)) for each in found.items]
         return Page(items, found.next)
 
     def get_subscription(self, actor: Actor, id_: UUID) -> SubscriptionView:
         """Raises NotFound where it is not there, or somebody else's."""
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             subscription, account = self._get(actor, session, id_)
             return _make_view(subscription, account)
 

@@ -1,12 +1,11 @@
 """SubscriptionsController: subscriptions over REST."""
 
-from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 from raven_scan.notifications.schemas import (
     NewSubscriptionOut,
@@ -20,7 +19,7 @@ from raven_scan.notifications.subscriptions import SubscriptionService, Wish
 from raven_scan.notifications.types import SubscriptionView
 
 
-def build_subscriptions_router(service: SubscriptionService, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_subscriptions_router(service: SubscriptionService, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/subscriptions", tags=["subscriptions"])
 
     @router.get("")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.errors import Forbidden, Invalid, Unavailable
 from raven_scan.kernel.long_work import stream_work
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
@@ -52,9 +52,32 @@ _SORTS = "name, created_at, test_map50 or size; with - before it from the highes
 _SEARCHED = "Words that begin so in name, notes, architecture, dataset, base model or run."
 
 
+async def _read_filter(  # asynchronous, since FastAPI sends what is not to another thread
+    q: Annotated[str | None, Query(description=_SEARCHED)] = None,
+    origin: Origin | None = None,
+    stage: Stage | None = None,
+    architecture: Annotated[str | None, Query(pattern=r"^[a-z0-9-]+$")] = None,
+    dataset_version: Annotated[str | None, Query(description="name@version or id")] = None,
+    base_model: Annotated[str | None, Query(description="name or id")] = None,
+    training_run: Annotated[str | None, Query(description="name or id")] = None,
+    class_: Annotated[str | None, Query(alias="class", description="Models that know this class.")] = None,
+) -> ModelFilter:
+    """Which models a list has."""
+    return ModelFilter(
+        origin=origin,
+        stage=stage,
+        architecture=architecture,
+        dataset_version=dataset_version,
+        base_model=base_model,
+        training_run=training_run,
+        class_name=class_,
+        words=q,
+    )
+
+
 def build_router(
     service: TrainedModelService,
-    get_actor: Callable[..., Actor],
+    get_actor: ActorDependency,
     *,
     uploads: UploadService | None = None,
     allow_server_paths: bool,
@@ -72,13 +95,13 @@ def build_router(
     @router.get("", response_model=TrainedModelPage)
     def list_all(
         actor: Annotated[Actor, Depends(get_actor)],
-        query: Annotated[_ListQuery, Depends()],
+        chosen: Annotated[ModelFilter, Depends(_read_filter)],
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
         sort: Annotated[str | None, Query(description=_SORTS)] = None,
     ) -> Response:
         """List trained models, newest first where `sort` says nothing else."""
-        page = service.list_models(actor, PageRequest.parse(limit, cursor, sort), query.chosen)
+        page = service.list_models(actor, PageRequest.parse(limit, cursor, sort), chosen)
         return answer_page(page)
 
     @router.get("/{ref}", response_model=TrainedModelOut, responses=ETAG)
@@ -131,34 +154,6 @@ def build_router(
         )
 
     return router
-
-
-class _ListQuery:
-    """Which models a list has."""
-
-    def __init__(
-        self,
-        q: Annotated[str | None, Query(description=_SEARCHED)] = None,
-        origin: Origin | None = None,
-        stage: Stage | None = None,
-        architecture: Annotated[str | None, Query(pattern=r"^[a-z0-9-]+$")] = None,
-        dataset_version: Annotated[str | None, Query(description="name@version or id")] = None,
-        base_model: Annotated[str | None, Query(description="name or id")] = None,
-        training_run: Annotated[str | None, Query(description="name or id")] = None,
-        class_: Annotated[
-            str | None, Query(alias="class", description="Models that know this class.")
-        ] = None,
-    ) -> None:
-        self.chosen = ModelFilter(
-            origin=origin,
-            stage=stage,
-            architecture=architecture,
-            dataset_version=dataset_version,
-            base_model=base_model,
-            training_run=training_run,
-            class_name=class_,
-            words=q,
-        )
 
 
 async def _receive(request: Request, path: Path) -> None:

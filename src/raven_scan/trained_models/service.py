@@ -91,7 +91,7 @@ class TrainedModelService:
         if not actor.may(Claim.TRAINED_MODEL_VIEW):
             return None  # what somebody may not see is not there
         id_ = ref if isinstance(ref, UUID) else parse_id(ref)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             if id_ is not None:
                 return repository.find_by_id(session, id_)
             # No name has a NUL or half a surrogate pair, and PostgreSQL takes neither.
@@ -102,7 +102,7 @@ class TrainedModelService:
     ) -> Page[TrainedModelSummary]:
         """Newest first, or as `page.sort` says: name, created_at, test_map50, size."""
         actor.require(Claim.TRAINED_MODEL_VIEW)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return repository.list_models(session, page, chosen)
 
     def keep_model(self, actor: Actor, id_: UUID) -> None:

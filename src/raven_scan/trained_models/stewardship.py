@@ -141,7 +141,7 @@ class ModelStewardship:
     def list_deleted(self, actor: Actor, page: PageRequest) -> Page[DeletedItem]:
         """What is in the trash, last deleted first."""
         actor.require(Claim.TRAINED_MODEL_DELETE)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return repository.list_deleted(session, page)
 
     def restore(self, actor: Actor, id_: UUID) -> TrainedModelView:

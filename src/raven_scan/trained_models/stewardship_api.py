@@ -1,11 +1,10 @@
 """Looking after trained models over REST: edit, delete, download."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.revisions import parse_if_match
 from raven_scan.trained_models.answers import ETAG, answer_model
 from raven_scan.trained_models.file_answer import BlobAnswer
@@ -26,7 +25,7 @@ _DOWNLOAD: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_stewardship_router(stewardship: ModelStewardship, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_stewardship_router(stewardship: ModelStewardship, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/trained-models", tags=["trained models"])
 
     @router.patch("/{ref}", response_model=TrainedModelOut, responses=ETAG)

@@ -4,7 +4,6 @@ They are encoded as they are: a list that is checked against its schema twice ta
 what is said with the schemas.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -24,12 +23,8 @@ _FROM_PROGRESS = ("epoch", "epochs")
 _FIELDS = [name for name in TrainingRunOut.model_fields if name not in _FROM_PROGRESS]
 
 
-def answer_page(page: Page[TrainingRunSummary]) -> Response:
+def answer_page(page: Page[TrainingRunSummary] | Page[QueueEntry]) -> Response:
     return Response(msgspec.json.encode(page), media_type="application/json")
-
-
-def answer_queue(entries: Sequence[QueueEntry]) -> Response:
-    return Response(msgspec.json.encode({"items": entries, "next": None}), media_type="application/json")
 
 
 def answer_run(run: TrainingRunView) -> Response:

@@ -1,13 +1,11 @@
 """TrainingRunsController: training runs over REST."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 from raven_scan.training_runs.answers import ETAG, answer_page, answer_run, describe_run
 from raven_scan.training_runs.schemas import (
@@ -33,37 +31,34 @@ _SORTS = (
 _SEARCHED = "Words that begin so in name, notes, dataset, base model, architecture or who created it."
 
 
-@dataclass
-class _ListQuery:
+async def _read_filter(
+    q: Annotated[str, Query(description=_SEARCHED)] = "",
+    status: Annotated[list[RunStatus] | None, Query(description="Any of these.")] = None,
+    dataset: Annotated[str | None, Query(description="Name, name@version, or id.")] = None,
+    base_model: Annotated[str | None, Query(description="Name or id.")] = None,
+    architecture: str | None = None,
+    created_by: Annotated[str | None, Query(description="A user's name.")] = None,
+    created_since: AwareDatetime | None = None,
+    created_until: Annotated[AwareDatetime | None, Query(description="This moment is left out.")] = None,
+    ended_since: AwareDatetime | None = None,
+    ended_until: Annotated[AwareDatetime | None, Query(description="This moment is left out.")] = None,
+) -> RunFilter:
     """The filters of a list; a run must pass all that are given."""
-
-    q: Annotated[str, Query(description=_SEARCHED)] = ""
-    status: Annotated[list[RunStatus] | None, Query(description="Any of these.")] = None
-    dataset: Annotated[str | None, Query(description="Name, name@version, or id.")] = None
-    base_model: Annotated[str | None, Query(description="Name or id.")] = None
-    architecture: str | None = None
-    created_by: Annotated[str | None, Query(description="A user's name.")] = None
-    created_since: AwareDatetime | None = None
-    created_until: Annotated[AwareDatetime | None, Query(description="This moment is left out.")] = None
-    ended_since: AwareDatetime | None = None
-    ended_until: Annotated[AwareDatetime | None, Query(description="This moment is left out.")] = None
-
-    def make_filter(self) -> RunFilter:
-        return RunFilter(
-            search=self.q,
-            statuses=tuple(self.status or ()),
-            dataset=self.dataset,
-            base_model=self.base_model,
-            architecture=self.architecture,
-            created_by=self.created_by,
-            created_since=self.created_since,
-            created_until=self.created_until,
-            ended_since=self.ended_since,
-            ended_until=self.ended_until,
-        )
+    return RunFilter(
+        search=q,
+        statuses=tuple(status or ()),
+        dataset=dataset,
+        base_model=base_model,
+        architecture=architecture,
+        created_by=created_by,
+        created_since=created_since,
+        created_until=created_until,
+        ended_since=ended_since,
+        ended_until=ended_until,
+    )
 
 
-def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_router(service: TrainingRunService, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/training-runs", tags=["training runs"])
 
     @router.post("", status_code=201)
@@ -83,15 +78,13 @@ def build_router(service: TrainingRunService, get_actor: Callable[..., Actor]) -
     @router.get("", response_model=TrainingRunPage)
     def list_all(
         actor: Annotated[Actor, Depends(get_actor)],
-        query: Annotated[_ListQuery, Depends()],
+        wanted: Annotated[RunFilter, Depends(_read_filter)],
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
         sort: Annotated[str | None, Query(description=_SORTS)] = None,
     ) -> Response:
         """List training runs, newest first where `sort` says nothing else."""
-        return answer_page(
-            service.list_runs(actor, PageRequest.parse(limit, cursor, sort), query.make_filter())
-        )
+        return answer_page(service.list_runs(actor, PageRequest.parse(limit, cursor, sort), wanted))
 
     @router.get("/{ref}", response_model=TrainingRunOut, responses=ETAG)
     def get(actor: Annotated[Actor, Depends(get_actor)], ref: str) -> Response:

@@ -1,13 +1,12 @@
 """Downloads of training runs over REST."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import StreamingResponse
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.trained_models.file_answer import BlobAnswer
 from raven_scan.training_runs.artifacts import RunArtifacts
 from raven_scan.training_runs.schemas import ArtifactOut, ArtifactPage
@@ -20,7 +19,7 @@ _DOWNLOAD: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_artifacts_router(service: RunArtifacts, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_artifacts_router(service: RunArtifacts, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/training-runs", tags=["training runs"])
 
     @router.get("/{ref}/artifacts")

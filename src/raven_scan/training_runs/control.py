@@ -10,7 +10,7 @@ from raven_scan.storage.removal import remove_blobs
 from raven_scan.training_runs.errors import wrong_status
 from raven_scan.training_runs.repository import logs, runs
 from raven_scan.training_runs.run_log import format_line
-from raven_scan.training_runs.service import get_run, record_run, view_run
+from raven_scan.training_runs.service import get_run, record_run, view_changed_run
 from raven_scan.training_runs.transitions import forget_training, put_in_queue, take_out_of_queue
 from raven_scan.training_runs.types import RunStatus, TrainingRunView
 
@@ -50,7 +50,7 @@ class TrainingRunControl:
             run.ended_at = func.now()
             logs.append(session, run.id, format_line(self._clock.now(), f"Cancelled by {actor.name}."))
             record_run(session, actor, "cancelled", run)
-            return view_run(session, run)
+            return view_changed_run(session, run)
 
     def pause(self, actor: Actor, ref: str) -> TrainingRunView:
         """Asks a run to pause: its trainer writes a checkpoint and ends, its slot is free, its status is Paused.
@@ -76,7 +76,7 @@ class TrainingRunControl:
                     "`raven runs list` shows how each run stands.",
                 )
             record_run(session, actor, "paused", run)
-            return view_run(session, run)
+            return view_changed_run(session, run)
 
     def resume(self, actor: Actor, ref: str) -> TrainingRunView:
         """A paused run waits again, and goes on from its checkpoint.
@@ -97,7 +97,7 @@ class TrainingRunControl:
                 )
             put_in_queue(session, run)
             record_run(session, actor, "resumed", run)
-            return view_run(session, run)
+            return view_changed_run(session, run)
 
     def retry(self, actor: Actor, ref: str, *, from_start: bool = False) -> TrainingRunView:
         """A run that ended in Error, or was cancelled, waits again.
@@ -128,7 +128,7 @@ class TrainingRunControl:
             logs.append(session, run.id, format_line(self._clock.now(), line))
             put_in_queue(session, run)
             record_run(session, actor, "retried", run, from_start=from_start)
-            view = view_run(session, run)
+            view = view_changed_run(session, run)
         remove_blobs(self._database, self._blobs, removed)
         return view
 
@@ -151,7 +151,7 @@ class TrainingRunControl:
                 if run.status == RunStatus.WAITING:
                     runs.notify_workers(session)
                 record_run(session, actor, "priority_changed", run, priority=change)
-            return view_run(session, run)
+            return view_changed_run(session, run)
 
     def move(self, actor: Actor, ref: str, place: int) -> None:
         """Gives a run that waits another place in the queue.
@@ -170,7 +170,7 @@ class TrainingRunControl:
         with self._database.transaction() as session:
             run = get_run(session, actor, ref, claim=Claim.TRAINING_RUN_SCHEDULE)
             runs.lock_queue(session)
-            order = [other for other in runs.list_queue(session, lock=True) if other.id != run.id]
+            order = [other for other in runs.lock_waiting(session) if other.id != run.id]
             run = get_run(session, actor, ref, lock=True)
             if run.status != RunStatus.WAITING:
                 raise wrong_status(

@@ -1,11 +1,10 @@
 """Controllers of what stops and starts runs, and of presets."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.training_runs.answers import describe_run
 from raven_scan.training_runs.control import TrainingRunControl
 from raven_scan.training_runs.presets import TrainingPresetService
@@ -24,7 +23,7 @@ from raven_scan.training_runs.schemas import (
 
 
 def build_control_router(
-    control: TrainingRunControl, queue: TrainingRunQueue, get_actor: Callable[..., Actor]
+    control: TrainingRunControl, queue: TrainingRunQueue, get_actor: ActorDependency
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["training runs"])
 
@@ -68,7 +67,7 @@ def build_control_router(
     return router
 
 
-def build_presets_router(service: TrainingPresetService, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_presets_router(service: TrainingPresetService, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/training-presets", tags=["presets"])
 
     @router.get("")

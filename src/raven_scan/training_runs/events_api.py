@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.errors import RavenError
 from raven_scan.training_runs.answers import describe_run
 from raven_scan.training_runs.events import (
@@ -70,7 +70,7 @@ _EVENT: dict[str, Any] = {
 def build_events_router(
     events: TrainingRunEvents,
     waker: RunWaker,
-    get_actor: Callable[..., Actor],
+    get_actor: ActorDependency,
     is_admitted: IsAdmitted = admit_always,
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1/training-runs", tags=["training runs"])

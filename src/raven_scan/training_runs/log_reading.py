@@ -73,7 +73,7 @@ class TrainingRunLogs:
 
     def read_last_lines(self, actor: Actor, ref: str, lines: int) -> LogRange:
         """The last lines, as far as they are in the log's last mebibyte."""
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             run = get_run(session, actor, ref)
             start = max(run.log_size_bytes - LARGEST_LOG_RANGE_BYTES, run.log_missing_to or 0)
             content = logs.read(session, run, start, LARGEST_LOG_RANGE_BYTES).content
@@ -123,7 +123,7 @@ class TrainingRunLogs:
 
     def open_file(self, actor: Actor, ref: str) -> LogFile:
         """The log as a file, as it is now."""
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             run = get_run(session, actor, ref)
             missing_from, kept_from, marker = run.log_size_bytes, run.log_size_bytes, b""
             if run.log_missing_from is not None and run.log_missing_to is not None:
@@ -154,7 +154,7 @@ class TrainingRunLogs:
                 offset = at if is_before else at - marker_end + file.kept_from
                 end = min(behind, file.missing_from) if is_before else behind
                 # A transaction each: whoever downloads slowly holds none.
-                with self._database.transaction() as session:
+                with self._database.reading() as session:
                     run = get_run(session, actor, str(file.run_id))
                     piece = _read_exactly(session, run, offset, min(_LARGEST_PIECE_BYTES, end - at))
             yield piece

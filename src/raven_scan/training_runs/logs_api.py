@@ -1,14 +1,13 @@
 """Logs of training runs over REST."""
 
 import re
-from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.training_runs.log_reading import LogFile, TrainingRunLogs
 from raven_scan.training_runs.schemas import LogOut, LogSearchOut
 from raven_scan.training_runs.service import TrainingRunService
@@ -20,7 +19,7 @@ _MEDIA_TYPE = "text/plain; charset=utf-8"
 
 
 def build_logs_router(
-    runs: TrainingRunService, service: TrainingRunLogs, get_actor: Callable[..., Actor]
+    runs: TrainingRunService, service: TrainingRunLogs, get_actor: ActorDependency
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1/training-runs", tags=["training runs"])
 

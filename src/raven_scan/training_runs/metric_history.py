@@ -68,10 +68,10 @@ class TrainingRunMetrics:
         """
         from raven_scan.training_runs.metric_thinning import choose_points  # noqa: PLC0415 - it needs numpy
 
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             run = get_run(session, actor, ref)
             last_steps = _choose(metrics.find_last_steps(session, run.id), names)
-            looked_at = sum(max(0, min(last, last_step) - first_step + 1) for last in last_steps.values())
+            looked_at = _count_steps(last_steps, first_step, last_step)
             outlined_to = run.metrics_outlined_to if looked_at > _MOST_LOOKED_AT else 0
             columns = metrics.read_columns(
                 session,
@@ -105,9 +105,19 @@ class TrainingRunMetrics:
         last_step: int = _LARGEST_STEP,
     ) -> Generator[MetricHistory]:
         """Every point, a metric at a time. Raises NotFound at once."""
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             run_id = get_run(session, actor, ref).id
             last_steps = _choose(metrics.find_last_steps(session, run_id), names)
+            if _count_steps(last_steps, first_step, last_step) <= _STEPS_AT_ONCE:
+                columns = metrics.read_columns(
+                    session,
+                    run_id,
+                    list(last_steps),
+                    first_step=first_step,
+                    last_step=last_step,
+                    outlined_to=0,
+                )
+                return (_make_history(name, of_name) for name, of_name in columns.items())
         return self._read_in_turn(run_id, last_steps, first_step, last_step)
 
     def _read_in_turn(
@@ -119,7 +129,7 @@ class TrainingRunMetrics:
             parts: list[metrics.MetricColumns] = []
             for first in range(first_step, min(last, last_step) + 1, _STEPS_AT_ONCE):
                 # A transaction each: whoever downloads slowly holds none.
-                with self._database.transaction() as session:
+                with self._database.reading() as session:
                     parts += metrics.read_columns(
                         session,
                         run_id,
@@ -136,6 +146,21 @@ class TrainingRunMetrics:
                     values=np.concatenate([part.values for part in parts]),
                     is_thinned=False,
                 )
+
+
+def _count_steps(last_steps: dict[str, int], first_step: int, last_step: int) -> int:
+    """How many points there may be in a range of steps, of all metrics together."""
+    return sum(max(0, min(last, last_step) - first_step + 1) for last in last_steps.values())
+
+
+def _make_history(name: str, columns: metrics.MetricColumns) -> MetricHistory:
+    return MetricHistory(
+        name=name,
+        steps=columns.steps,
+        epochs=columns.epochs,
+        values=columns.values,
+        is_thinned=False,
+    )
 
 
 def _choose(last_steps: dict[str, int], names: Sequence[str]) -> dict[str, int]:

@@ -24,13 +24,22 @@ def choose_points(steps: NDArray[np.int32], values: NDArray[np.float64], most: i
     span = int(steps[-1]) - int(steps[0]) + 1
     stretch = (steps.astype(np.int64) - int(steps[0])) * stretches // span
     there = np.flatnonzero(~missing)
-    # Sorted by stretch, and by value within each: the first and the last of each are its extremes.
-    ranked = there[np.lexsort((values[there], stretch[there]))]
-    begins = np.flatnonzero(np.diff(stretch[ranked], prepend=-1))
-    smallest, largest = (
-        ranked[begins],
-        ranked[np.append(begins[1:], len(ranked)) - 1 if len(ranked) else begins],
-    )
+    known, of_known = values[there], stretch[there]
+    begins = _find_begins(of_known)
+    kept = np.zeros(count, dtype=np.bool_)
+    kept[[0, count - 1]] = True
+    if len(there):
+        lengths = np.diff(begins, append=len(there))
+        for extreme in (np.minimum, np.maximum):
+            is_extreme = known == np.repeat(extreme.reduceat(known, begins), lengths)
+            # Of several that are equal, the first.
+            candidates = np.flatnonzero(is_extreme)
+            kept[there[candidates[_find_begins(of_known[candidates])]]] = True
     absent = np.flatnonzero(missing)
-    first_absent = absent[np.flatnonzero(np.diff(stretch[absent], prepend=-1))]
-    return np.unique(np.concatenate([[0, count - 1], smallest, largest, first_absent])).astype(np.int64)
+    kept[absent[_find_begins(stretch[absent])]] = True
+    return np.flatnonzero(kept)
+
+
+def _find_begins(stretch: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each stretch begins. Args: int64 (N,), rising. Returns: int64 (S,)."""
+    return np.flatnonzero(np.diff(stretch, prepend=-1))

@@ -1,20 +1,20 @@
 """Metrics of training runs over REST."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.training_runs.metric_history import MetricHistory, TrainingRunMetrics
 from raven_scan.training_runs.schemas import MetricsOut
 
 _LARGEST_STEP = (1 << 31) - 1
 
 
-def build_metrics_router(service: TrainingRunMetrics, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_metrics_router(service: TrainingRunMetrics, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/training-runs", tags=["training runs"])
 
     @router.get("/{ref}/metrics", response_model=MetricsOut)

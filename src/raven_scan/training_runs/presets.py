@@ -72,7 +72,7 @@ class TrainingPresetService:
         """Raises NotFound."""
         if not actor.may(Claim.TRAINING_RUN_VIEW):
             raise preset_not_found(ref)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             preset = presets.find_preset(session, ref)
             if preset is None:
                 raise preset_not_found(ref)
@@ -81,7 +81,7 @@ class TrainingPresetService:
     def list_presets(self, actor: Actor) -> list[TrainingPresetView]:
         """By name."""
         actor.require(Claim.TRAINING_RUN_VIEW)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return [_make_view(preset) for preset in presets.list_presets(session)]
 
     def delete(self, actor: Actor, ref: str) -> None:

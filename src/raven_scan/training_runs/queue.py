@@ -1,6 +1,7 @@
 """The queue as users see it: the order, why each run still waits, and when it will probably start."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -9,12 +10,23 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.jobs.registry import WorkerRegistry, WorkerView
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
+from raven_scan.kernel.errors import Invalid
+from raven_scan.kernel.paging import Page, PageRequest, make_cursor, read_cursor
 from raven_scan.training_runs.device_choice import choose_kind, get_kind
-from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
 from raven_scan.training_runs.repository import attempts, runs
-from raven_scan.training_runs.types import DeviceKind, NamedReference, QueueEntry, RunWorker, WorkerSlot
+from raven_scan.training_runs.types import (
+    DeviceKind,
+    NamedReference,
+    QueueEntry,
+    RunAtWork,
+    RunWorker,
+    WaitingRun,
+    WorkerSlot,
+)
 
 _NAMED = 3
+_LIST = "queue"
+_ORDER = "place"
 
 
 @dataclass(slots=True)
@@ -61,22 +73,46 @@ class TrainingRunQueue:
         The expected start follows from the time that runs in process have left, and from dry runs of those that
         wait: behind a run of which nobody knows how long it takes, nobody knows.
         """
+        return self._look(actor, lambda waiting: (0, len(waiting)))[0]
+
+    def list_page(self, actor: Actor, page: PageRequest) -> Page[QueueEntry]:
+        """A part of the queue, as `list_queue` tells it.
+
+        Raises:
+            Invalid: the cursor is none of the queue, or something else than its order is asked for.
+        """
+        if page.sort not in {None, _ORDER}:
+            raise Invalid("paging.bad_sort", "The queue has one order.", hint="Leave `sort` out.")
+        after = None
+        if page.cursor is not None:
+            (priority, position), id_ = read_cursor(_LIST, _ORDER, page.cursor, tuple[int, int])
+            after = (-priority, position, id_)
+
+        def find_part(waiting: list[WaitingRun]) -> tuple[int, int]:
+            first = 0 if after is None else bisect_right(waiting, after, key=_get_place)
+            return first, min(first + page.limit, len(waiting))
+
+        entries, waiting, last = self._look(actor, find_part)
+        cursor = None
+        if last < len(waiting):
+            end = waiting[last - 1]
+            cursor = make_cursor(_LIST, _ORDER, (end.priority, end.queue_position), end.id)
+        return Page(entries, cursor)
+
+    def _look(
+        self, actor: Actor, find_part: Callable[[list[WaitingRun]], tuple[int, int]]
+    ) -> tuple[list[QueueEntry], list[WaitingRun], int]:
+        """The entries of a part of the queue, all that waits, and where the part ends."""
         actor.require(Claim.TRAINING_RUN_VIEW)
-        with self._database.transaction() as session:
-            waiting = runs.list_queue(session)
-            processing = runs.list_processing(session)
+        with self._database.reading() as session:
+            waiting = runs.list_waiting(session)
+            at_work = runs.list_at_work(session)
             ending = attempts.list_runs_with_open_ones(session)
             workers = self._registry.list_alive()
-        now = self._clock.now()
-        slots = _list_slots(workers, processing, now)
-        groups = _Groups(slots)
-        forecasts: dict[UUID, _Forecast] = {}
-        # Those that may not begin yet let others pass.
-        for run in sorted(waiting, key=lambda run: run.id in ending or _starts_later(run, now)):
-            usable = groups.find(run)
-            code, reason = _explain(run, usable, slots, now, is_ending=run.id in ending)
-            forecasts[run.id] = _Forecast(code, reason, _occupy(run, usable, now))
-        return [
+        first, last = find_part(waiting)
+        shown = waiting[first:last]
+        forecasts = _forecast(waiting, {run.id for run in shown}, ending, workers, at_work, self._clock.now())
+        entries = [
             QueueEntry(
                 place=place,
                 run=NamedReference(run.id, run.name),
@@ -88,8 +124,9 @@ class TrainingRunQueue:
                 reason=forecasts[run.id].reason,
                 expected_start_at=forecasts[run.id].expected_start_at,
             )
-            for place, run in enumerate(waiting, 1)
+            for place, run in enumerate(shown, first + 1)
         ]
+        return entries, waiting, last
 
     def list_workers(self, actor: Actor) -> list[RunWorker]:
         """Workers that live, and what each of their slots does, as far as the actor may see runs.
@@ -98,15 +135,14 @@ class TrainingRunQueue:
             actor: needs `system:view`.
         """
         actor.require(Claim.SYSTEM_VIEW)
-        with self._database.transaction() as session:
-            may_see = actor.may(Claim.TRAINING_RUN_VIEW)
-            processing = list(runs.list_processing(session)) if may_see else []
+        with self._database.reading() as session:
+            at_work = runs.list_at_work(session) if actor.may(Claim.TRAINING_RUN_VIEW) else []
             workers = self._registry.list_alive()
         return [
             RunWorker(
                 name=worker.name,
                 version=worker.version,
-                slots=_list_worker_slots(worker, processing),
+                slots=_list_worker_slots(worker, at_work),
                 is_draining=worker.is_draining,
                 started_at=worker.started_at,
                 heartbeat_at=worker.heartbeat_at,
@@ -115,14 +151,40 @@ class TrainingRunQueue:
         ]
 
 
-def _list_worker_slots(
-    worker: WorkerView, processing: Sequence[tuple[TrainingRun, TrainingRunAttempt]]
-) -> list[WorkerSlot]:
+def _get_place(run: WaitingRun) -> tuple[int, int, UUID]:
+    return -run.priority, run.queue_position, run.id
+
+
+def _forecast(
+    waiting: Sequence[WaitingRun],
+    explained: Collection[UUID],
+    ending: Collection[UUID],
+    workers: Sequence[WorkerView],
+    at_work: Sequence[RunAtWork],
+    now: datetime,
+) -> dict[UUID, _Forecast]:
+    """Why runs still wait, and when they will start, of those that are to be explained."""
+    slots = _list_slots(workers, at_work, now)
+    groups = _Groups(slots)
+    forecasts: dict[UUID, _Forecast] = {}
+    left = len(explained)
+    # Those that may not begin yet let others pass.
+    for run in sorted(waiting, key=lambda run: run.id in ending or _starts_later(run, now)):
+        if not left:
+            break
+        usable = groups.find(run)
+        if run.id not in explained:
+            _occupy(run, usable, now)
+            continue
+        code, reason = _explain(run, usable, slots, now, is_ending=run.id in ending)
+        forecasts[run.id] = _Forecast(code, reason, _occupy(run, usable, now))
+        left -= 1
+    return forecasts
+
+
+def _list_worker_slots(worker: WorkerView, at_work: Sequence[RunAtWork]) -> list[WorkerSlot]:
     occupied = [
-        (device, NamedReference(run.id, run.name))
-        for run, attempt in processing
-        if attempt.worker == worker.name
-        for device in attempt.device.split(",")
+        (device, each.run) for each in at_work if each.worker == worker.name for device in each.devices
     ]
     slots: list[WorkerSlot] = []
     for device in worker.slots:
@@ -133,17 +195,13 @@ def _list_worker_slots(
     return slots
 
 
-def _list_slots(
-    workers: Sequence[WorkerView],
-    processing: Sequence[tuple[TrainingRun, TrainingRunAttempt]],
-    now: datetime,
-) -> list[_Slot]:
-    left = {run.id: run.progress.get("time_left_s") for run, _ in processing}
+def _list_slots(workers: Sequence[WorkerView], at_work: Sequence[RunAtWork], now: datetime) -> list[_Slot]:
+    left = {each.run.id: each.time_left_s for each in at_work}
     slots: list[_Slot] = []
     for worker in workers:
         if worker.is_draining:
             continue
-        for slot in _list_worker_slots(worker, processing):
+        for slot in _list_worker_slots(worker, at_work):
             free_at: datetime | None = now
             if slot.run is not None:
                 left_s = left.get(slot.run.id)
@@ -165,7 +223,7 @@ class _Groups:
             self._slots_of.setdefault(slot.worker, []).append(slot)
         self._found: dict[tuple[str, int], list[list[_Slot]]] = {}
 
-    def find(self, run: TrainingRun) -> list[list[_Slot]]:
+    def find(self, run: WaitingRun) -> list[list[_Slot]]:
         asked = (run.device_kind, run.device_count)
         if asked not in self._found:
             self._found[asked] = self._search(DeviceKind(run.device_kind), run.device_count)
@@ -181,12 +239,12 @@ class _Groups:
         return groups
 
 
-def _starts_later(run: TrainingRun, now: datetime) -> bool:
+def _starts_later(run: WaitingRun, now: datetime) -> bool:
     return run.start_at is not None and run.start_at > now
 
 
 def _explain(
-    run: TrainingRun, groups: list[list[_Slot]], slots: list[_Slot], now: datetime, *, is_ending: bool
+    run: WaitingRun, groups: list[list[_Slot]], slots: list[_Slot], now: datetime, *, is_ending: bool
 ) -> tuple[str, str]:
     if run.start_at is not None and run.start_at > now:
         return "starts_later", f"It is not to start before {run.start_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
@@ -221,7 +279,7 @@ def _name_some(names: list[str]) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def _explain_missing(run: TrainingRun, slots: list[_Slot]) -> tuple[str, str]:
+def _explain_missing(run: WaitingRun, slots: list[_Slot]) -> tuple[str, str]:
     if not slots:
         return "no_worker", "No worker is running: start one with `raven worker` or `raven serve`."
     device = "device" if run.device_kind == DeviceKind.AUTO else f"{run.device_kind} device"
@@ -229,7 +287,7 @@ def _explain_missing(run: TrainingRun, slots: list[_Slot]) -> tuple[str, str]:
     return "no_such_device", f"No worker has {amount}."
 
 
-def _occupy(run: TrainingRun, groups: list[list[_Slot]], now: datetime) -> datetime | None:
+def _occupy(run: WaitingRun, groups: list[list[_Slot]], now: datetime) -> datetime | None:
     """When the run will start; its slots are then occupied for as long as it will probably take."""
     earliest = max(now, run.start_at) if run.start_at else now
     best: tuple[datetime, list[_Slot]] | None = None
@@ -244,9 +302,8 @@ def _occupy(run: TrainingRun, groups: list[list[_Slot]], now: datetime) -> datet
     if best is None:
         return None
     start, chosen = best
-    takes_s = (run.estimate or {}).get("time_s")
     for slot in chosen:
-        slot.free_at = None if takes_s is None else start + timedelta(seconds=takes_s)
+        slot.free_at = None if run.takes_s is None else start + timedelta(seconds=run.takes_s)
         slot.last = run.name
         if len(slot.promised_to) <= _NAMED:
             slot.promised_to.append(run.name)

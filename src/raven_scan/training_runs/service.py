@@ -229,7 +229,7 @@ class TrainingRunService:
 
     def get_run(self, actor: Actor, ref: str) -> TrainingRunView:
         """The run of that name or id. Raises NotFound."""
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return view_run(session, get_run(session, actor, ref))
 
     def list_runs(
@@ -241,13 +241,13 @@ class TrainingRunService:
             Invalid: there is no such order, the cursor is of another list, or too much is searched for.
         """
         actor.require(Claim.TRAINING_RUN_VIEW)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             versions = self._list_versions(actor, wanted.dataset)
             return run_lists.list_runs(session, page, wanted, versions)
 
     def list_metrics(self, actor: Actor, ref: str, names: list[str]) -> list[MetricPoint]:
         """Metrics by name and step; all of them where no names are given. Raises NotFound."""
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             run = get_run(session, actor, ref)
             return [
                 MetricPoint(name=row.name, step=row.step, epoch=row.epoch, value=row.value)
@@ -259,7 +259,7 @@ class TrainingRunService:
 
         Raises NotFound.
         """
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             run = get_run(session, actor, ref)
             return read_log_range(session, run, offset, limit_bytes)
 
@@ -327,10 +327,15 @@ def record_run(session: Session, actor: Actor, verb: str, run: TrainingRun, **de
     record(session, actor, f"training_run.{verb}", Target("training_run", run.id, run.name), **details)
 
 
-def view_run(session: Session, run: TrainingRun) -> TrainingRunView:
-    """The run with its attempts and checkpoints, as the transaction sees it."""
+def view_changed_run(session: Session, run: TrainingRun) -> TrainingRunView:
+    """The run as `view_run` shows it, with what the transaction and the database made of it."""
     session.flush()
     session.refresh(run)
+    return view_run(session, run)
+
+
+def view_run(session: Session, run: TrainingRun) -> TrainingRunView:
+    """The run, as it was read, with its attempts and checkpoints."""
     return make_view(
         run,
         attempts.list_of_runs(session, [run.id])[run.id],

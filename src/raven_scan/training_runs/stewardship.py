@@ -19,7 +19,7 @@ from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.training_runs.errors import name_taken, run_is_processing
 from raven_scan.training_runs.repository import logs, trash
 from raven_scan.training_runs.run_log import format_line
-from raven_scan.training_runs.service import get_run, record_run, view_run
+from raven_scan.training_runs.service import get_run, record_run, view_changed_run
 from raven_scan.training_runs.transitions import take_out_of_queue
 from raven_scan.training_runs.types import RunStatus, TrainingRunView
 
@@ -78,7 +78,7 @@ class RunStewardship:
                 if changes:
                     run.revision += 1
                     record_run(session, actor, "edited", run, **changes)
-                return view_run(session, run)
+                return view_changed_run(session, run)
         except IntegrityError as error:
             raise name_taken(name or "") from error
 
@@ -112,7 +112,7 @@ class RunStewardship:
     def list_deleted(self, actor: Actor, page: PageRequest) -> Page[DeletedItem]:
         """What is in the trash, last deleted first."""
         actor.require(Claim.TRAINING_RUN_DELETE)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return trash.list_deleted(session, page)
 
     def restore(self, actor: Actor, id_: UUID) -> TrainingRunView:
@@ -127,7 +127,7 @@ class RunStewardship:
                 name = run.name
                 run.deleted_at = run.deleted_by = None
                 record_run(session, actor, "restored", run)
-                return view_run(session, run)
+                return view_changed_run(session, run)
         except IntegrityError as error:
             raise name_taken(
                 name, hint=f"Rename that one first: `raven runs edit {name} --name OTHER`."

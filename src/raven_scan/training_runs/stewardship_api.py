@@ -1,18 +1,17 @@
 """Looking after training runs over REST: edit, delete."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.revisions import parse_if_match
 from raven_scan.training_runs.answers import ETAG, answer_run
 from raven_scan.training_runs.schemas import TrainingRunEdit, TrainingRunOut
 from raven_scan.training_runs.stewardship import RunStewardship
 
 
-def build_stewardship_router(stewardship: RunStewardship, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_stewardship_router(stewardship: RunStewardship, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/training-runs", tags=["training runs"])
 
     @router.patch("/{ref}", response_model=TrainingRunOut, responses=ETAG)

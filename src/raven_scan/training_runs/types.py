@@ -212,6 +212,31 @@ class QueueEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingRun:
+    """What the queue's order, and the time of a start, follow from; `takes_s` is None where no dry run told it."""
+
+    id: UUID
+    name: str
+    priority: int
+    queue_position: int
+    device_kind: str
+    device_count: int
+    scheduled_at: datetime | None
+    start_at: datetime | None
+    takes_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunAtWork:
+    """A run that occupies devices of a worker; `time_left_s` is None where nobody knows it yet."""
+
+    run: "NamedReference"
+    worker: str
+    devices: tuple[str, ...]
+    time_left_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerSlot:
     """A device of a worker, and the run that it computes; None where it is free."""
 

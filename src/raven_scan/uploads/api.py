@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from raven_scan.access.types import Actor
+from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.long_work import stream_work
 from raven_scan.kernel.progress import Progress
@@ -46,7 +46,7 @@ _WORK: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_router(service: UploadService, get_actor: Callable[..., Actor]) -> APIRouter:
+def build_router(service: UploadService, get_actor: ActorDependency) -> APIRouter:
     router = APIRouter(prefix="/api/v1/uploads", tags=["uploads"])
 
     @router.post("", status_code=201)

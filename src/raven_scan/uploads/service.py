@@ -111,7 +111,7 @@ class UploadService:
         purposes = [purpose for purpose in UploadPurpose if actor.may(purpose.claim)]
         if not purposes:
             actor.require(Claim.DATASET_IMPORT)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return repository.list_own(session, actor.id, purposes)
 
     def get_upload(self, actor: Actor, ref: str) -> UploadView:
@@ -119,7 +119,7 @@ class UploadService:
         id_ = parse_id(ref)
         if id_ is None:
             raise errors.make_upload_unknown(ref)
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             upload = repository.find(session, id_, actor.id)
         if upload is None or not actor.may(upload.purpose.claim):
             raise errors.make_upload_unknown(ref)

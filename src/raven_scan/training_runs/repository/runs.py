@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, cast, column, func, select, text, update
+from sqlalchemy import ColumnElement, Float, and_, cast, column, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
-from sqlalchemy.orm import Session, load_only
+from sqlalchemy.orm import Session
 
 from raven_scan.kernel.ids import parse_id
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
-from raven_scan.training_runs.types import QUEUE_CHANNEL, DeviceKind, RunStatus
+from raven_scan.training_runs.types import (
+    QUEUE_CHANNEL,
+    DeviceKind,
+    NamedReference,
+    RunAtWork,
+    RunStatus,
+    WaitingRun,
+)
 
 _LOOKED_AHEAD = 10
 """Runs at the head that others may be taking just now."""
@@ -25,15 +32,6 @@ _MAY_BEGIN = (
     ~select(TrainingRunAttempt.number)
     .where(TrainingRunAttempt.run_id == TrainingRun.id, TrainingRunAttempt.ended_at.is_(None))
     .exists(),
-)
-_SHOWN_OF_QUEUE = (
-    TrainingRun.name,
-    TrainingRun.priority,
-    TrainingRun.device_kind,
-    TrainingRun.device_count,
-    TrainingRun.scheduled_at,
-    TrainingRun.start_at,
-    TrainingRun.estimate,
 )
 _QUEUE_ORDER = (TrainingRun.priority.desc(), TrainingRun.queue_position, TrainingRun.id)
 
@@ -87,20 +85,42 @@ def add_warnings(told: Sequence[str]) -> ColumnElement[list[str]]:
     return TrainingRun.warnings.op("||")(missing)
 
 
-def list_queue(session: Session, *, lock: bool = False) -> Sequence[TrainingRun]:
-    """Runs that wait, the next first; whole where they are locked, else with what the queue shows of them."""
+def lock_waiting(session: Session) -> Sequence[TrainingRun]:
+    """Runs that wait, the next first; locked until the transaction ends."""
     query = select(TrainingRun).where(TrainingRun.status == RunStatus.WAITING).order_by(*_QUEUE_ORDER)
-    if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    else:
-        query = query.options(load_only(*_SHOWN_OF_QUEUE))
-    return session.scalars(query).all()
+    return session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
 
 
-def list_processing(session: Session) -> Sequence[tuple[TrainingRun, TrainingRunAttempt]]:
-    """Runs that are executed, with the attempt that does."""
+def list_waiting(session: Session) -> list[WaitingRun]:
+    """Runs that wait, the next first."""
     query = (
-        select(TrainingRun, TrainingRunAttempt)
+        select(
+            TrainingRun.id,
+            TrainingRun.name,
+            TrainingRun.priority,
+            TrainingRun.queue_position,
+            TrainingRun.device_kind,
+            TrainingRun.device_count,
+            TrainingRun.scheduled_at,
+            TrainingRun.start_at,
+            cast(TrainingRun.estimate["time_s"], Float(53)),
+        )
+        .where(TrainingRun.status == RunStatus.WAITING)
+        .order_by(*_QUEUE_ORDER)
+    )
+    return [WaitingRun(*row) for row in session.execute(query)]
+
+
+def list_at_work(session: Session) -> list[RunAtWork]:
+    """Runs that are executed."""
+    query = (
+        select(
+            TrainingRun.id,
+            TrainingRun.name,
+            TrainingRunAttempt.worker,
+            TrainingRunAttempt.device,
+            cast(TrainingRun.progress["time_left_s"], Float(53)),
+        )
         .join(
             TrainingRunAttempt,
             and_(TrainingRunAttempt.run_id == TrainingRun.id, TrainingRunAttempt.number == TrainingRun.fence),
@@ -109,7 +129,10 @@ def list_processing(session: Session) -> Sequence[tuple[TrainingRun, TrainingRun
         .where(TrainingRun.status == RunStatus.PROCESSING, TrainingRun.deleted_at.is_(None))
         .order_by(TrainingRun.id)
     )
-    return [(run, attempt) for run, attempt in session.execute(query)]
+    return [
+        RunAtWork(NamedReference(id_, name), worker, tuple(device.split(",")), time_left_s)
+        for id_, name, worker, device, time_left_s in session.execute(query)
+    ]
 
 
 def list_next(session: Session, kinds: Sequence[DeviceKind], most_devices: int) -> Sequence[tuple[UUID, int]]:
