@@ -79,7 +79,7 @@ class WorkerRegistry:
         query = (
             select(Worker).where(Worker.heartbeat_at > func.now() - self._lease_timeout).order_by(Worker.name)
         )
-        with self._database.transaction() as session:
+        with self._database.reading() as session:
             return [
                 WorkerView(
                     name=worker.name,
