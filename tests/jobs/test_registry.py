@@ -119,8 +119,10 @@ def test_one_that_was_not_heard_of_for_long_is_forgotten(
     registry.beat(ELSEWHERE, ["cpu"])
     let_time_pass(300)
     registry.beat("other:1:0.00", ["cpu"])
+    registry.forget_silent()
     assert count_rows(database) == 2
     let_time_pass(301)
     registry.beat("other:1:0.00", ["cpu"])
+    registry.forget_silent()
     assert count_rows(database) == 1
     assert list_names(registry) == ["other:1:0.00"]

@@ -125,5 +125,6 @@ class BackgroundWorker:
         self._platform.recovery.recover_lost_runs(WORKER)
 
     def _tidy_up(self) -> None:
+        self._platform.workers.forget_silent()
         self._platform.notifications.keep_house(WORKER)
         self._platform.uploads.keep_house(WORKER)

@@ -2,7 +2,7 @@
 
 What waits, in which order, and which devices it needs is the business of the slice that owns the work: it is asked
 with the free devices, and answers with work that it has taken for them, or with nothing. It is asked when PostgreSQL
-notifies, when a device becomes free, and every second, for work whose time has come.
+notifies, when a device becomes free, and every two seconds, for work whose time has come.
 """
 
 import os
@@ -19,7 +19,7 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
-_POLLING_INTERVAL_S = 1.0
+_POLLING_INTERVAL_S = 2.0
 _RETRY_S = 1.0
 _CONNECT_TIMEOUT_S = 10
 

@@ -55,12 +55,16 @@ class WorkerRegistry:
                     index_elements=["name"], set_={**values, "heartbeat_at": func.now()}
                 )
             )
-            # Whom another one removes just now is passed over: nobody's heartbeat waits for that.
-            forgotten = (
-                select(Worker.name)
-                .where(Worker.heartbeat_at < func.now() - _FORGOTTEN_AFTER)
-                .with_for_update(skip_locked=True)
-            )
+
+    def forget_silent(self) -> None:
+        """Removes those that were not heard of for long."""
+        # Whom another one removes just now is passed over: nobody waits for that.
+        forgotten = (
+            select(Worker.name)
+            .where(Worker.heartbeat_at < func.now() - _FORGOTTEN_AFTER)
+            .with_for_update(skip_locked=True)
+        )
+        with self._database.transaction() as session:
             session.execute(
                 delete(Worker).where(Worker.name.in_(forgotten)),
                 execution_options={"synchronize_session": False},
