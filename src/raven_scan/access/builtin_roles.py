@@ -22,7 +22,11 @@ _VIEWING = frozenset(
 )
 
 ADMIN = BuiltinRole("Admin", "May do everything, users, roles and settings included.", GRANTABLE_CLAIMS)
-VIEWER = BuiltinRole("Viewer", "Sees runs, models and datasets, and changes nothing.", _VIEWING)
+VIEWER = BuiltinRole(
+    "Viewer",
+    "Sees runs, models and datasets, detects with published models, and changes nothing.",
+    _VIEWING | {Claim.DETECTION_CREATE},
+)
 
 BUILTIN_ROLES = (
     ADMIN,
@@ -42,6 +46,8 @@ BUILTIN_ROLES = (
             Claim.TRAINING_RUN_CANCEL,
             Claim.TRAINING_RUN_DELETE,
             Claim.TRAINED_MODEL_IMPORT,
+            Claim.TRAINED_MODEL_REVIEW,
+            Claim.DETECTION_CREATE,
             Claim.TRAINED_MODEL_EDIT,
             Claim.TRAINED_MODEL_EXPORT,
             Claim.TRAINED_MODEL_DELETE,
@@ -50,7 +56,14 @@ BUILTIN_ROLES = (
     BuiltinRole(
         "Reviewer",
         "Reviews models and publishes them.",
-        _VIEWING | {Claim.TRAINED_MODEL_EDIT, Claim.TRAINED_MODEL_EXPORT, Claim.TRAINED_MODEL_PUBLISH},
+        _VIEWING
+        | {
+            Claim.TRAINED_MODEL_EDIT,
+            Claim.TRAINED_MODEL_EXPORT,
+            Claim.TRAINED_MODEL_REVIEW,
+            Claim.TRAINED_MODEL_PUBLISH,
+            Claim.DETECTION_CREATE,
+        },
     ),
     VIEWER,
 )

@@ -13,6 +13,9 @@ for _slice in (
     "uploads",
     "datasets",
     "trained_models",
+    "evaluations",
+    "publishing",
+    "packages",
     "training_runs",
 ):
     if importlib.util.find_spec(f"raven_scan.{_slice}.models"):

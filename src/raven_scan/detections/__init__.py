@@ -1,0 +1,1 @@
+"""Prediction on images with published models, in a warm child process."""

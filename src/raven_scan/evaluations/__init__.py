@@ -1,0 +1,1 @@
+"""Evaluations of models on dataset versions: figures, per-image results, comparisons."""

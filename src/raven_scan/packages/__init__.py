@@ -1,0 +1,1 @@
+"""Models as signed packages, out of one platform and into another."""

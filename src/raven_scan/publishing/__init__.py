@@ -1,0 +1,1 @@
+"""Quality requirements, and the published names that detection asks for."""
