@@ -250,6 +250,15 @@ def test_a_stale_file_that_names_a_living_process_does_not_hinder(home: Path):
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_who_asks_again_and_again_writes_nothing(home: Path):
+    with EmbeddedPostgres(home).hold() as holding:
+        before = {path: path.stat() for path in home.rglob("holders.json")}
+        assert len(before) == 1
+        holding.ensure_running()
+        assert all(path.stat().st_ino == facts.st_ino for path, facts in before.items())
+        assert len(EmbeddedPostgres(home).status().holders) == 1
+
+
 def test_a_killed_guardian_is_replaced_and_holders_notice_nothing(home: Path):
     holder = start_holder(home)
     pid = read_server_pid(holder)

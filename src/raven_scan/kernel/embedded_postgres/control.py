@@ -47,6 +47,8 @@ class ServerControl:
         Raises:
             Unavailable: it cannot run.
         """
+        if self._is_up_with(enter):
+            return
         _check_platform()
         self.state.prepare()
         self.state.check_version()
@@ -60,6 +62,21 @@ class ServerControl:
         except BaseException:
             self.let_go(leave)
             raise
+
+    def _is_up_with(self, enter: Callable[[Holders], Holders]) -> bool:
+        """Whether the server runs, is guarded, and who would enter has: then nothing is written, and nobody woken.
+
+        Holders ask every few seconds.
+        """
+        if not self.state.root.is_dir():
+            return False
+        with self._operation():
+            present = Holders.read(self.state.holders_file)
+            return (
+                enter(present).is_same_as(present)
+                and is_locked(self.state.guardian_lock)
+                and find_ready_pid(self.state) is not None
+            )
 
     def let_go(self, leave: Callable[[Holders], Holders]) -> None:
         """Takes something back from the holders; the guardian stops the server if that was the last."""

@@ -62,6 +62,10 @@ class Holders:
     def want_server(self) -> bool:
         return bool(self.living) or self.pinned
 
+    def is_same_as(self, other: Self) -> bool:
+        """In whatever order."""
+        return set(self.living) == set(other.living) and self.pinned_boot_id == other.pinned_boot_id
+
     def add(self, holder: Holder) -> Self:
         return replace(
             self.remove(holder.holding_id), living=(*self.remove(holder.holding_id).living, holder)
