@@ -59,13 +59,18 @@ class EvaluateSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         weights: safetensors.
-        configuration: the stored MMDetection configuration as JSON (`configuration.json` of the training).
+        configuration: the stored MMDetection configuration as JSON (`configuration.json` of the training); None for
+            a model that was not trained here: it is built from its architecture and classes, and images are fit into
+            the architecture's own input size.
         predictions: where to write the predictions, as COCO results JSON.
+        report: where to write the `figures.report.EvaluationReport`, as JSON; None for nowhere.
+        matches: where to write the `figures.matches.Matches`, as safetensors; None for nowhere.
+        seed: of the resamples that intervals are made from.
     """
 
     architecture: str
     classes: list[str]
-    configuration: Path
+    configuration: Path | None
     weights: Path
     part: PartSpec
     predictions: Path
@@ -73,6 +78,9 @@ class EvaluateSpec(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     threads: int
     batch_size: int
+    report: Path | None = None
+    matches: Path | None = None
+    seed: int = 0
 
 
 class ReadCheckpointSpec(msgspec.Struct, frozen=True, kw_only=True):
