@@ -102,6 +102,7 @@ class TrainedModel(Base):
     base_model_name: Mapped[str | None] = mapped_column(Text)
     dataset_version_id: Mapped[UUID | None]
     dataset_version_name: Mapped[str | None] = mapped_column(Text)
+    dataset_version_digest: Mapped[str | None] = mapped_column(Text)
     training_run_id: Mapped[UUID | None] = mapped_column(unique=True)
     training_run_name: Mapped[str | None] = mapped_column(Text)
     parameters: Mapped[dict[str, Any] | None] = mapped_column(_Json)

@@ -324,6 +324,7 @@ def make_view(row: TrainedModel) -> TrainedModelView:
         reported=msgspec.convert(row.reported, ReportedFigures | None),
         leak_allowed=row.leak_allowed,
         lineage=_make_lineage(row),
+        dataset_version_digest=row.dataset_version_digest,
         parameters=row.parameters,
         checkpoint=msgspec.convert(row.checkpoint, CheckpointReport | None),
         environment=row.environment,

@@ -121,6 +121,7 @@ class TrainedModelOut(_Schema):
     environment: dict[str, str]
     created_by: str
     created_at: datetime
+    dataset_version_digest: str | None = None
 
 
 class TrainedModelPage(_Schema):

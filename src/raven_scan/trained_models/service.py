@@ -164,6 +164,7 @@ class TrainedModelService:
                 base_model_name=base_model_name,
                 dataset_version_id=new.dataset_version_id,
                 dataset_version_name=new.dataset_version_name,
+                dataset_version_digest=new.dataset_version_digest,
                 training_run_id=new.training_run_id,
                 training_run_name=new.training_run_name,
                 parameters=new.parameters,

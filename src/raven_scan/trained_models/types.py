@@ -221,7 +221,8 @@ class TrainedModelView:
         weights_digest: sha256 of the safetensors; None for a builtin model, which the trainer builds.
         configuration_digest: sha256 of MMDetection's configuration as JSON.
         leak_allowed: its dataset holds identical images in two parts, so its figures flatter it.
-        environment: versions of what trained it.
+        dataset_version_digest: of the content that it learned from; None of models older than such records.
+        environment: what trained it: code, libraries, machine.
     """
 
     id: UUID
@@ -247,6 +248,7 @@ class TrainedModelView:
     environment: dict[str, str]
     created_by: str
     created_at: datetime
+    dataset_version_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +260,7 @@ class NewTrainedModel:
         weights_digest: sha256 of the safetensors in the blob store.
         configuration_digest: sha256 of the configuration as JSON in the blob store.
         leak_allowed: the dataset was imported with leaks allowed.
+        dataset_version_digest: of the content that it learned from.
     """
 
     name: str
@@ -277,3 +280,4 @@ class NewTrainedModel:
     training_run_name: str
     parameters: dict[str, Any]
     environment: dict[str, str]
+    dataset_version_digest: str | None = None

@@ -12,19 +12,17 @@ On SIGTERM it ends soon: while it trains, after the step at hand and a checkpoin
 import os
 import sys
 import time
-from importlib.metadata import version
 from typing import Any
 
 from raven_scan.trainer.command_line import Command, end_process, run_command_line
 from raven_scan.trainer.device import restrict_devices, set_up_device
+from raven_scan.trainer.environment import describe_environment, list_versions
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.loader_queues import end_at_queue_errors
 from raven_scan.trainer.ranks import find_rank, join_ranks, launch_ranks
 from raven_scan.trainer.stop_request import StopRequest
 from raven_scan.wire.events import Started
 from raven_scan.wire.spec import BuildStartingWeightsSpec, EvaluateSpec, ReadCheckpointSpec, TrainSpec
-
-_VERSIONS_OF = ("torch", "torchvision", "onedl-mmdetection", "onedl-mmengine", "onedl-mmcv")
 
 
 def main(arguments: list[str]) -> int:
@@ -97,7 +95,8 @@ def _set_up_ranks(spec: TrainSpec, log: EventLog, stop: StopRequest) -> bool:
     _set_up(device, spec.threads)
     if rank is not None:
         join_ranks(device)
-    _tell_start(log, ", ".join(spec.devices))
+    environment = describe_environment(device, device_count=len(spec.devices), threads=spec.threads)
+    _tell_start(log, ", ".join(spec.devices), environment)
     return True
 
 
@@ -111,13 +110,14 @@ def _set_up(device: str, threads: int) -> Any:
     end_at_queue_errors()
 
 
-def _tell_start(log: EventLog, device: str) -> None:
+def _tell_start(log: EventLog, device: str, environment: dict[str, str] | None = None) -> None:
     log.emit(
         Started(
             time=time.time(),
             pid=os.getpid(),
             device=device,
-            versions={name: version(name) for name in _VERSIONS_OF},
+            versions=list_versions(),
+            environment=environment or {},
         )
     )
 

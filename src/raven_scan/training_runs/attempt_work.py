@@ -248,10 +248,11 @@ class AttemptWork:
             base_model_id=attempt.base_model_id,
             dataset_version_id=attempt.dataset_version_id,
             dataset_version_name=inputs.version.full_name,
+            dataset_version_digest=inputs.version.digest,
             training_run_id=attempt.run_id,
             training_run_name=attempt.run_name,
             parameters=attempt.parameters.model_dump(mode="json"),
-            environment=self._recorder.versions,
+            environment=self._recorder.environment,
         )
         self._tell(f"Success: test {_format_figures(evaluated.figures)}.")
         self._flush()

@@ -22,7 +22,6 @@ from raven_scan.kernel.errors import Conflict
 from raven_scan.kernel.names import LONGEST_NAME
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.trained_models.types import Figures as ModelFigures
 from raven_scan.trained_models.types import NewTrainedModel, TrainedModelView
 from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.blob_removal import BlobRemover
@@ -30,6 +29,7 @@ from raven_scan.training_runs.device_choice import choose_kind, get_kind, list_k
 from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.held_attempts import hold_attempt
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, TrainingRunCheckpoint
+from raven_scan.training_runs.records import describe_figures, describe_result
 from raven_scan.training_runs.repository import attempts, checkpoints, logs, metrics, runs
 from raven_scan.training_runs.smaller_batch import halve_batch, may_halve_batch
 from raven_scan.training_runs.transitions import (
@@ -199,11 +199,12 @@ class TrainingRunExecution:
         checkpoint: Checkpoint | None,
         log: bytes,
         log_position: int,
+        environment: dict[str, str] | None = None,
     ) -> None:
         """Writes what the trainer told since the last time, all or nothing. Raises LeaseLost.
 
         What was written already, by a commit whose answer was lost, is not written again. `log_position`: so many
-        bytes of the attempt's log came before `log`.
+        bytes of the attempt's log came before `log`. `environment`: what the trainer computes with, once it has told.
         """
         values: dict[str, Any] = {"progress": asdict(progress)}
         if warnings:
@@ -213,6 +214,8 @@ class TrainingRunExecution:
         removed: list[str] = []
         with self._write(actor, attempt, **values) as session:
             metrics.write(session, attempt.run_id, points)
+            if environment is not None:
+                attempts.write_environment(session, attempt.run_id, attempt.fence, environment)
             size_bytes = logs.append_told(session, attempt.run_id, attempt.fence, log_position, log)
             if size_bytes is not None:
                 logs.drop_middle(
@@ -237,13 +240,14 @@ class TrainingRunExecution:
                     f"A model named {run.name!r} was imported meanwhile: this run's model is {created.name!r}.",
                 ]
             take_out_of_queue(run, RunStatus.SUCCESS)
+            run.record = {**(run.record or {}), **describe_result(model)}
             run.model_id = created.id
             run.model_name = created.name
             run.progress = asdict(progress)
             run.ended_at = func.now()
             attempts.end_attempt(session, run.id, attempt.fence, AttemptEnd.SUCCESS, "")
             removed = checkpoints.remove(session, run.id)
-            self._announcer.announce_end(actor, session, run, _describe_figures(model.test))
+            self._announcer.announce_end(actor, session, run, describe_figures(model.test))
         self._remove_blobs(removed)
         return created.id
 
@@ -382,10 +386,3 @@ def _describe_unreadable(error: ValidationError) -> RunError:
         message=f"The run's parameters are not within their bounds any more; {name}: {problem['msg']}.",
         hint="Clone it with others.",
     )
-
-
-def _describe_figures(figures: ModelFigures) -> Figures:
-    """Those that are numbers."""
-    return {
-        name: value for name, value in asdict(figures).items() if value is None or isinstance(value, float)
-    }

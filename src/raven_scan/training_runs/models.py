@@ -65,6 +65,7 @@ class TrainingRun(Base):
         CheckConstraint("(status = 'Waiting') = (queue_position IS NOT NULL)", name="waiting_has_place"),
         CheckConstraint("NOT is_pausing OR status = 'Processing'", name="pausing_is_processing"),
         CheckConstraint("(deleted_at IS NULL) = (deleted_by IS NULL)", name="deleted_by_somebody"),
+        CheckConstraint("(reproduces_id IS NULL) = (reproduces_name IS NULL)", name="reproduced_has_name"),
         CheckConstraint("NOT is_purging OR deleted_at IS NOT NULL", name="purged_is_deleted"),
         CheckConstraint(
             "deleted_at IS NULL OR status NOT IN ('Waiting', 'Processing')", name="deleted_is_at_rest"
@@ -140,6 +141,9 @@ class TrainingRun(Base):
     metrics_outlined_to: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     preset_name: Mapped[str | None] = mapped_column(Text)
     cloned_from: Mapped[str | None] = mapped_column(Text)
+    record: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    reproduces_id: Mapped[UUID | None]
+    reproduces_name: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(Text)
     created_by_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))
@@ -161,7 +165,8 @@ class TrainingRun(Base):
 class TrainingRunAttempt(Base):
     """One try at executing a run; its number is the fence. The lease holds as long as the heartbeat is young.
 
-    `log_position`: so many bytes that the attempt told are in the run's log.
+    `log_position`: so many bytes that the attempt told are in the run's log. `environment`: what its trainer computed
+    with.
     """
 
     __tablename__ = "training_run_attempts"
@@ -179,6 +184,7 @@ class TrainingRunAttempt(Base):
     end: Mapped[str | None] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text, server_default=text("''"))
     log_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    environment: Mapped[dict[str, str] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class TrainingRunMetric(Base):

@@ -81,7 +81,8 @@ class EventRecorder:
         self.progress = progress
         self.configuration: Path | None = None
         self.parameter_count: int | None = None
-        self.versions: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
+        self._is_environment_new = False
 
     def close(self) -> None:
         self._keeper.shutdown(wait=True, cancel_futures=True)
@@ -127,7 +128,7 @@ class EventRecorder:
                 self._keeps_checkpoints = False
                 self.progress = replace(self.progress, epoch=event.epochs, step=event.steps, time_left_s=None)
             case Started():
-                self.versions = event.versions
+                self._note_environment(event)
             case _:
                 pass
 
@@ -169,10 +170,11 @@ class EventRecorder:
             checkpoint=self._checkpoint,
             log=log,
             log_position=self._run_log.position,
+            environment=self.environment if self._is_environment_new else None,
         )
         self._run_log.forget(len(log))
         self._points, self._warnings, self._best, self._checkpoint = [], [], None, None
-        self._changed = False
+        self._changed = self._is_environment_new = False
 
     def _collect_checkpoint(self, *, wait: bool) -> None:
         while self._keeping and (wait or self._keeping[0][1].done()):
@@ -191,6 +193,11 @@ class EventRecorder:
                 digest=digest,
                 size_bytes=size_bytes,
             )
+
+    def _note_environment(self, event: Started) -> None:
+        if not self.environment:  # what trains is what counts; the evaluation's process comes later
+            self.environment = {**event.versions, **event.environment}
+            self._is_environment_new = True
 
     def _add_message(self, event: Message) -> None:
         if event.level == "warning":

@@ -165,6 +165,19 @@ class Attempt(_Schema):
     ended_at: datetime | None
     end: AttemptEnd | None
     reason: str
+    environment: dict[str, str] | None = Field(
+        default=None, description="Code, libraries and machine of its trainer, where it has told."
+    )
+
+
+class RunRecordOut(_Schema):
+    """Digests of what the run was made of and made, and its figures on the test part; they outlive all of these."""
+
+    dataset_version_digest: str | None
+    base_weights_digest: str | None
+    weights_digest: str | None
+    configuration_digest: str | None
+    test: dict[str, float | None] | None
 
 
 class TrainingRunOut(_Schema):
@@ -202,6 +215,10 @@ class TrainingRunOut(_Schema):
     scheduled_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    reproduces: Reference | None = Field(default=None, description="The run that it runs again.")
+    record: RunRecordOut | None = Field(
+        default=None, description="What can be proven of it; null of runs that are older than records."
+    )
 
 
 class RunErrorSummary(_Schema):

@@ -35,11 +35,13 @@ from raven_scan.training_runs.log_ranges import read_log_range
 from raven_scan.training_runs.models import TrainingRun
 from raven_scan.training_runs.preflight import PreflightChecks, get_starting_weights
 from raven_scan.training_runs.presets import TrainingPresetService
+from raven_scan.training_runs.records import RunRecord
 from raven_scan.training_runs.repository import attempts, checkpoints, metrics, run_lists, runs
 from raven_scan.training_runs.transitions import put_in_queue
 from raven_scan.training_runs.types import (
     LogRange,
     MetricPoint,
+    NamedReference,
     Preflight,
     RunFilter,
     RunOptions,
@@ -81,6 +83,7 @@ class TrainingRunService:
         options: RunOptions = _NO_OPTIONS,
         preset: str | None = None,
         cloned_from: str | None = None,
+        reproduces: NamedReference | None = None,
     ) -> TrainingRunView:
         """Stores a Draft; parameters that were left open are decided here, and kept with the run.
 
@@ -93,6 +96,7 @@ class TrainingRunService:
             options: when and on what it is executed.
             preset: its parameters are taken where `parameters` says nothing.
             cloned_from: the run that it is like.
+            reproduces: the run that it is to run again.
 
         Raises:
             Invalid: the name cannot be one.
@@ -127,6 +131,11 @@ class TrainingRunService:
             created_by_id=actor.id,
             preset_name=preset,
             cloned_from=cloned_from,
+            reproduces_id=reproduces.id if reproduces else None,
+            reproduces_name=reproduces.name if reproduces else None,
+            record=asdict(
+                RunRecord(dataset_version_digest=version.digest, base_weights_digest=model.weights_digest)
+            ),
             **asdict(options),
         )
         try:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.findings import Finding, Severity
+from raven_scan.training_runs.records import RunRecord
 
 Figures = dict[str, float | None]
 """Figures in 0-1 by name (map, map50, …); None where one cannot be had."""
@@ -142,6 +143,8 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class RunAttempt:
+    """One try. `environment`: code, libraries and machine of its trainer; None where none has told it."""
+
     number: int
     worker: str
     device: str
@@ -150,6 +153,7 @@ class RunAttempt:
     ended_at: datetime | None
     end: AttemptEnd | None
     reason: str
+    environment: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +281,13 @@ class NamedReference:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRunView:
-    """A training run as users see it. `dry_run_error`: why its last dry run failed, after which it is a Draft again."""
+    """A training run as users see it.
+
+    Attributes:
+        reproduces: the run whose record it was made from, to run it again.
+        dry_run_error: why its last dry run failed, after which it is a Draft again.
+        record: None of runs that are older than records.
+    """
 
     id: UUID
     name: str
@@ -307,6 +317,8 @@ class TrainingRunView:
     scheduled_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    reproduces: NamedReference | None = None
+    record: RunRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, TrainingRunCheckpoint
+from raven_scan.training_runs.records import RunRecord
 from raven_scan.training_runs.types import (
     AttemptEnd,
     DeviceKind,
@@ -69,6 +70,7 @@ def make_view(
                 ended_at=attempt.ended_at,
                 end=AttemptEnd(attempt.end) if attempt.end else None,
                 reason=attempt.reason,
+                environment=attempt.environment,
             )
             for attempt in attempts
         ],
@@ -79,6 +81,10 @@ def make_view(
         scheduled_at=run.scheduled_at,
         started_at=run.started_at,
         ended_at=run.ended_at,
+        reproduces=NamedReference(run.reproduces_id, run.reproduces_name)
+        if run.reproduces_id and run.reproduces_name
+        else None,
+        record=None if run.record is None else RunRecord(**run.record),
     )
 
 

@@ -15,11 +15,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=st
 
 
 class Started(Event, frozen=True, kw_only=True, tag="started"):
-    """The process runs and has its frameworks imported."""
+    """The process runs and has its frameworks imported.
+
+    Attributes:
+        versions: of libraries.
+        environment: what else a run's record is to have: release and commit of the code, Python, operating system,
+            processor, devices, threads. Empty of a command that trains nothing.
+    """
 
     pid: int
     device: str
     versions: dict[str, str]
+    environment: dict[str, str] = {}
 
 
 class Phase(Event, frozen=True, kw_only=True, tag="phase"):

@@ -87,6 +87,14 @@ def end_attempt(session: Session, run_id: UUID, fence: int, end: AttemptEnd, rea
     )
 
 
+def write_environment(session: Session, run_id: UUID, fence: int, environment: dict[str, str]) -> None:
+    session.execute(
+        update(TrainingRunAttempt)
+        .where(TrainingRunAttempt.run_id == run_id, TrainingRunAttempt.number == fence)
+        .values(environment=environment)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class SilentAttempt:
     """An attempt that has not ended and was not heard of for a while. `is_expired`: its lease has run out."""

@@ -99,8 +99,6 @@ _OUTLINE = text(
     WITH {_NAMES},
     numbered AS (
         SELECT names.name, point.step, point.epoch, point.value,
-            row_number() OVER (of_part ORDER BY point.step) AS from_first,
-            row_number() OVER (of_part ORDER BY point.step DESC) AS from_last,
             row_number() OVER (of_part ORDER BY point.value NULLS LAST, point.step) AS from_smallest,
             row_number() OVER (of_part ORDER BY point.value DESC NULLS LAST, point.step) AS from_largest,
             row_number() OVER (of_part ORDER BY point.value IS NOT NULL, point.step) AS from_missing
@@ -112,7 +110,7 @@ _OUTLINE = text(
     )
     INSERT INTO training_run_metric_outlines (run_id, name, step, epoch, value)
     SELECT :run_id, name, step, epoch, value FROM numbered
-    WHERE 1 IN (from_first, from_last, from_smallest, from_largest) OR (from_missing = 1 AND value IS NULL)
+    WHERE 1 IN (from_smallest, from_largest) OR (from_missing = 1 AND value IS NULL)
     ON CONFLICT DO NOTHING
     """  # noqa: S608 - constants
 )
@@ -200,12 +198,19 @@ class MetricColumns:
 
 
 _COLUMNS = """
-    SELECT asked.name, points.steps, points.epochs, points.values
+    SELECT asked.name, points.places, points.values
     FROM unnest(%(names)s::text[]) AS asked (name)
     CROSS JOIN LATERAL (
-        SELECT array_send(array_agg(step)) AS steps, array_send(array_agg(epoch)) AS epochs,
+        SELECT array_send(array_agg(step::bigint << 32 | epoch)) AS places,
             array_send(array_agg(coalesce(value, 'NaN'))) AS values
         FROM (
+            (
+                SELECT step, epoch, value FROM training_run_metrics
+                WHERE run_id = %(run_id)s AND name = asked.name
+                    AND step BETWEEN %(first)s AND %(last)s AND step < %(outlined_to)s
+                ORDER BY step LIMIT 1
+            )
+            UNION ALL
             (
                 SELECT step, epoch, value FROM training_run_metric_outlines
                 WHERE run_id = %(run_id)s AND name = asked.name
@@ -216,12 +221,19 @@ _COLUMNS = """
             (
                 SELECT step, epoch, value FROM training_run_metrics
                 WHERE run_id = %(run_id)s AND name = asked.name
+                    AND step BETWEEN %(first)s AND %(last)s AND step < %(outlined_to)s
+                ORDER BY step DESC LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT step, epoch, value FROM training_run_metrics
+                WHERE run_id = %(run_id)s AND name = asked.name
                     AND step BETWEEN %(first)s AND %(last)s AND step >= %(outlined_to)s
                 ORDER BY step
             )
         ) AS point
     ) AS points
-    WHERE points.steps IS NOT NULL
+    WHERE points.places IS NOT NULL
 """
 _ARRAY_HEADER_BYTES = 20
 """Dimensions, whether there are NULLs, type, length, first index; each element comes with its length before it."""
@@ -230,14 +242,14 @@ _ARRAY_HEADER_BYTES = 20
 def read_columns(
     session: Session, run_id: UUID, names: Sequence[str], *, first_step: int, last_step: int, outlined_to: int
 ) -> dict[str, MetricColumns]:
-    """Points of some names within a range of steps; before `outlined_to` those of the outlines alone.
+    """Points of some names within a range of steps; before `outlined_to` the first, the last, and those of outlines.
 
     As arrays in PostgreSQL's binary form, fetched as they are: a million points take a quarter of a second, where rows
     take seconds.
     """
     import numpy as np  # noqa: PLC0415 - a command that lists runs needs none
 
-    integers = np.dtype([("size", ">i4"), ("value", ">i4")])
+    integers = np.dtype([("size", ">i4"), ("value", ">i8")])
     numbers = np.dtype([("size", ">i4"), ("value", ">f8")])
 
     def read(packed: bytes, element: "np.dtype[np.void]") -> "NDArray[np.void]":
@@ -257,14 +269,16 @@ def read_columns(
         )
         rows = cursor.fetchall()
     columns: dict[str, MetricColumns] = {}
-    for name, steps, epochs, values in rows:
-        unordered = read(steps, integers).astype(np.int32)
-        # They come in order mostly; nobody promises it.
-        is_ordered = bool((unordered[1:] > unordered[:-1]).all())
-        order = slice(None) if is_ordered else np.argsort(unordered, kind="stable")
+    for name, packed_places, packed_values in rows:
+        places = read(packed_places, integers).astype(np.int64)
+        values = read(packed_values, numbers).astype(np.float64)
+        if not (places[1:] > places[:-1]).all():
+            # They come in order mostly, and the first and the last may be twice; nobody promises more.
+            places, kept = np.unique(places, return_index=True)
+            values = values[kept]
         columns[name] = MetricColumns(
-            steps=unordered[order],
-            epochs=read(epochs, integers).astype(np.int32)[order],
-            values=read(values, numbers).astype(np.float64)[order],
+            steps=(places >> 32).astype(np.int32),
+            epochs=(places & 0xFFFFFFFF).astype(np.int32),
+            values=values,
         )
     return columns
