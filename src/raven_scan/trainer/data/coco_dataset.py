@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmdet.registry import DATASETS, TRANSFORMS
+from mmdet.registry import DATASETS
 from mmdet.structures.bbox import HorizontalBoxes
 from torch.utils.data import Dataset
 
@@ -14,6 +14,7 @@ from raven_scan.trainer.data.coco_columns import read_coco_columns
 from raven_scan.trainer.data.image_loading import LoadRavenImage
 from raven_scan.trainer.data.loading_marks import LoadingMarks
 from raven_scan.trainer.data.sample_randomness import seeded_for_sample
+from raven_scan.trainer.data.transforms import apply_transforms, build_transforms
 
 _MOSAIC_PARTNERS = 3
 
@@ -49,8 +50,8 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
         self._folder = Path(folder)
         self._columns = read_coco_columns(self._folder, list(metainfo["classes"]))
         self._load = LoadRavenImage(self._columns.pixel_rules)
-        self.pipeline = _build_transforms(pipeline)
-        self.mosaic = _build_transforms(mosaic or [])
+        self.pipeline = build_transforms(pipeline)
+        self.mosaic = build_transforms(mosaic or [])
         self.mosaic_epochs = mosaic_epochs
         self._seed = seed
         self._marks = LoadingMarks()
@@ -68,9 +69,9 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
                     for _ in range(_MOSAIC_PARTNERS)
                 ]
                 results["mix_results"] = [self._load_sample(partner) for partner in partners]
-                results = _apply(self.mosaic, results)
+                results = apply_transforms(self.mosaic, results)
                 results.pop("mix_results", None)
-            results = _apply(self.pipeline, results)
+            results = apply_transforms(self.pipeline, results)
         self._marks.clear()
         return results
 
@@ -106,27 +107,3 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
     def _load_sample(self, index: int) -> dict[str, Any]:
         self._marks.set(index)
         return self._load.transform(self.get_data_info(index))
-
-
-def _build_transforms(configurations: list[dict[str, Any]]) -> list[Any]:
-    return [TRANSFORMS.build(_restore_tuples(dict(configuration))) for configuration in configurations]
-
-
-def _restore_tuples(value: Any) -> Any:
-    """Turn lists of numbers into tuples: JSON has none, and MMDetection's transforms insist on them."""
-    if isinstance(value, dict):
-        return {key: _restore_tuples(item) for key, item in value.items()}
-    if isinstance(value, list):
-        if all(isinstance(item, int | float) for item in value):
-            return tuple(value)
-        return [_restore_tuples(item) for item in value]
-    return value
-
-
-def _apply(transforms: list[Any], results: dict[str, Any]) -> dict[str, Any]:
-    for transform in transforms:
-        transformed = transform(results)
-        if transformed is None:
-            raise RuntimeError(f"{transform!r} dropped the sample {results['img_path']}.")
-        results = transformed
-    return results
