@@ -303,6 +303,12 @@ MODELS = [
         is_made_up=True,
     ),
     _row(
+        "trained_models.create_from_package",
+        lambda p, a: p.trained_models.create_from_package(a, _NOTHING),
+        Claim.TRAINED_MODEL_IMPORT,
+        is_made_up=True,
+    ),
+    _row(
         "trained_models.follow_run",
         lambda p, a: p.trained_models.follow_run(a, _NOWHERE, "new"),
         Claim.TRAINING_RUN_EDIT,

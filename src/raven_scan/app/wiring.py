@@ -236,6 +236,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
             {
                 UploadPurpose.DATASET: settings.largest_archive_bytes,
                 UploadPurpose.CHECKPOINT: LARGEST_CHECKPOINT_BYTES,
+                UploadPurpose.PACKAGE: LARGEST_CHECKPOINT_BYTES,
             },
             clock,
         ),

@@ -52,6 +52,7 @@ class TrainedModel(Base):
             " AND (base_model_id IS NULL) = (base_model_name IS NULL)",
             name="lineage_has_names",
         ),
+        CheckConstraint("package IS NULL OR origin = 'imported'", name="packages_are_imported"),
         CheckConstraint("(deleted_at IS NULL) = (deleted_by IS NULL)", name="deleted_by_somebody"),
         Index("uq_trained_models_name", "name", unique=True, postgresql_where=_IS_THERE),
         Index("ix_trained_models_created_at", "created_at", "id", postgresql_where=_IS_THERE),
@@ -107,6 +108,7 @@ class TrainedModel(Base):
     training_run_name: Mapped[str | None] = mapped_column(Text)
     parameters: Mapped[dict[str, Any] | None] = mapped_column(_Json)
     checkpoint: Mapped[dict[str, Any] | None] = mapped_column(_Json)
+    package: Mapped[dict[str, Any] | None] = mapped_column(_Json)
     environment: Mapped[dict[str, str]] = mapped_column(_Json)
     created_by: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

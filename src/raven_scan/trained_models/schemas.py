@@ -73,6 +73,42 @@ class CheckpointReportOut(_Schema):
     meta: dict[str, Any]
 
 
+class PackageStepOut(_Schema):
+    """A model in the lineage that a package told, on the platform that had it: a key's fingerprint."""
+
+    platform: str
+    id: UUID
+    name: str
+    origin: Origin
+    architecture: str
+    created_at: datetime
+    starting_weights: str | None
+    weights_digest: str | None
+    dataset_version: str | None
+    dataset_digest: str | None
+    training_run: str | None
+    parameters: dict[str, Any] | None
+    checkpoint: str | None
+    checkpoint_digest: str | None
+    checkpoint_url: str | None
+    environment: dict[str, str]
+
+
+class PackageOriginOut(_Schema):
+    """The package that a model came in, as its platform signed it; `valid` and `test` were not measured here.
+
+    `models`: the model as it was there, then what it came from, nearest first.
+    """
+
+    key_name: str
+    key_fingerprint: str
+    manifest_digest: str
+    platform_version: str
+    models: list[PackageStepOut]
+    valid: FiguresOut | None
+    test: FiguresOut | None
+
+
 class TrainedModelSummaryOut(_Schema):
     """A trained model in a list; read one by itself for its classes' figures, parameters and files."""
 
@@ -122,6 +158,7 @@ class TrainedModelOut(_Schema):
     created_by: str
     created_at: datetime
     dataset_version_digest: str | None = None
+    package: PackageOriginOut | None = None
 
 
 class TrainedModelPage(_Schema):

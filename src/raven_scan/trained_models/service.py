@@ -29,6 +29,7 @@ from raven_scan.trained_models.file_names import make_file_name
 from raven_scan.trained_models.model_index import IndexedCheckpoint, get_checkpoint
 from raven_scan.trained_models.types import (
     ModelFilter,
+    NewPackagedModel,
     NewTrainedModel,
     Origin,
     ReportedFigures,
@@ -169,6 +170,41 @@ class TrainedModelService:
                 training_run_name=new.training_run_name,
                 parameters=new.parameters,
                 environment=new.environment,
+                created_by=actor.name,
+            ),
+        )
+
+    def create_from_package(self, actor: Actor, new: NewPackagedModel) -> TrainedModelView:
+        """Adds what a package from another platform held, in the caller's transaction where there is one.
+
+        Raises:
+            Conflict: `trained_model.name_taken`.
+            NotFound: a blob is not stored.
+        """
+        actor.require(Claim.TRAINED_MODEL_IMPORT)
+        self.check_import(actor, architecture=new.architecture, name=new.name)
+        for digest in (new.weights_digest, new.configuration_digest):
+            if digest is not None:
+                self._blobs.get_path(digest)
+        test = new.package.test
+        reported = None
+        if test is not None and test.map is not None:
+            reported = ReportedFigures(map=test.map, source=f"the platform of the key {new.package.key_name}")
+        return self._insert_model(
+            actor,
+            self._make_row(
+                name=new.name,
+                origin=Origin.IMPORTED,
+                architecture=new.architecture,
+                classes=new.classes,
+                starting_weights=new.starting_weights,
+                weights_digest=new.weights_digest,
+                configuration_digest=new.configuration_digest,
+                parameter_count=new.parameter_count,
+                reported=msgspec.to_builtins(reported),
+                leak_allowed=new.leak_allowed,
+                package=msgspec.to_builtins(new.package),
+                environment=new.package.models[0].environment if new.package.models else {},
                 created_by=actor.name,
             ),
         )

@@ -140,6 +140,56 @@ class CheckpointReport:
     meta: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageStep:
+    """A model in the lineage that a package told, on the platform that had it.
+
+    Attributes:
+        platform: fingerprint of the key by which that platform vouches for it.
+        dataset_version, training_run: their names there, None where it came from none.
+        dataset_digest: of the dataset version's content.
+        checkpoint: what the file was called that it was read from, where it was; `checkpoint_digest` its sha256.
+    """
+
+    platform: str
+    id: UUID
+    name: str
+    origin: Origin
+    architecture: str
+    created_at: datetime
+    starting_weights: str | None = None
+    weights_digest: str | None = None
+    dataset_version: str | None = None
+    dataset_digest: str | None = None
+    training_run: str | None = None
+    parameters: dict[str, Any] | None = None
+    checkpoint: str | None = None
+    checkpoint_digest: str | None = None
+    checkpoint_url: str | None = None
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageOrigin:
+    """The package that a model came in from another platform, as that one signed it.
+
+    Attributes:
+        key_name, key_fingerprint: of the key that it was signed with; the name that it had here.
+        manifest_digest: sha256 of what was signed.
+        platform_version: of the release that packed it.
+        models: the model as it was there, and before it what it came from, nearest first.
+        valid, test: what it scored there. Not measured here.
+    """
+
+    key_name: str
+    key_fingerprint: str
+    manifest_digest: str
+    platform_version: str
+    models: list[PackageStep]
+    valid: Figures | None
+    test: Figures | None
+
+
 @dataclass(frozen=True, slots=True)
 class LineageReference:
     """Something that a model came from. It may be gone since; renamed, it has its new name here."""
@@ -223,6 +273,7 @@ class TrainedModelView:
         leak_allowed: its dataset holds identical images in two parts, so its figures flatter it.
         dataset_version_digest: of the content that it learned from; None of models older than such records.
         environment: what trained it: code, libraries, machine.
+        package: that it came in from another platform.
     """
 
     id: UUID
@@ -249,6 +300,7 @@ class TrainedModelView:
     created_by: str
     created_at: datetime
     dataset_version_digest: str | None = None
+    package: PackageOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,3 +333,23 @@ class NewTrainedModel:
     parameters: dict[str, Any]
     environment: dict[str, str]
     dataset_version_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPackagedModel:
+    """A model of a package from another platform, verified. The blobs are stored before.
+
+    Attributes:
+        leak_allowed: as it was there.
+        package: what is told of where it came from.
+    """
+
+    name: str
+    architecture: str
+    classes: list[str]
+    starting_weights: StartingWeights | None
+    weights_digest: str
+    configuration_digest: str | None
+    parameter_count: int | None
+    leak_allowed: bool
+    package: PackageOrigin

@@ -11,6 +11,7 @@ from raven_scan.access.types import Claim
 class UploadPurpose(StrEnum):
     DATASET = "dataset"
     CHECKPOINT = "checkpoint"
+    PACKAGE = "package"
 
     @property
     def claim(self) -> Claim:
@@ -21,6 +22,7 @@ class UploadPurpose(StrEnum):
 _CLAIMS = {
     UploadPurpose.DATASET: Claim.DATASET_IMPORT,
     UploadPurpose.CHECKPOINT: Claim.TRAINED_MODEL_IMPORT,
+    UploadPurpose.PACKAGE: Claim.TRAINED_MODEL_IMPORT,
 }
 
 
