@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -75,6 +75,7 @@ class ChildProcess:
         threads: int,
         extra_env: Mapping[str, str] | None = None,
         module: str = TRAINER_MODULE,
+        descriptors: Sequence[int] = (),
     ) -> "ChildProcess":
         """Writes the specification to `folder`, starts the child there.
 
@@ -86,6 +87,7 @@ class ChildProcess:
             threads: compute threads on a CPU.
             extra_env: added to the child's minimal environment.
             module: Python module that takes the command and the specification.
+            descriptors: open files that the child inherits under the same numbers.
 
         Raises:
             Unavailable: `child_process.not_started`.
@@ -101,6 +103,7 @@ class ChildProcess:
                     folder=folder,
                     environment=build_child_environment(threads, extra_env),
                     log=log,
+                    descriptors=descriptors,
                 )
         except OSError as error:
             raise Unavailable(

@@ -89,7 +89,7 @@ def probe_image(
     """
     header = read_header(content)
     check_size(header, largest_pixels)
-    _check_end(content)
+    check_end(content)
     if bands is None and _is_plain(content):
         decoded = _decode(content, cv2.IMREAD_COLOR_BGR | cv2.IMREAD_IGNORE_ORIENTATION)
         if decoded.shape[:2] != (header.height, header.width):
@@ -110,7 +110,7 @@ def _is_plain(content: bytes) -> bool:
     return not is_tiff(content)
 
 
-def _check_end(content: bytes) -> None:
+def check_end(content: bytes) -> None:
     """A JPEG whose end marker is missing was cut short; decoders differ in whether they say so."""
     if content[:2] == _JPEG_START and content.find(_JPEG_END, content.find(_JPEG_SCAN)) < 0:
         raise UnreadableImage("truncated", "it is cut short: its end is missing", "Export the dataset again.")

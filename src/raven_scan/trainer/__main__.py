@@ -1,9 +1,9 @@
 """The child process: `python -m raven_scan.trainer COMMAND SPEC.json`.
 
-COMMAND is `train`, `dry-run`, `evaluate`, `read-checkpoint` or `build-starting-weights`; its specification is one of
-`raven_scan.wire.spec`. News goes to the events file that the specification names; text for people goes to
-standard error. Exit codes: 0 done, or stopped where it was asked to (the last event says which), 1 failed (the last
-event says why), 2 called wrongly.
+COMMAND is `train`, `dry-run`, `evaluate`, `predict`, `read-checkpoint` or `build-starting-weights`; its specification
+is one of `raven_scan.wire.spec`, or `PredictSpec`. News goes to the events file that the specification names; text for
+people goes to standard error. Exit codes: 0 done, or stopped where it was asked to (the last event says which), 1
+failed (the last event says why), 2 called wrongly.
 
 With `RAVEN_PARENT_PID` set, the process and all that it starts end when that parent, which must be its own, ends.
 On SIGTERM it ends soon: while it trains, after the step at hand and a checkpoint.
@@ -22,6 +22,7 @@ from raven_scan.trainer.loader_queues import end_at_queue_errors
 from raven_scan.trainer.ranks import find_rank, join_ranks, launch_ranks
 from raven_scan.trainer.stop_request import StopRequest
 from raven_scan.wire.events import Started
+from raven_scan.wire.prediction import PredictSpec
 from raven_scan.wire.spec import BuildStartingWeightsSpec, EvaluateSpec, ReadCheckpointSpec, TrainSpec
 
 
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
             "train": Command(TrainSpec, _train),
             "dry-run": Command(TrainSpec, _dry_run),
             "evaluate": Command(EvaluateSpec, _evaluate),
+            "predict": Command(PredictSpec, _predict),
             "read-checkpoint": Command(ReadCheckpointSpec, _read_checkpoint),
             "build-starting-weights": Command(BuildStartingWeightsSpec, _build_starting_weights),
         },
@@ -64,6 +66,14 @@ def _evaluate(spec: EvaluateSpec, log: EventLog, _stop: StopRequest) -> None:
 
     _tell_start(log, spec.device)
     evaluate(spec, log)
+
+
+def _predict(spec: PredictSpec, log: EventLog, _stop: StopRequest) -> None:
+    _set_up(spec.device, spec.threads)
+    from raven_scan.trainer.prediction.serving import serve_predictions  # noqa: PLC0415
+
+    _tell_start(log, spec.device)
+    serve_predictions(spec, log)
 
 
 # What is read and built only is small: it runs on the CPU with a thread.

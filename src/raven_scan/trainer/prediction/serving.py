@@ -1,0 +1,71 @@
+"""Answers requests over the inherited socket, one after another."""
+
+import gc
+import os
+import socket
+from pathlib import Path
+
+import msgspec
+
+from raven_scan.pixels.rules import PixelRules
+from raven_scan.trainer.event_log import EventLog
+from raven_scan.trainer.failures import describe_failure
+from raven_scan.trainer.prediction.detector import Detector, build_detector
+from raven_scan.trainer.prediction.image_loading import ImageLoader
+from raven_scan.trainer.prediction.memory_budget import MemoryBudget
+from raven_scan.wire.prediction import (
+    Predicted,
+    PredictImages,
+    PredictSpec,
+    Ready,
+    RequestDone,
+    RequestFailed,
+    receive_message,
+    send_message,
+)
+
+
+def serve_predictions(spec: PredictSpec, log: EventLog) -> None:
+    """Load the model, tell so, and answer until the other end of the socket is closed.
+
+    Raises:
+        TrainerError: the model cannot be loaded.
+    """
+    log.tell_phase("build")
+    with socket.socket(fileno=spec.connection) as connection:
+        detector = build_detector(spec)
+        loader = ImageLoader(
+            PixelRules.from_json(spec.pixel_rules),
+            detector.transforms,
+            threads=spec.loader_threads,
+            largest_pixels=spec.largest_image_pixels,
+            budget=MemoryBudget(spec.image_memory_bytes),
+        )
+        # What is here now stays: nothing of it is looked at again for what can be freed.
+        gc.collect()
+        gc.freeze()
+        log.tell_phase("prediction")
+        send_message(connection, Ready(pid=os.getpid()))
+        requests = msgspec.msgpack.Decoder(PredictImages)
+        while (request := receive_message(connection, requests)) is not None:
+            try:
+                _answer(connection, request, detector, loader)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # nobody wants to know any more
+            except Exception as error:
+                failure = describe_failure(error)
+                send_message(
+                    connection, RequestFailed(code=failure.code, text=failure.message, hint=failure.hint)
+                )
+                # What a device or the memory is like after it, nobody knows: another process takes over.
+                raise
+
+
+def _answer(
+    connection: socket.socket, request: PredictImages, detector: Detector, loader: ImageLoader
+) -> None:
+    paths = [Path(os.fsdecode(path)) for path in request.images]
+    for loaded, broken in loader.iterate(paths, request.batch_size):
+        found = detector.predict(loaded, request.min_score) if loaded else []
+        send_message(connection, Predicted(images=[*found, *broken]))
+    send_message(connection, RequestDone())
