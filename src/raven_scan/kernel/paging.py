@@ -13,7 +13,19 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Integer, Row, Select, and_, literal, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    and_,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from raven_scan.kernel.errors import Invalid
@@ -24,8 +36,8 @@ DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 500
 LONGEST_CURSOR = 4000
 
-_HEAD_ROWS = 2000
-"""Read in a few milliseconds; what is rarer than one in forty is then found by an index as fast."""
+_HEAD_ROWS = 800
+"""Read in a millisecond; what is rarer than one in sixteen is then found by an index within some more."""
 
 _LARGEST_INTEGER = 1 << 31
 _LARGEST_BIG_INTEGER = 1 << 63
@@ -145,7 +157,8 @@ class ListOrder:
 
         PostgreSQL cannot know how many rows have a word that begins so, or have two things at once. Taken for many,
         what few rows have is looked for along the whole order; taken for few, what all have is sorted. So it is
-        looked for at the beginning of the order first, and where too few are found there, by the filters' own indexes.
+        looked for at the beginning of the order first, and where too few are found there, by the filters' own indexes:
+        in one statement, whose second part PostgreSQL leaves out where the first finds enough.
         """
         if not filters:
             return session.execute(statement.limit(wanted)).all()
@@ -156,24 +169,26 @@ class ListOrder:
             .limit(_HEAD_ROWS)
             .subquery("head")
         )
-        found = select(head.c.page_id).where(head.c.passes).limit(wanted)
-        rows = session.execute(statement.where(self.id.in_(found))).all()
-        if len(rows) == wanted:
-            return rows
+        found = (
+            select(head.c.page_id).where(head.c.passes).limit(wanted).cte("found").prefix_with("MATERIALIZED")
+        )
+        is_enough = select(func.count() == wanted).select_from(found).scalar_subquery()
         passing = (
             statement.with_only_columns(value, id_)
-            .where(*filters)
+            .where(*filters, ~is_enough)
             .order_by(None)
             .cte("passing")
             .prefix_with("MATERIALIZED")
         )
         order = (passing.c.page_value, passing.c.page_id)
-        found = (
+        by_index = (
             select(passing.c.page_id)
             .order_by(*(each.desc() if place.descending else each.asc() for each in order))
             .limit(wanted)
+            .subquery("by_index")
         )
-        return session.execute(statement.where(self.id.in_(found))).all()
+        chosen = union_all(select(found.c.page_id).where(is_enough), select(by_index.c.page_id))
+        return session.execute(statement.where(self.id.in_(chosen))).all()
 
     def _cut(
         self,
