@@ -1,9 +1,13 @@
 """Why something about a trained model is refused."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from uuid import UUID
 
+from raven_scan.kernel.dependents import Use
 from raven_scan.kernel.errors import Conflict, Invalid, NotFound, RavenError
+
+_SHOWN_VERSIONS = 5
 
 
 def make_not_found(ref: str | UUID) -> RavenError:
@@ -44,12 +48,16 @@ def make_is_builtin(name: str, verb: str) -> RavenError:
     )
 
 
-def make_is_published(name: str) -> RavenError:
+def make_is_published(name: str, versions: Sequence[Use] = ()) -> RavenError:
+    """`versions`: of published names, that stand for it."""
+    shown = ", ".join(f"{use.name} ({use.note})" for use in versions[:_SHOWN_VERSIONS])
+    if len(versions) > _SHOWN_VERSIONS:
+        shown += f" and {len(versions) - _SHOWN_VERSIONS} more"
     return Conflict(
         "trained_model.is_published",
-        f"The trained model {name!r} is published: detection uses it.",
-        hint="Withdraw it first.",
-        parameters={"name": name},
+        f"The trained model {name!r} is published{f' as {shown}' if shown else ''}: detection may ask for it.",
+        hint=f"Withdraw it first: raven models withdraw {versions[0].name if versions else 'NAME'} --reason …",
+        parameters={"name": name, "versions": [use.name for use in versions]},
     )
 
 

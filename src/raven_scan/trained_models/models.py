@@ -38,6 +38,7 @@ class TrainedModel(Base):
     """Weights with their classes, configuration, figures and lineage.
 
     Lineage has names beside ids, and no foreign keys: it outlives what it names. With `deleted_at`, it is in the trash.
+    `created_by_id`: whose account imported it; what a run made is its run's creator's.
     """
 
     __tablename__ = "trained_models"
@@ -111,6 +112,7 @@ class TrainedModel(Base):
     package: Mapped[dict[str, Any] | None] = mapped_column(_Json)
     environment: Mapped[dict[str, str]] = mapped_column(_Json)
     created_by: Mapped[str] = mapped_column(Text)
+    created_by_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     deleted_by: Mapped[str | None] = mapped_column(Text)

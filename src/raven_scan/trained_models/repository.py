@@ -117,6 +117,21 @@ def find_name(session: Session, id_: UUID) -> str | None:
     return session.scalar(select(TrainedModel.name).where(TrainedModel.id == id_))
 
 
+def find_importer(session: Session, id_: UUID) -> tuple[UUID | None, str] | None:
+    """Whose account brought the model here, and what it is called."""
+    statement = select(TrainedModel.created_by_id, TrainedModel.created_by).where(
+        TrainedModel.id == id_, _IS_THERE
+    )
+    found = session.execute(statement).first()
+    return None if found is None else (found[0], found[1])
+
+
+def find_deleted_name(session: Session, *, id_: UUID | None, name: str | None) -> str | None:
+    """Of a model in the trash."""
+    wanted = TrainedModel.name == name if id_ is None else TrainedModel.id == id_
+    return session.scalar(select(TrainedModel.name).where(wanted, ~_IS_THERE).limit(1))
+
+
 def lock_model(session: Session, id_: UUID, *, is_deleted: bool = False) -> TrainedModel | None:
     """The row, until the transaction ends; others who want to keep it wait."""
     state = ~_IS_THERE if is_deleted else _IS_THERE

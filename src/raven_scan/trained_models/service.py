@@ -206,6 +206,7 @@ class TrainedModelService:
                 package=msgspec.to_builtins(new.package),
                 environment=new.package.models[0].environment if new.package.models else {},
                 created_by=actor.name,
+                created_by_id=actor.id,
             ),
         )
 
@@ -386,6 +387,7 @@ class TrainedModelService:
                 checkpoint=msgspec.to_builtins(read.report),
                 environment=read.environment,
                 created_by=actor.name,
+                created_by_id=actor.id,
             ),
         )
 

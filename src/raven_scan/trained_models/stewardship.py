@@ -32,6 +32,9 @@ from raven_scan.trained_models.types import ModelFile, Origin, Stage, TrainedMod
 WEIGHTS = "weights"
 CONFIGURATION = "configuration"
 
+PUBLISHED_KIND = "published_model"
+"""The kind of those dependents that are versions of published names."""
+
 _AT_A_TIME = 100
 
 
@@ -125,11 +128,12 @@ class ModelStewardship:
             row = self._lock(session, actor, ref, Claim.TRAINED_MODEL_DELETE)
             if row.origin == Origin.BUILTIN:
                 raise make_is_builtin(row.name, "deleted")
-            if row.stage == Stage.PUBLISHED:
-                raise make_is_published(row.name)
+            above = [use for each in self._dependents for use in each.list_uses(session, [row.id])]
+            published = [use for use in above if use.kind == PUBLISHED_KIND]
+            if published or row.stage == Stage.PUBLISHED:
+                raise make_is_published(row.name, published)
             based, count = repository.list_based_on(session, row.id, USES_LISTED)
-            uses = [Use(self.kind, id_, name, "based on it") for id_, name in based]
-            uses += [use for each in self._dependents for use in each.list_uses(session, [row.id])]
+            uses = [*(Use(self.kind, id_, name, "based on it") for id_, name in based), *above]
             if uses:
                 visible = {use.kind for use in uses if actor.may(Claim(f"{use.kind}:view"))}
                 more = count - len(based)

@@ -9,6 +9,7 @@ down_revision: str | None = "0012"
 
 
 def upgrade() -> None:
+    op.add_column("trained_models", sa.Column("created_by_id", sa.Uuid(), nullable=True))
     op.create_table(
         "policy_versions",
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
