@@ -6,7 +6,7 @@ slow, or asleep, piles nothing up, and one that is woken in vain has lost nothin
 
 import asyncio
 import os
-import select
+import selectors
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -140,11 +140,12 @@ class _Listener:
             connection.execute(f'LISTEN "{EVENTS_CHANNEL}"'.encode())
             self.is_heard = True
             self._on_heard()  # of what happened before, nobody was told
-            while not self._stop.is_set():
-                readable, _, _ = select.select(
-                    [connection.fileno(), self._wake_reader], [], [], _LONGEST_SILENCE_S
-                )
-                if not readable:
-                    connection.execute("SELECT 1")  # a connection that a network lost says nothing of it
-                for notice in connection.notifies(timeout=0):
-                    self._on_notice(notice.payload)
+            # Not `select.select`, which knows no descriptor beyond 1023: a server with many readers has more.
+            with selectors.DefaultSelector() as selector:
+                selector.register(connection.fileno(), selectors.EVENT_READ)
+                selector.register(self._wake_reader, selectors.EVENT_READ)
+                while not self._stop.is_set():
+                    if not selector.select(_LONGEST_SILENCE_S):
+                        connection.execute("SELECT 1")  # a connection that a network lost says nothing of it
+                    for notice in connection.notifies(timeout=0):
+                        self._on_notice(notice.payload)
