@@ -108,6 +108,10 @@ def find_by_name(session: Session, name: str) -> TrainedModelView | None:
     return _find(session, TrainedModel.name == name)
 
 
+def select_ids() -> Select[tuple[UUID]]:
+    return select(TrainedModel.id).where(_IS_THERE)
+
+
 def has_name(session: Session, name: str) -> bool:
     return session.scalar(select(TrainedModel.id).where(TrainedModel.name == name, _IS_THERE)) is not None
 

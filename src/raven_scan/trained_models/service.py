@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from sqlalchemy import Select
 
 from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor, Claim
@@ -111,6 +112,11 @@ class TrainedModelService:
         with self._database.transaction() as session:
             if not (actor.may(Claim.TRAINED_MODEL_VIEW) and repository.keep_model(session, id_)):
                 raise make_not_found(id_)
+
+    def select_ids(self, actor: Actor) -> Select[tuple[UUID]]:
+        """A query for the ids of all models that are not in the trash: a part of others' queries."""
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        return repository.select_ids()
 
     def follow_run(self, actor: Actor, run_id: UUID, name: str) -> None:
         """In the caller's transaction: models of a run that is renamed have its new name in their lineage."""
