@@ -188,6 +188,8 @@ MODELS = [
         status=404,
     ),
     _act(_MODEL, "get", "", Claim.TRAINED_MODEL_VIEW, Claim.TRAINED_MODEL_VIEW, ref=MODEL),
+    _act(_MODEL, "get", "/lineage", Claim.TRAINED_MODEL_VIEW, Claim.TRAINED_MODEL_VIEW, ref=MODEL),
+    _act(_MODEL, "post", "/verify", Claim.TRAINED_MODEL_VIEW, Claim.TRAINED_MODEL_VIEW, ref=MODEL),
     _act(
         _MODEL,
         "patch",

@@ -314,6 +314,9 @@ MODELS = [
         Claim.TRAINING_RUN_EDIT,
     ),
     _on(_M, "trained_models.get_model", lambda p, a: p.trained_models.get_model(a, MODEL)),
+    # Runs and versions of datasets that somebody may not see are no more than names there.
+    _on(_M, "lineage.get_lineage", lambda p, a: p.lineage.get_lineage(a, MODEL)),
+    _on(_M, "model_verification.verify", lambda p, a: p.model_verification.verify(a, MODEL)),
     _on(_M, "trained_models.keep_model", lambda p, a: p.trained_models.keep_model(a, _get_model(p).id)),
     _row(
         "trained_models.find_weights_problems",

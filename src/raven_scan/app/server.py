@@ -33,11 +33,13 @@ from raven_scan.trained_models.api import build_router as build_trained_models_r
 from raven_scan.trained_models.stewardship_api import (
     build_stewardship_router as build_models_stewardship_router,
 )
+from raven_scan.trained_models.verification_api import build_verification_router
 from raven_scan.training_runs.api import build_router as build_training_runs_router
 from raven_scan.training_runs.artifacts_api import build_artifacts_router
 from raven_scan.training_runs.control_api import build_control_router, build_presets_router
 from raven_scan.training_runs.events_api import build_events_router
 from raven_scan.training_runs.events_wakeups import RunWaker
+from raven_scan.training_runs.lineage_api import build_lineage_router
 from raven_scan.training_runs.logs_api import build_logs_router
 from raven_scan.training_runs.metrics_api import build_metrics_router
 from raven_scan.training_runs.stewardship_api import (
@@ -97,6 +99,10 @@ def build_app(
         )
     )
     app.include_router(build_models_stewardship_router(platform.model_stewardship, get_actor))
+    app.include_router(build_lineage_router(platform.lineage, get_actor))
+    app.include_router(
+        build_verification_router(platform.model_verification, platform.trained_models, get_actor)
+    )
     trash = Trash(list_bins(platform), days=platform.settings.trash_days)
     app.include_router(build_trash_router(trash, get_actor))
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))

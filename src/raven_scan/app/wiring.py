@@ -25,6 +25,8 @@ from raven_scan.app.upkeep_trail import upgrade_tables
 from raven_scan.datasets.export import DatasetExports
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.stewardship import DatasetStewardship
+from raven_scan.datasets.verification import VersionVerification
+from raven_scan.datasets.version_records import VersionRecords
 from raven_scan.datasets.version_stewardship import VersionStewardship
 from raven_scan.jobs.devices import choose_devices
 from raven_scan.jobs.queue import JobQueue
@@ -43,19 +45,23 @@ from raven_scan.notifications.types import NamedRun
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.opening import open_blob_store
 from raven_scan.trained_models.checkpoint_reading import LARGEST_CHECKPOINT_BYTES
+from raven_scan.trained_models.lineage import ModelFamilies
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.stewardship import ModelsOnVersions, ModelStewardship
+from raven_scan.trained_models.verification import ModelVerification
 from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.artifacts import RunArtifacts
 from raven_scan.training_runs.control import TrainingRunControl
 from raven_scan.training_runs.dependents import RUNS_ON_MODELS, RUNS_ON_VERSIONS
 from raven_scan.training_runs.events import TrainingRunEvents
 from raven_scan.training_runs.execution import TrainingRunExecution
+from raven_scan.training_runs.lineage import LineageService
 from raven_scan.training_runs.log_reading import TrainingRunLogs
 from raven_scan.training_runs.metric_history import TrainingRunMetrics
 from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.presets import TrainingPresetService
 from raven_scan.training_runs.queue import TrainingRunQueue
+from raven_scan.training_runs.record_reading import find_written_down
 from raven_scan.training_runs.recovery import TrainingRunRecovery
 from raven_scan.training_runs.service import TrainingRunService
 from raven_scan.training_runs.stewardship import RunStewardship
@@ -90,6 +96,8 @@ class Platform:
     dataset_exports: DatasetExports
     trained_models: TrainedModelService
     model_stewardship: ModelStewardship
+    model_verification: ModelVerification
+    lineage: LineageService
     training_runs: TrainingRunService
     run_stewardship: RunStewardship
     run_control: TrainingRunControl
@@ -206,6 +214,13 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         dataset_exports=DatasetExports(database, datasets, blobs),
         trained_models=trained_models,
         model_stewardship=model_stewardship,
+        model_verification=ModelVerification(
+            trained_models,
+            VersionVerification(database, blobs),
+            blobs,
+            find_written_down=partial(find_written_down, database),
+        ),
+        lineage=LineageService(database, ModelFamilies(database, trained_models), VersionRecords(database)),
         training_runs=training_runs,
         run_stewardship=RunStewardship(database, trained_models, clock),
         run_control=TrainingRunControl(database, blobs, clock),

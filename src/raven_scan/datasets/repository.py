@@ -1,6 +1,6 @@
 """All SQL of datasets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -116,6 +116,27 @@ def find_version_by_number(session: Session, dataset_id: UUID, number: int) -> D
 
 def find_version_by_id(session: Session, version_id: UUID) -> DatasetVersionView | None:
     return _find_version(session, _select_versions().where(DatasetVersion.id == version_id))
+
+
+def find_versions_in_any_state(session: Session, ids: Collection[UUID]) -> list[tuple[UUID, str, str, bool]]:
+    """Id, full name, digest, and whether it is in the trash."""
+    in_trash = DatasetVersion.deleted_at.is_not(None) | Dataset.deleted_at.is_not(None)
+    statement = (
+        select(DatasetVersion.id, Dataset.name, DatasetVersion.number, DatasetVersion.digest, in_trash)
+        .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+        .where(DatasetVersion.id.in_(ids))
+    )
+    return [
+        (id_, f"{name}@{number}", digest, is_deleted)
+        for id_, name, number, digest, is_deleted in session.execute(statement)
+    ]
+
+
+def find_version_in_any_state(session: Session, id_: UUID) -> tuple[str, DatasetVersion] | None:
+    """Full name and row of a version, in the trash too."""
+    statement = select(Dataset.name, DatasetVersion).join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+    row = session.execute(statement.where(DatasetVersion.id == id_)).one_or_none()
+    return None if row is None else (f"{row[0]}@{row[1].number}", row[1])
 
 
 def get_tables(session: Session, version_id: UUID) -> tuple[str, str]:

@@ -6,6 +6,8 @@ RUN_FAILED = 1
 """A run that was waited for ended in Error or Cancelled; also an error that nobody foresaw."""
 RUN_PAUSED = 7
 """A run that was waited for was paused."""
+DAMAGED = 8
+"""What was looked at is not what was stored."""
 INTERRUPTED = 130
 
 EXIT_CODE_OF_KIND: dict[ErrorKind, int] = {
@@ -18,7 +20,7 @@ EXIT_CODE_OF_KIND: dict[ErrorKind, int] = {
     ErrorKind.BUSY: 6,
     ErrorKind.THROTTLED: 6,
     ErrorKind.UNAVAILABLE: 6,
-    ErrorKind.DAMAGED: 8,
+    ErrorKind.DAMAGED: DAMAGED,
 }
 
 MEANINGS = {
@@ -31,6 +33,6 @@ MEANINGS = {
     5: "conflict: a name is taken, a run cannot be scheduled, …",
     6: "busy or not available: no server, no database, …",
     7: "a run that was waited for was paused",
-    8: "damaged: a backup is not what it was",
+    8: "damaged: a backup, or a file of a model or its dataset, is not what it was",
     130: "interrupted",
 }

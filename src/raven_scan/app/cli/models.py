@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raven_scan.app.cli.model_display import show_model
+from raven_scan.app.cli.model_lineage import lineage, verify
 from raven_scan.app.cli.model_upkeep import ModelRef, delete, download, edit
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.session import open_raven
@@ -138,5 +139,5 @@ def show(model: ModelRef, as_json: JsonFlag = False) -> None:
     show_model(Output(as_json), found)
 
 
-for _command in (edit, delete, download):
+for _command in (edit, delete, download, lineage, verify):
     app.command()(_command)

@@ -1,6 +1,7 @@
 """SQL of runs: finding, listing, the queue, and writes that carry a fencing number."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -53,6 +54,26 @@ def list_statuses(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, RunSt
     """Of those that there are."""
     query = select(TrainingRun.id, TrainingRun.status).where(TrainingRun.id.in_(run_ids))
     return {run_id: RunStatus(status) for run_id, status in session.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class RunPresence:
+    """A run that is there or in the trash."""
+
+    attempt_count: int
+    is_deleted: bool
+
+
+def find_presences(session: Session, run_ids: Collection[UUID]) -> dict[UUID, RunPresence]:
+    """Of those that are not gone for good."""
+    query = select(TrainingRun.id, TrainingRun.fence, TrainingRun.deleted_at.is_not(None))
+    rows = session.execute(query.where(TrainingRun.id.in_(run_ids)))
+    return {run_id: RunPresence(fence, is_deleted) for run_id, fence, is_deleted in rows}
+
+
+def find_record(session: Session, run_id: UUID) -> dict[str, Any] | None:
+    """Of a run in whatever state; None where it is gone, or older than records."""
+    return session.scalar(select(TrainingRun.record).where(TrainingRun.id == run_id))
 
 
 def write_fenced(session: Session, run_id: UUID, fence: int, **values: Any) -> bool:
