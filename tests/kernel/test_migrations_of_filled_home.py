@@ -134,7 +134,7 @@ def test_a_run_that_was_at_work_is_recovered(upgraded: Platform):
         AttemptEnd.WORKER_STOPPED,
         None,
     ]
-    upgraded.recovery._confirmation_s = 0.0
+    upgraded.recovery._leases._confirmation_s = 0.0
     assert upgraded.recovery.recover_lost_runs(WORKER) == 1
     run = get_run(upgraded, "at work")
     assert (run.status, run.attempts[-1].end) == (RunStatus.WAITING, AttemptEnd.LOST)

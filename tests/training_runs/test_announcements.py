@@ -10,11 +10,11 @@ from pydantic import SecretStr
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor
 from raven_scan.app.wiring import Platform, build_services
 from raven_scan.datasets.types import DatasetVersionView
+from raven_scan.jobs.lease import LeaseLost
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.settings import Settings
 from raven_scan.notifications.subscriptions import Wish
-from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import Attempt
 from raven_scan.training_runs.types import RunError, TrainingRunView
 

@@ -8,8 +8,8 @@ import pytest
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
 from raven_scan.app.wiring import Platform
+from raven_scan.jobs.lease import LeaseLost
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound
-from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import Attempt, Checkpoint
 from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS
 from raven_scan.training_runs.types import (

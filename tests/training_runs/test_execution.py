@@ -14,15 +14,15 @@ from sqlalchemy import text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.wiring import Platform, build_services
+from raven_scan.jobs.held_attempts import release_attempt
+from raven_scan.jobs.lease import LeaseLost
 from raven_scan.jobs.worker_names import make_worker_name
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Forbidden
 from raven_scan.kernel.settings import Settings
 from raven_scan.trained_models.types import Figures, NewTrainedModel
 from raven_scan.training_runs.announcements import RunAnnouncer
-from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import CHECKPOINTS_KEPT, Attempt, Checkpoint
-from raven_scan.training_runs.held_attempts import release_attempt
 from raven_scan.training_runs.recovery import TrainingRunRecovery
 from raven_scan.training_runs.run_folder import AttemptFolder
 from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS

@@ -30,10 +30,10 @@ from sqlalchemy import text
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.wiring import Platform
 from raven_scan.datasets.types import DatasetVersionView
+from raven_scan.jobs.lease import LeaseLost
 from raven_scan.kernel.errors import Conflict
 from raven_scan.trained_models.types import Figures, NewTrainedModel
 from raven_scan.training_runs.announcements import RunAnnouncer
-from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import CHECKPOINTS_KEPT, Attempt, Checkpoint
 from raven_scan.training_runs.recovery import TrainingRunRecovery
 from raven_scan.training_runs.repository.runs import FIRST_RETURNED

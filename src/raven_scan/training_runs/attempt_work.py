@@ -15,7 +15,9 @@ from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.types import DatasetVersionView, Layout
 from raven_scan.jobs.child_environment import LEASH_TIMEOUT_VARIABLE, LEASH_VARIABLE
 from raven_scan.jobs.child_process import run_child
+from raven_scan.jobs.lease import Lease, LeaseLost, get_leash_timeout_s
 from raven_scan.jobs.memory_killer import count_memory_kills
+from raven_scan.jobs.patience import STORAGE_IS_AWAY, Patience
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.errors import RavenError, Unavailable
 from raven_scan.kernel.findings import Severity
@@ -24,12 +26,9 @@ from raven_scan.kernel.settings import Settings
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import Figures, NewTrainedModel, TrainedModelView
-from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.estimates import estimate_run
 from raven_scan.training_runs.execution import Attempt, Checkpoint, TrainingRunExecution
 from raven_scan.training_runs.failures import describe_failure, is_transient
-from raven_scan.training_runs.lease import Lease, get_leash_timeout_s
-from raven_scan.training_runs.patience import STORAGE_IS_AWAY, Patience
 from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.recording import EventRecorder
 from raven_scan.training_runs.run_folder import AttemptFolder

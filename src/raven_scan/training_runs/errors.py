@@ -5,13 +5,6 @@ from raven_scan.kernel.findings import Finding
 from raven_scan.training_runs.types import RunStatus
 
 
-class LeaseLost(Exception):  # noqa: N818 - it is an event rather than a fault
-    """The attempt may not write any more: another one has taken the run over, or it was ended.
-
-    Not for users: the worker that gets it ends its trainer and changes nothing.
-    """
-
-
 def run_not_found(ref: str) -> NotFound:
     return NotFound(
         "training_run.not_found",

@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 
 from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.jobs.held_attempts import hold_attempt
+from raven_scan.jobs.lease import LeaseLost
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Conflict
 from raven_scan.kernel.names import LONGEST_NAME
@@ -26,8 +28,6 @@ from raven_scan.trained_models.types import NewTrainedModel, TrainedModelView
 from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.blob_removal import BlobRemover
 from raven_scan.training_runs.device_choice import choose_kind, get_kind, list_kinds
-from raven_scan.training_runs.errors import LeaseLost
-from raven_scan.training_runs.held_attempts import hold_attempt
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, TrainingRunCheckpoint
 from raven_scan.training_runs.records import describe_figures, describe_result
 from raven_scan.training_runs.repository import attempts, checkpoints, logs, metrics, runs

@@ -1,7 +1,6 @@
 """What happens to runs whose worker died, and to what it left behind."""
 
 import shutil
-import time
 from contextlib import suppress
 
 import structlog
@@ -9,14 +8,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from raven_scan.access.types import Actor, Claim
-from raven_scan.jobs.worker_names import is_worker_gone, make_worker_name
+from raven_scan.jobs.lost_leases import CONFIRMATION_S, LostLeases
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import RavenError
 from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.settings import Settings
 from raven_scan.training_runs.announcements import RunAnnouncer
-from raven_scan.training_runs.held_attempts import is_attempt_held
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
 from raven_scan.training_runs.repository import attempts, checkpoints, logs, runs
 from raven_scan.training_runs.repository.attempts import SilentAttempt
@@ -25,7 +23,6 @@ from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS, end_fr
 from raven_scan.training_runs.types import AttemptEnd, RunError, RunStatus
 
 _SILENT_S = 3.0
-_CONFIRMATION_S = 5.0
 _EARLIER_LOG = "log.txt"
 _TAIL_BYTES = 8192
 
@@ -36,8 +33,7 @@ class TrainingRunRecovery:
     """What any worker does for runs of all workers, every few seconds, and when it starts.
 
     Args:
-        confirmation_s: a lease that has run out is looked at again after so long: after a suspend, or when the
-            database was away, every worker's lease has run out, and each renews its own.
+        confirmation_s: a lease that has run out is looked at again after so long, as `LostLeases` says.
     """
 
     def __init__(
@@ -47,36 +43,23 @@ class TrainingRunRecovery:
         clock: Clock,
         announcer: RunAnnouncer,
         *,
-        confirmation_s: float = _CONFIRMATION_S,
+        confirmation_s: float = CONFIRMATION_S,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         self._announcer = announcer
-        self._confirmation_s = confirmation_s
-        self._suspects: dict[SilentAttempt, float] = {}
+        self._leases = LostLeases[SilentAttempt](confirmation_s=confirmation_s)
 
     def recover_lost_runs(self, actor: Actor) -> int:
         """Runs whose worker died wait again, and go on from their checkpoint; returns how many attempts were lost.
 
-        A worker of this machine whose process is gone is dead at once, and so is an attempt in this process's name
-        that it does not work on; any other when its lease has run out, and it has not renewed it `confirmation_s`
-        later. A run that has lost too many workers ends in Error.
+        A run that has lost too many workers ends in Error.
         """
         actor.require(Claim.TRAINING_RUN_EXECUTE)
         with self._database.transaction() as session:
             silent = attempts.list_silent(session, _SILENT_S, self._settings.lease_timeout_s)
-        # Of those in its own name this process knows which it works on, and is about to renew their leases.
-        own = {attempt for attempt in silent if attempt.worker == make_worker_name()}
-        confirmed = self._confirm_suspects({each for each in silent if each.is_expired} - own)
-        lost = [
-            each
-            for each in silent
-            if (each in own and not is_attempt_held(each.run_id, each.number))
-            or each in confirmed
-            or is_worker_gone(each.worker)
-        ]
-        return sum(self._recover_in_turn(actor, attempt) for attempt in lost)
+        return sum(self._recover_in_turn(actor, attempt) for attempt in self._leases.find(silent))
 
     def remove_leftovers(self, actor: Actor) -> None:
         """Removes working folders of attempts that have ended; their worker was killed before it could."""
@@ -122,14 +105,6 @@ class TrainingRunRecovery:
         with self._database.transaction() as session:
             return list(checkpoints.list_digests(session))
 
-    def _confirm_suspects(self, expired: set[SilentAttempt]) -> set[SilentAttempt]:
-        """Those that were seen with the very same last heartbeat long enough ago."""
-        now = time.monotonic()
-        self._suspects = {suspect: self._suspects.get(suspect, now) for suspect in expired}
-        return {
-            suspect for suspect, seen_at in self._suspects.items() if now - seen_at >= self._confirmation_s
-        }
-
     def _recover_in_turn(self, actor: Actor, silent: SilentAttempt) -> bool:
         """In a transaction of its own: one that cannot be recovered keeps no other from it."""
         try:
@@ -139,7 +114,7 @@ class TrainingRunRecovery:
                     return False
                 self._recover(actor, session, *found)
         except (SQLAlchemyError, RavenError):
-            _log.exception("training_run.not_recovered", run=str(silent.run_id))
+            _log.exception("training_run.not_recovered", run=str(silent.id))
             return False
         return True
 

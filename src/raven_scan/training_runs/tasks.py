@@ -8,12 +8,11 @@ import structlog
 
 from raven_scan.access.types import WORKER
 from raven_scan.jobs.dispatcher import TakenWork
+from raven_scan.jobs.held_attempts import release_attempt
+from raven_scan.jobs.lease import Lease, LeaseLost, get_leash_timeout_s, keep_lease
+from raven_scan.jobs.patience import DATABASE_IS_AWAY
 from raven_scan.training_runs.attempt_work import AttemptTools, AttemptWork
-from raven_scan.training_runs.errors import LeaseLost
 from raven_scan.training_runs.execution import Attempt
-from raven_scan.training_runs.held_attempts import release_attempt
-from raven_scan.training_runs.lease import Lease, get_leash_timeout_s, keep_lease
-from raven_scan.training_runs.patience import DATABASE_IS_AWAY
 from raven_scan.training_runs.run_folder import AttemptFolder
 
 _log = structlog.get_logger(__name__)

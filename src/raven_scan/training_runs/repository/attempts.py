@@ -97,9 +97,12 @@ def write_environment(session: Session, run_id: UUID, fence: int, environment: d
 
 @dataclass(frozen=True, slots=True)
 class SilentAttempt:
-    """An attempt that has not ended and was not heard of for a while. `is_expired`: its lease has run out."""
+    """An attempt that has not ended and was not heard of for a while.
 
-    run_id: UUID
+    `id`: of its run. `is_expired`: its lease has run out.
+    """
+
+    id: UUID
     number: int
     worker: str
     heartbeat_at: datetime
@@ -124,7 +127,7 @@ def lock_silent(session: Session, silent: SilentAttempt) -> tuple[TrainingRun, T
         select(TrainingRun, TrainingRunAttempt)
         .join(TrainingRunAttempt, TrainingRunAttempt.run_id == TrainingRun.id)
         .where(
-            TrainingRunAttempt.run_id == silent.run_id,
+            TrainingRunAttempt.run_id == silent.id,
             TrainingRunAttempt.number == silent.number,
             TrainingRunAttempt.ended_at.is_(None),
             TrainingRunAttempt.heartbeat_at == silent.heartbeat_at,

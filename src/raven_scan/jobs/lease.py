@@ -1,4 +1,7 @@
-"""The lease that an attempt holds on its run: renewed, and shown to its trainer, as long as the worker is well."""
+"""The lease that an attempt holds on its work: renewed, and shown to its child, as long as the worker is well.
+
+Its work is a training run or an evaluation; the child is the trainer's process that does it.
+"""
 
 import threading
 import time
@@ -6,11 +9,17 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from raven_scan.jobs.housekeeper import Housekeeper
-from raven_scan.training_runs.errors import LeaseLost
 
 _BEAT_INTERVAL_S = 2.0
 _LEASH_INTERVAL_S = 1.0
 _LEASH_PART = 0.75
+
+
+class LeaseLost(Exception):  # noqa: N818 - it is an event rather than a fault
+    """The attempt may not write any more: another one has taken its work over, or it was ended.
+
+    Not for users: the worker that gets it ends its child and changes nothing.
+    """
 
 
 def get_leash_timeout_s(lease_timeout_s: float) -> float:

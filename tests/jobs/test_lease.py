@@ -2,8 +2,7 @@
 
 import pytest
 
-from raven_scan.training_runs.errors import LeaseLost
-from raven_scan.training_runs.lease import Lease
+from raven_scan.jobs.lease import Lease, LeaseLost
 
 LEASH_TIMEOUT_S = 7.5
 

@@ -8,8 +8,8 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from raven_scan.jobs.lease import LeaseLost
 from raven_scan.kernel.errors import RavenError
-from raven_scan.training_runs.errors import LeaseLost
 
 DATABASE_IS_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 """What SQLAlchemy raises while PostgreSQL is restarted; the work goes on and is written down afterwards."""
@@ -41,10 +41,10 @@ class Patience:
             try:
                 return act()
             except DATABASE_IS_AWAY as error:
-                _log.warning("training_run.database_away", error=type(error).__name__)
+                _log.warning("worker.database_away", error=type(error).__name__)
             except RavenError as error:
                 if error.code != STORAGE_IS_AWAY or self._is_stopping():
                     raise
-                _log.warning("training_run.storage_away", error=error.message)
+                _log.warning("worker.storage_away", error=error.message)
             if self._lease_lost.wait(_RETRY_S):
                 raise LeaseLost
