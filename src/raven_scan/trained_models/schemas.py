@@ -84,6 +84,7 @@ class PackageStepOut(_Schema):
     created_at: datetime
     starting_weights: str | None
     weights_digest: str | None
+    base_model: str | None
     dataset_version: str | None
     dataset_digest: str | None
     training_run: str | None

@@ -142,11 +142,11 @@ class CheckpointReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageStep:
-    """A model in the lineage that a package told, on the platform that had it.
+    """A model in the lineage that a package told.
 
     Attributes:
-        platform: fingerprint of the key by which that platform vouches for it.
-        dataset_version, training_run: their names there, None where it came from none.
+        platform: that had it: the fingerprint of the key that it vouches with.
+        base_model, dataset_version, training_run: their names there, None where it came from none.
         dataset_digest: of the dataset version's content.
         checkpoint: what the file was called that it was read from, where it was; `checkpoint_digest` its sha256.
     """
@@ -159,6 +159,7 @@ class PackageStep:
     created_at: datetime
     starting_weights: str | None = None
     weights_digest: str | None = None
+    base_model: str | None = None
     dataset_version: str | None = None
     dataset_digest: str | None = None
     training_run: str | None = None
