@@ -113,6 +113,39 @@ class Settings(BaseSettings):
         description="Of a run's log that has more bytes than this, the middle is dropped: its beginning and its end "
         "are kept.",
     )
+    warm_models: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="How many models a server keeps ready for detection, each in a process; the least recently used "
+        "one makes room for another.",
+    )
+    warm_model_memory_bytes: int = Field(
+        default=8_000_000_000,
+        ge=1_000_000_000,
+        description="What these processes may take together; one may always be there.",
+    )
+    warm_model_idle_s: float = Field(
+        default=300.0, ge=0.1, description="A model that nobody detected with for so long is let go."
+    )
+    largest_detection_images: int = Field(
+        default=1_000, ge=1, description="A request for detections with more images than this is refused."
+    )
+    largest_detection_bytes: int = Field(
+        default=2_000_000_000,
+        ge=1_000_000,
+        description="A request for detections that sends more bytes than this is refused.",
+    )
+    detection_memory_bytes: int = Field(
+        default=4_000_000_000,
+        ge=10_000_000,
+        description="What images may take in a model's process while they are decoded.",
+    )
+    detection_timeout_s: float = Field(
+        default=900.0,
+        ge=1.0,
+        description="A request for detections is given up after so long, waiting included.",
+    )
     trash_days: int = Field(
         default=30,
         ge=0,
