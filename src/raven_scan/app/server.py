@@ -27,6 +27,7 @@ from raven_scan.datasets.api import build_router as build_datasets_router
 from raven_scan.datasets.stewardship_api import (
     build_stewardship_router as build_datasets_stewardship_router,
 )
+from raven_scan.evaluations.api import build_router as build_evaluations_router
 from raven_scan.notifications.api import build_router as build_notifications_router
 from raven_scan.notifications.subscriptions_api import build_subscriptions_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
@@ -102,6 +103,9 @@ def build_app(
     app.include_router(build_lineage_router(platform.lineage, get_actor))
     app.include_router(
         build_verification_router(platform.model_verification, platform.trained_models, get_actor)
+    )
+    app.include_router(
+        build_evaluations_router(platform.evaluations, platform.evaluation_review, get_actor)
     )
     trash = Trash(list_bins(platform), days=platform.settings.trash_days)
     app.include_router(build_trash_router(trash, get_actor))

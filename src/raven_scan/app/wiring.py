@@ -28,6 +28,10 @@ from raven_scan.datasets.stewardship import DatasetStewardship
 from raven_scan.datasets.verification import VersionVerification
 from raven_scan.datasets.version_records import VersionRecords
 from raven_scan.datasets.version_stewardship import VersionStewardship
+from raven_scan.evaluations.dependents import EvaluationsOnModels, EvaluationsOnVersions
+from raven_scan.evaluations.execution import EvaluationExecution
+from raven_scan.evaluations.review import EvaluationReview
+from raven_scan.evaluations.service import EvaluationService
 from raven_scan.jobs.devices import choose_devices
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.jobs.registry import WorkerRegistry
@@ -98,6 +102,9 @@ class Platform:
     model_stewardship: ModelStewardship
     model_verification: ModelVerification
     lineage: LineageService
+    evaluations: EvaluationService
+    evaluation_review: EvaluationReview
+    evaluation_execution: EvaluationExecution
     training_runs: TrainingRunService
     run_stewardship: RunStewardship
     run_control: TrainingRunControl
@@ -137,6 +144,7 @@ def build_platform(settings: Settings) -> Generator[Platform]:
         # Where no worker runs, nobody else would notice that one was killed.
         platform.recovery.adopt_earlier_logs(WORKER)
         platform.recovery.recover_lost_runs(WORKER)
+        platform.evaluation_execution.recover_lost(WORKER)
         yield platform
 
 
@@ -187,14 +195,16 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
-    users_of_versions = [ModelsOnVersions(), RUNS_ON_VERSIONS]
+    users_of_versions = [ModelsOnVersions(), EvaluationsOnVersions(), RUNS_ON_VERSIONS]
     checks = PreflightChecks(datasets, trained_models, blobs, device=choose_devices(settings.device)[0])
     presets = TrainingPresetService(database)
     notifications = NotificationService(database, JobQueue(), settings, clock)
     announcer = RunAnnouncer(notifications)
     training_runs = TrainingRunService(database, datasets, trained_models, presets, checks)
     workers = WorkerRegistry(database, lease_timeout_s=settings.lease_timeout_s)
-    model_stewardship = ModelStewardship(database, trained_models, blobs, clock, dependents=[RUNS_ON_MODELS])
+    users_of_models = [EvaluationsOnModels(), RUNS_ON_MODELS]
+    model_stewardship = ModelStewardship(database, trained_models, blobs, clock, dependents=users_of_models)
+    evaluations = EvaluationService(database, datasets, trained_models, blobs, clock)
     run_metrics, run_logs = TrainingRunMetrics(database), TrainingRunLogs(database)
     return Platform(
         settings=settings,
@@ -221,6 +231,11 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
             find_written_down=partial(find_written_down, database),
         ),
         lineage=LineageService(database, ModelFamilies(database, trained_models), VersionRecords(database)),
+        evaluations=evaluations,
+        evaluation_review=EvaluationReview(evaluations, trained_models, datasets),
+        evaluation_execution=EvaluationExecution(
+            database, trained_models, lease_timeout_s=settings.lease_timeout_s
+        ),
         training_runs=training_runs,
         run_stewardship=RunStewardship(database, trained_models, clock),
         run_control=TrainingRunControl(database, blobs, clock),

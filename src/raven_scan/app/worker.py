@@ -11,9 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from raven_scan.access.types import WORKER
 from raven_scan.app.housekeeping.collection_process import collect_in_child_if_due
 from raven_scan.app.wiring import Platform
+from raven_scan.evaluations.measuring import EvaluationTools
+from raven_scan.evaluations.tasks import EvaluationJob
 from raven_scan.jobs.child_process import TRAINER_MODULE
 from raven_scan.jobs.devices import choose_devices
-from raven_scan.jobs.dispatcher import Dispatcher
+from raven_scan.jobs.dispatcher import WORK_CHANNEL, Dispatcher, TakenWork
 from raven_scan.jobs.housekeeper import Housekeeper
 from raven_scan.jobs.worker import QueueWorker
 from raven_scan.jobs.worker_names import make_worker_name
@@ -22,7 +24,6 @@ from raven_scan.notifications.tasks import SendingJob
 from raven_scan.notifications.types import SEND_TASK
 from raven_scan.training_runs.attempt_work import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
-from raven_scan.training_runs.types import QUEUE_CHANNEL
 
 _DRAIN_S = 6.0
 _TIDYING_INTERVAL_S = 5.0
@@ -32,7 +33,7 @@ _FIRST_COLLECTION_LOOK_S = 10.0
 
 
 class BackgroundWorker:
-    """Executes waiting runs in threads of this process until it is stopped.
+    """Executes evaluations and training runs that wait, in threads of this process, until it is stopped.
 
     Args:
         devices: a slot each, such as `["cpu"]` or `["cuda:0", "cuda:1"]`; None: what the settings say.
@@ -53,7 +54,21 @@ class BackgroundWorker:
         self.name = make_worker_name()
         self.devices = list(devices or choose_devices(platform.settings.device))
         cores = psutil.cpu_count(logical=False) or 1
-        job = TrainingRunJob(
+        threads = max(1, cores // len(self.devices))
+        self._evaluations = EvaluationJob(
+            EvaluationTools(
+                execution=platform.evaluation_execution,
+                datasets=platform.datasets,
+                models=platform.trained_models,
+                blobs=platform.blobs,
+                settings=platform.settings,
+                clock=platform.clock,
+                worker=self.name,
+                threads=threads,
+                trainer_module=trainer_module,
+            )
+        )
+        self._runs = TrainingRunJob(
             AttemptTools(
                 execution=platform.execution,
                 datasets=platform.datasets,
@@ -63,13 +78,13 @@ class BackgroundWorker:
                 settings=platform.settings,
                 clock=platform.clock,
                 worker=self.name,
-                threads=max(1, cores // len(self.devices)),
+                threads=threads,
                 drain_s=drain_s,
                 trainer_module=trainer_module,
             )
         )
         conninfo = make_conninfo(platform.database.engine.url)
-        self._dispatcher = Dispatcher(conninfo, QUEUE_CHANNEL, self.devices, job.take_next)
+        self._dispatcher = Dispatcher(conninfo, WORK_CHANNEL, self.devices, self._take_next)
         self._jobs = QueueWorker(
             conninfo, {SEND_TASK: SendingJob(platform.notifications, WORKER)}, name=self.name
         )
@@ -115,6 +130,12 @@ class BackgroundWorker:
         """Until it is stopped by another thread."""
         self._dispatcher.join()
 
+    def _take_next(self, *, free: Sequence[str], capacity: Sequence[str]) -> TakenWork | None:
+        """An evaluation is short, and somebody waits for it: it comes before the next run."""
+        return self._evaluations.take_next(free=free, capacity=capacity) or self._runs.take_next(
+            free=free, capacity=capacity
+        )
+
     def _collect(self) -> None:
         collect_in_child_if_due(self._platform, self._is_stopping)
 
@@ -123,6 +144,7 @@ class BackgroundWorker:
             self._platform.holding.ensure_running()
         self._platform.workers.beat(self.name, self.devices, is_draining=self._dispatcher.is_stopping)
         self._platform.recovery.recover_lost_runs(WORKER)
+        self._platform.evaluation_execution.recover_lost(WORKER)
 
     def _tidy_up(self) -> None:
         self._platform.workers.forget_silent()

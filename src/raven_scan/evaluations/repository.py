@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from raven_scan.evaluations.models import ModelEvaluation
 from raven_scan.evaluations.types import (
-    EVALUATION_CHANNEL,
     EvaluationAtWork,
     EvaluationError,
     EvaluationProgress,
@@ -23,6 +22,7 @@ from raven_scan.evaluations.types import (
     NamedReference,
 )
 from raven_scan.figures.report import Figure
+from raven_scan.jobs.dispatcher import WORK_CHANNEL
 from raven_scan.kernel.paging import ListOrder, Page, PageRequest
 
 ORDER = ListOrder(
@@ -270,7 +270,7 @@ def rename_versions(session: Session, names: dict[UUID, str]) -> None:
 
 def notify_workers(session: Session) -> None:
     """Workers hear of it at the commit."""
-    session.execute(text(f"NOTIFY {EVALUATION_CHANNEL}"))
+    session.execute(text(f"NOTIFY {WORK_CHANNEL}"))
 
 
 def describe_result(result: EvaluationResult) -> dict[str, Any]:

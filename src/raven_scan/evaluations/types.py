@@ -9,9 +9,6 @@ from raven_scan.figures.difference import Difference
 from raven_scan.figures.image_results import ImageResult
 from raven_scan.figures.report import Figure
 
-EVALUATION_CHANNEL = "raven_evaluations"
-"""What PostgreSQL notifies workers on."""
-
 DEFAULT_FIGURE = "map50"
 FIGURES_COMPARED = ("map50", "map", "map75")
 FEWEST_COMPARED, MOST_COMPARED = 2, 10

@@ -19,6 +19,9 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
+WORK_CHANNEL = "raven_training_runs"
+"""What PostgreSQL notifies on when there is new work for workers, of whatever kind."""
+
 _POLLING_INTERVAL_S = 2.0
 _RETRY_S = 1.0
 _CONNECT_TIMEOUT_S = 10

@@ -14,7 +14,6 @@ Figures = dict[str, float | None]
 """Figures in 0-1 by name (map, map50, …); None where one cannot be had."""
 
 
-QUEUE_CHANNEL = "raven_training_runs"
 """What PostgreSQL notifies on when a run waits."""
 
 

@@ -75,10 +75,11 @@ class Session:
         from raven_scan.access.types import WORKER  # noqa: PLC0415
         from raven_scan.jobs.housekeeper import Housekeeper  # noqa: PLC0415
 
-        recovery = self.platform.recovery
+        recovery, evaluations = self.platform.recovery, self.platform.evaluation_execution
 
         def recover() -> None:
             recovery.recover_lost_runs(WORKER)
+            evaluations.recover_lost(WORKER)
 
         housekeeper = Housekeeper(recover)
         housekeeper.start()

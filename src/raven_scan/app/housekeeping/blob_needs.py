@@ -15,7 +15,7 @@ from raven_scan.storage.collector import go_on
 def list_needed_blobs(
     platform: Platform, *, allow_lost: bool = False, check: Callable[[], None] = go_on
 ) -> set[str]:
-    """Digests of all blobs that datasets, models and runs need, in the caller's transaction where there is one.
+    """Digests of all blobs that datasets, models, evaluations and runs need, in the caller's transaction where there is one.
 
     What is in the trash needs its blobs: it may be restored.
 
@@ -30,6 +30,7 @@ def list_needed_blobs(
     return (
         platform.datasets.list_blob_digests(WORKER, allow_lost=allow_lost, check=check)
         | platform.trained_models.list_blob_digests(WORKER)
+        | platform.evaluations.list_blob_digests(WORKER)
         | set(platform.recovery.list_blob_digests(WORKER))
     )
 

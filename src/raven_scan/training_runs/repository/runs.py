@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Float, and_, cast, column, func, select, t
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import Session
 
+from raven_scan.jobs.dispatcher import WORK_CHANNEL
 from raven_scan.kernel.ids import parse_id
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
 from raven_scan.training_runs.types import (
-    QUEUE_CHANNEL,
     DeviceKind,
     NamedReference,
     RunAtWork,
@@ -205,4 +205,4 @@ def find_place_of_returned(session: Session) -> int:
 
 def notify_workers(session: Session) -> None:
     """Workers hear of it at the commit."""
-    session.execute(text(f"NOTIFY {QUEUE_CHANNEL}"))
+    session.execute(text(f"NOTIFY {WORK_CHANNEL}"))
