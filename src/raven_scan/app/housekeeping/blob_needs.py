@@ -15,7 +15,7 @@ from raven_scan.storage.collector import go_on
 def list_needed_blobs(
     platform: Platform, *, allow_lost: bool = False, check: Callable[[], None] = go_on
 ) -> set[str]:
-    """Digests of all blobs that datasets, models, evaluations and runs need, in the caller's transaction where there is one.
+    """Digests of all blobs that datasets, models, evaluations and runs need, in the caller's transaction if any.
 
     What is in the trash needs its blobs: it may be restored.
 
