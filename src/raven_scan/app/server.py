@@ -37,6 +37,7 @@ from raven_scan.trained_models.stewardship_api import (
 from raven_scan.trained_models.verification_api import build_verification_router
 from raven_scan.training_runs.api import build_router as build_training_runs_router
 from raven_scan.training_runs.artifacts_api import build_artifacts_router
+from raven_scan.training_runs.comparison_api import build_comparison_router
 from raven_scan.training_runs.control_api import build_control_router, build_presets_router
 from raven_scan.training_runs.events_api import build_events_router
 from raven_scan.training_runs.events_wakeups import RunWaker
@@ -111,6 +112,9 @@ def build_app(
     app.include_router(build_trash_router(trash, get_actor))
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))
     app.include_router(build_artifacts_router(platform.run_artifacts, get_actor))
+    app.include_router(
+        build_comparison_router(platform.run_comparisons, platform.run_reproductions, get_actor)
+    )
     app.include_router(build_runs_stewardship_router(platform.run_stewardship, get_actor))
     app.include_router(build_control_router(platform.run_control, platform.run_queue, get_actor))
     app.include_router(build_presets_router(platform.presets, get_actor))

@@ -46,15 +46,22 @@ from raven_scan.notifications.service import NotificationService
 from raven_scan.notifications.subscribers import Subscribers
 from raven_scan.notifications.subscriptions import SubscriptionService
 from raven_scan.notifications.types import NamedRun
+from raven_scan.publishing.checking import PublicationChecks
+from raven_scan.publishing.dependents import PublicationsOfModels, PublicationsOnVersions
+from raven_scan.publishing.evidence import EvidenceGathering
+from raven_scan.publishing.policy_service import PolicyService
+from raven_scan.publishing.service import PublishingService
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.opening import open_blob_store
 from raven_scan.trained_models.checkpoint_reading import LARGEST_CHECKPOINT_BYTES
 from raven_scan.trained_models.lineage import ModelFamilies
 from raven_scan.trained_models.service import TrainedModelService
+from raven_scan.trained_models.staging import ModelStaging
 from raven_scan.trained_models.stewardship import ModelsOnVersions, ModelStewardship
 from raven_scan.trained_models.verification import ModelVerification
 from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.artifacts import RunArtifacts
+from raven_scan.training_runs.comparison import RunComparisons
 from raven_scan.training_runs.control import TrainingRunControl
 from raven_scan.training_runs.dependents import RUNS_ON_MODELS, RUNS_ON_VERSIONS
 from raven_scan.training_runs.events import TrainingRunEvents
@@ -62,11 +69,13 @@ from raven_scan.training_runs.execution import TrainingRunExecution
 from raven_scan.training_runs.lineage import LineageService
 from raven_scan.training_runs.log_reading import TrainingRunLogs
 from raven_scan.training_runs.metric_history import TrainingRunMetrics
+from raven_scan.training_runs.outcomes import RunOutcomes
 from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.presets import TrainingPresetService
 from raven_scan.training_runs.queue import TrainingRunQueue
 from raven_scan.training_runs.record_reading import find_written_down
 from raven_scan.training_runs.recovery import TrainingRunRecovery
+from raven_scan.training_runs.reproduction import RunReproductions
 from raven_scan.training_runs.service import TrainingRunService
 from raven_scan.training_runs.stewardship import RunStewardship
 from raven_scan.uploads.service import UploadService
@@ -105,6 +114,8 @@ class Platform:
     evaluations: EvaluationService
     evaluation_review: EvaluationReview
     evaluation_execution: EvaluationExecution
+    publishing: PublishingService
+    policy: PolicyService
     training_runs: TrainingRunService
     run_stewardship: RunStewardship
     run_control: TrainingRunControl
@@ -113,6 +124,8 @@ class Platform:
     run_metrics: TrainingRunMetrics
     run_logs: TrainingRunLogs
     run_artifacts: RunArtifacts
+    run_comparisons: RunComparisons
+    run_reproductions: RunReproductions
     presets: TrainingPresetService
     checks: PreflightChecks
     workers: WorkerRegistry
@@ -195,17 +208,26 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     datasets = DatasetService(database, blobs, settings, clock)
     trained_models = TrainedModelService(database, blobs, settings, clock)
     trained_models.ensure_builtins()
-    users_of_versions = [ModelsOnVersions(), EvaluationsOnVersions(), RUNS_ON_VERSIONS]
+    users_of_versions = [
+        ModelsOnVersions(),
+        EvaluationsOnVersions(),
+        PublicationsOnVersions(),
+        RUNS_ON_VERSIONS,
+    ]
     checks = PreflightChecks(datasets, trained_models, blobs, device=choose_devices(settings.device)[0])
     presets = TrainingPresetService(database)
     notifications = NotificationService(database, JobQueue(), settings, clock)
     announcer = RunAnnouncer(notifications)
     training_runs = TrainingRunService(database, datasets, trained_models, presets, checks)
     workers = WorkerRegistry(database, lease_timeout_s=settings.lease_timeout_s)
-    users_of_models = [EvaluationsOnModels(), RUNS_ON_MODELS]
+    users_of_models = [EvaluationsOnModels(), PublicationsOfModels(), RUNS_ON_MODELS]
     model_stewardship = ModelStewardship(database, trained_models, blobs, clock, dependents=users_of_models)
     evaluations = EvaluationService(database, datasets, trained_models, blobs, clock)
+    staging, find_outcome = ModelStaging(database), RunOutcomes(database).find
+    evidence = EvidenceGathering(evaluations, datasets, staging, find_outcome)
+    publication_checks = PublicationChecks(database, trained_models, staging, evidence, find_run=find_outcome)
     run_metrics, run_logs = TrainingRunMetrics(database), TrainingRunLogs(database)
+    run_comparisons = RunComparisons(database, trained_models, run_metrics)
     return Platform(
         settings=settings,
         clock=clock,
@@ -233,6 +255,8 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         lineage=LineageService(database, ModelFamilies(database, trained_models), VersionRecords(database)),
         evaluations=evaluations,
         evaluation_review=EvaluationReview(evaluations, trained_models, datasets),
+        publishing=PublishingService(database, staging, publication_checks, clock),
+        policy=PolicyService(database, clock),
         evaluation_execution=EvaluationExecution(
             database, trained_models, lease_timeout_s=settings.lease_timeout_s
         ),
@@ -244,6 +268,10 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         run_metrics=run_metrics,
         run_logs=run_logs,
         run_artifacts=RunArtifacts(database, trained_models, model_stewardship, run_logs, run_metrics, blobs),
+        run_comparisons=run_comparisons,
+        run_reproductions=RunReproductions(
+            database, training_runs, datasets, trained_models, run_comparisons
+        ),
         presets=presets,
         checks=checks,
         workers=workers,

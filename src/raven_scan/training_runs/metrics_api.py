@@ -56,12 +56,13 @@ def _encode_in_turn(histories: Iterable[MetricHistory], points: int | None = Non
     is_thinned = False
     for number, history in enumerate(histories):
         is_thinned |= history.is_thinned
-        yield (b"," if number else b"") + msgspec.json.encode(_describe(history))
+        yield (b"," if number else b"") + msgspec.json.encode(describe_history(history))
     thinning = {"points": points, "method": "smallest_and_largest"} if is_thinned else None
     yield b'],"thinning":' + msgspec.json.encode(thinning) + b"}"
 
 
-def _describe(history: MetricHistory) -> dict[str, Any]:
+def describe_history(history: MetricHistory) -> dict[str, Any]:
+    """As `MetricSeries`."""
     return {
         "name": history.name,
         "steps": history.steps.tolist(),
