@@ -25,8 +25,8 @@ EXIT_CODE_OF_KIND: dict[ErrorKind, int] = {
 
 MEANINGS = {
     0: "done",
-    1: "a run that was waited for did not end in Success; `raven doctor` found an error; `raven audit verify` found "
-    "an entry that was changed; or one that nobody foresaw",
+    1: "a run that was waited for did not end in Success, or did not reproduce another; `raven doctor` found an error; "
+    "`raven audit verify` found an entry that was changed; or one that nobody foresaw",
     2: "the arguments, or what they name, are not valid",
     3: "not found",
     4: "not signed in, or not allowed",

@@ -58,12 +58,7 @@ def wait_and_show(
 ) -> None:
     """Shows progress until the run is at rest, then the run; the exit code says how it ended."""
     if run.status not in _PLACES_OF_REST:
-        _tell_what_is_before(session, output, run)
-        try:
-            with session.executing():
-                run = _watch(session, output, run.name)
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
+        run = wait_for_rest(session, output, run)
     elif run.status == "Draft":
         raise Conflict(
             "training_run.is_a_draft",
@@ -92,6 +87,16 @@ def wait_and_show(
             raise typer.Exit(RUN_FAILED)
         case _:
             raise typer.Exit(RUN_FAILED)
+
+
+def wait_for_rest(session: Session, output: Output, run: "TrainingRunOut") -> "TrainingRunOut":
+    """Shows progress until a run that was put in the queue is at rest, and returns it."""
+    _tell_what_is_before(session, output, run)
+    try:
+        with session.executing():
+            return _watch(session, output, run.name)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _tell_what_is_before(session: Session, output: Output, run: "TrainingRunOut") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raven_scan.app.cli import run_control, run_upkeep
+from raven_scan.app.cli import run_comparison, run_control, run_upkeep
 from raven_scan.app.cli.output import JsonFlag, Output, print_json
 from raven_scan.app.cli.run_display import show_run
 from raven_scan.app.cli.run_settings import (
@@ -293,6 +293,9 @@ for command in (
     run_control.move,
     run_upkeep.edit,
     run_upkeep.delete,
+    run_comparison.compare,
+    run_comparison.reproduce,
+    run_comparison.reproduction,
 ):
     app.command()(command)
 app.command("artifacts")(run_upkeep.list_artifacts)

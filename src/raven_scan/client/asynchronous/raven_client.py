@@ -13,6 +13,7 @@ from raven_scan.client.asynchronous.datasets import AsyncDatasetsClient
 from raven_scan.client.asynchronous.model_lineage import AsyncLineageClient
 from raven_scan.client.asynchronous.notifications import AsyncNotificationsClient
 from raven_scan.client.asynchronous.roles import AsyncRolesClient
+from raven_scan.client.asynchronous.run_comparisons import AsyncRunComparisonsClient
 from raven_scan.client.asynchronous.run_queue import AsyncQueueClient
 from raven_scan.client.asynchronous.session import AsyncSessionClient
 from raven_scan.client.asynchronous.subscriptions import AsyncSubscriptionsClient
@@ -62,6 +63,7 @@ class AsyncRavenClient:
         self.models = AsyncTrainedModelsClient(self._connection, self.uploads, shares_files=is_in_process)
         self.lineage = AsyncLineageClient(self._connection)
         self.runs = AsyncTrainingRunsClient(self._connection)
+        self.run_comparisons = AsyncRunComparisonsClient(self._connection)
         self.queue = AsyncQueueClient(self._connection)
         self.presets = AsyncTrainingPresetsClient(self._connection)
         self.workers = AsyncWorkersClient(self._connection)

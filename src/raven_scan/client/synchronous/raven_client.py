@@ -15,6 +15,7 @@ from raven_scan.client.synchronous.datasets import DatasetsClient
 from raven_scan.client.synchronous.model_lineage import LineageClient
 from raven_scan.client.synchronous.notifications import NotificationsClient
 from raven_scan.client.synchronous.roles import RolesClient
+from raven_scan.client.synchronous.run_comparisons import RunComparisonsClient
 from raven_scan.client.synchronous.run_queue import QueueClient
 from raven_scan.client.synchronous.session import SessionClient
 from raven_scan.client.synchronous.subscriptions import SubscriptionsClient
@@ -63,6 +64,7 @@ class RavenClient:
         self.models = TrainedModelsClient(self._connection, self.uploads, shares_files=is_in_process)
         self.lineage = LineageClient(self._connection)
         self.runs = TrainingRunsClient(self._connection)
+        self.run_comparisons = RunComparisonsClient(self._connection)
         self.queue = QueueClient(self._connection)
         self.presets = TrainingPresetsClient(self._connection)
         self.workers = WorkersClient(self._connection)
