@@ -1,16 +1,154 @@
 """Which of two models is better on the same images."""
 
-from raven_scan.figures.difference import Difference
-from raven_scan.figures.matches import Matches
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from msgspec.structs import replace
+
+from raven_scan.figures.difference import Difference, DifferentPartsError, Verdict
+from raven_scan.figures.intervals import IMAGES_MIN
+from raven_scan.figures.matches import Floats, Matches
+from raven_scan.figures.reasons import explain_absence
+from raven_scan.figures.reckoning import RESAMPLES, measure_figures
+from raven_scan.figures.report import FIGURE_NAMES
+from raven_scan.figures.resampling import (
+    NEEDS,
+    ResampledPoint,
+    ResampledPrecision,
+    Weights,
+    average_classes,
+    draw_weights,
+    find_interval,
+)
+
+COMPARED_FIGURES = tuple(name for name in FIGURE_NAMES if name != "confidence")
+TELLING_HALF_WIDTH = 0.05
+"""An interval that reaches further to each side would hide differences that matter."""
 
 
 def compare(
-    first: Matches, second: Matches, figure: str = "map50", *, seed: int = 0, resamples: int = 1000
+    first: Matches,
+    second: Matches,
+    figure: str = "map50",
+    *,
+    class_name: str | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Difference:
     """By how much the first is better than the second, by a paired bootstrap over their images.
 
+    Both are resampled alike, so that what is hard or easy in an image counts for both. The first is better or worse
+    where the whole interval is on one side of 0. Otherwise the two do not differ significantly where the interval is
+    narrow enough to tell, and where it is not, or fewer than 20 images have boxes, there are too few images to tell.
+
+    Args:
+        first: of one model.
+        second: of another, on the same part.
+        figure: one of `COMPARED_FIGURES`; precision, recall and F1 are at each model's own best confidence.
+        class_name: compare it for this class; None: overall.
+        seed: of the resamples.
+        resamples: how often the images are drawn anew.
+
     Raises:
         DifferentPartsError: they are not of the same images, true boxes and classes.
-        ValueError: there is no such figure.
+        ValueError: there is no such figure or class.
     """
-    raise NotImplementedError
+    if figure not in COMPARED_FIGURES:
+        raise ValueError(f"{figure!r} is none of {', '.join(COMPARED_FIGURES)}")
+    if class_name is not None and class_name not in first.classes:
+        raise ValueError(f"there is no class {class_name!r}")
+    check_same_part(first, second)
+    values = [_get_value(each, figure, class_name) for each in (first, second)]
+    images = len(first.image_ids)
+    difference = Difference(
+        figure=figure,
+        value=None,
+        low=None,
+        high=None,
+        verdict=Verdict.TOO_FEW_IMAGES,
+        first=values[0],
+        second=values[1],
+        image_count=images,
+        resamples=0,
+    )
+    for each, value in zip((first, second), values, strict=True):
+        if value is None:
+            label = None if class_name is None else each.classes.index(class_name)
+            return replace(difference, reason=explain_absence(each, figure, label))
+    value = (values[0] or 0.0) - (values[1] or 0.0)
+    reckon = [_prepare(each, figure, class_name) for each in (first, second)]
+    drawn = list(draw_weights(images, resamples, seed))
+    resampled = np.concatenate([reckon[0](weights) - reckon[1](weights) for weights in drawn])
+    interval = find_interval(value, resampled, (-1.0, 1.0))
+    if interval is None:
+        reason = "Most resamples of the images have no box that this figure needs."
+        return replace(difference, value=value, resamples=resamples, reason=reason)
+    low, high = interval
+    verdict, reason = _judge(low, high, _count_images_with_boxes(first, class_name))
+    return replace(
+        difference, value=value, low=low, high=high, verdict=verdict, resamples=resamples, reason=reason
+    )
+
+
+def check_same_part(first: Matches, second: Matches) -> None:
+    """Raises DifferentPartsError unless both are of the same images, true boxes and classes."""
+    if not np.array_equal(first.image_ids, second.image_ids):
+        raise DifferentPartsError("They were evaluated on different images.")
+    if set(first.classes) != set(second.classes):
+        raise DifferentPartsError("They know different classes.")
+    # The order of the class list is each model's own.
+    labels = np.asarray([first.classes.index(name) for name in second.classes], np.int64)
+    table = _make_truth_table(first, first.truth_label)
+    if not np.array_equal(table, _make_truth_table(second, labels[second.truth_label])):
+        raise DifferentPartsError("They were evaluated against different true boxes.")
+
+
+def _make_truth_table(matches: Matches, labels: npt.NDArray[np.integer]) -> Floats:
+    columns = (matches.truth_areas, matches.crowds, labels, matches.truth_image)
+    table = np.column_stack([matches.truth_boxes, *(each.astype(np.float64) for each in columns)])
+    return table[np.lexsort(table.T)]
+
+
+def _get_value(matches: Matches, figure: str, class_name: str | None) -> float | None:
+    overall, by_class = measure_figures(matches)
+    return (overall if class_name is None else by_class[class_name])[figure]
+
+
+def _prepare(matches: Matches, figure: str, class_name: str | None) -> Callable[[Weights], Floats]:
+    """What reckons a figure of resamples, float64 (R,)."""
+    label = None if class_name is None else matches.classes.index(class_name)
+    if figure in NEEDS:
+        precision = ResampledPrecision(matches, [figure])
+
+        def reckon_precision(weights: Weights) -> Floats:
+            by_class = precision.reckon(weights)[figure]
+            return average_classes(by_class) if label is None else by_class[:, label]
+
+        return reckon_precision
+    overall, by_class = measure_figures(matches)
+    point = ResampledPoint(
+        matches, overall["confidence"], [by_class[name]["confidence"] for name in matches.classes]
+    )
+    return lambda weights: point.reckon(weights)[figure][:, -1 if label is None else label]
+
+
+def _count_images_with_boxes(matches: Matches, class_name: str | None) -> int:
+    boxes = ~matches.crowds
+    if class_name is not None:
+        boxes &= matches.truth_label == matches.classes.index(class_name)
+    return len(np.unique(matches.truth_image[boxes]))
+
+
+def _judge(low: float, high: float, images_with_boxes: int) -> tuple[Verdict, str | None]:
+    if images_with_boxes < IMAGES_MIN:
+        reason = f"Only {images_with_boxes} images have such boxes; {IMAGES_MIN} are the least to tell from."
+        return Verdict.TOO_FEW_IMAGES, reason
+    if low > 0:
+        return Verdict.BETTER, None
+    if high < 0:
+        return Verdict.WORSE, None
+    if (high - low) / 2 <= TELLING_HALF_WIDTH:
+        return Verdict.NO_SIGNIFICANT_DIFFERENCE, None
+    reason = f"The interval reaches {(high - low) / 2:.2f} to each side; on more images it would be narrower."
+    return Verdict.TOO_FEW_IMAGES, reason

@@ -168,13 +168,15 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a confidence of 0.7 means that 7 of 10 are right.
 
     Attributes:
-        error: expected calibration error of detections: |confidence - precision|, averaged over detections.
+        confidence_min: detections below are left out.
+        error: expected calibration error of detections: |confidence - precision| of bins, averaged over detections.
 
     Source: Küppers et al., Multivariate Confidence Calibration for Object Detection, 2020 (its D-ECE over the
     confidence alone).
     """
 
     iou: float
+    confidence_min: float
     bins: list[CalibrationBin]
     error: Figure
 
