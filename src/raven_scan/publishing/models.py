@@ -17,8 +17,8 @@ _Json = JSONB(none_as_null=True)
 class PublishedName(Base):
     """A name that detection can ask for; it is never given back.
 
-    `number` is the version in use, `last_number` the one that was published last. Whoever changes anything about a
-    name holds its row, so its versions are numbered without a gap.
+    `number` is the version in use, `last_used_number` the one that was in use last, `last_number` the one that was
+    published last. Whoever changes anything about a name holds its row, so its versions are numbered without a gap.
     """
 
     __tablename__ = "published_names"
@@ -31,6 +31,7 @@ class PublishedName(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     number: Mapped[int | None] = mapped_column(Integer)
+    last_used_number: Mapped[int | None] = mapped_column(Integer)
     last_number: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     created_by: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

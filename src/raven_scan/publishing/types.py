@@ -235,6 +235,7 @@ class Measured:
     Attributes:
         dataset: name@version.
         recall_by_class: by the classes' names.
+        unknown_classes: of the test part, that the model does not know.
     """
 
     evaluation_id: UUID
@@ -245,6 +246,7 @@ class Measured:
     recall_by_class: dict[str, FigureFound]
     image_count: int
     box_count: int
+    unknown_classes: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +258,8 @@ class Rival:
         dataset: name@version of its frozen test part.
         evaluation_id: of it there; None where there is none.
         model_evaluation_id: of the candidate there; None where there is none.
-        difference: None unless both are there.
+        difference: None unless both are there, and can be compared.
+        problem: why they cannot.
     """
 
     full_name: str
@@ -266,6 +269,7 @@ class Rival:
     evaluation_id: UUID | None = None
     model_evaluation_id: UUID | None = None
     difference: DifferenceFound | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,6 @@ class RunOutcomes:
 
     def find(self, ref: str) -> RunOutcome | None:
         """Of a run by name or id; None where it is gone, or in the trash."""
-        if not ref.isprintable():
-            return None
         with self._database.reading() as session:
             run = runs.find_run(session, ref)
             if run is None:

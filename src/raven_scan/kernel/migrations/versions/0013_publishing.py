@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=True),
+        sa.Column("last_used_number", sa.Integer(), nullable=True),
         sa.Column("last_number", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
