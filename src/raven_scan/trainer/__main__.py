@@ -1,9 +1,9 @@
 """The child process: `python -m raven_scan.trainer COMMAND SPEC.json`.
 
-COMMAND is `train`, `dry-run`, `evaluate`, `predict`, `read-checkpoint` or `build-starting-weights`; its specification
-is one of `raven_scan.wire.spec`, or `PredictSpec`. News goes to the events file that the specification names; text for
-people goes to standard error. Exit codes: 0 done, or stopped where it was asked to (the last event says which), 1
-failed (the last event says why), 2 called wrongly.
+COMMAND is `train`, `dry-run`, `evaluate`, `predict`, `read-checkpoint`, `build-starting-weights` or `export-onnx`; its
+specification is one of `raven_scan.wire.spec`, `PredictSpec` or `ExportOnnxSpec`. News goes to the events file that the
+specification names; text for people goes to standard error. Exit codes: 0 done, or stopped where it was asked to (the
+last event says which), 1 failed (the last event says why), 2 called wrongly.
 
 With `RAVEN_PARENT_PID` set, the process and all that it starts end when that parent, which must be its own, ends.
 On SIGTERM it ends soon: while it trains, after the step at hand and a checkpoint.
@@ -22,6 +22,7 @@ from raven_scan.trainer.loader_queues import end_at_queue_errors
 from raven_scan.trainer.ranks import find_rank, join_ranks, launch_ranks
 from raven_scan.trainer.stop_request import StopRequest
 from raven_scan.wire.events import Started
+from raven_scan.wire.onnx import ExportOnnxSpec
 from raven_scan.wire.prediction import PredictSpec
 from raven_scan.wire.spec import BuildStartingWeightsSpec, EvaluateSpec, ReadCheckpointSpec, TrainSpec
 
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> int:
             "predict": Command(PredictSpec, _predict),
             "read-checkpoint": Command(ReadCheckpointSpec, _read_checkpoint),
             "build-starting-weights": Command(BuildStartingWeightsSpec, _build_starting_weights),
+            "export-onnx": Command(ExportOnnxSpec, _export_onnx),
         },
         program="raven_scan.trainer",
     )
@@ -93,6 +95,15 @@ def _build_starting_weights(spec: BuildStartingWeightsSpec, log: EventLog, _stop
 
     _tell_start(log, "cpu")
     build_starting_weights(spec, log)
+
+
+def _export_onnx(spec: ExportOnnxSpec, log: EventLog, _stop: StopRequest) -> None:
+    # Both sides of the check are on the CPU.
+    _set_up("cpu", spec.threads)
+    from raven_scan.trainer.export.exporting import export_onnx  # noqa: PLC0415
+
+    _tell_start(log, "cpu")
+    export_onnx(spec, log)
 
 
 def _set_up_ranks(spec: TrainSpec, log: EventLog, stop: StopRequest) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from raven_scan.wire.onnx import OnnxReport
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
     time: float
@@ -201,6 +203,13 @@ class StartingWeightsBuilt(Event, frozen=True, kw_only=True, tag="starting_weigh
     parameter_count: int
 
 
+class OnnxExported(Event, frozen=True, kw_only=True, tag="onnx_exported"):
+    """A model is written as ONNX, and agrees with PyTorch."""
+
+    model: str
+    report: OnnxReport
+
+
 class Failed(Event, frozen=True, kw_only=True, tag="failed"):
     """It cannot go on, and says why; the process then ends with exit code 1.
 
@@ -235,6 +244,7 @@ AnyEvent = (
     | Evaluated
     | CheckpointRead
     | StartingWeightsBuilt
+    | OnnxExported
     | Failed
 )
 

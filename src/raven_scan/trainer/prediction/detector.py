@@ -20,7 +20,10 @@ from raven_scan.trainer.prediction.image_loading import LoadedImage
 from raven_scan.trainer.registration import register_parts
 from raven_scan.trainer.weights import count_classes
 from raven_scan.trainer.weights_file import load_strictly, read_weights
+from raven_scan.wire.onnx import ExportOnnxSpec
 from raven_scan.wire.prediction import PredictedImage, PredictSpec
+
+ModelSpec = PredictSpec | ExportOnnxSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,9 @@ class Detector:
         )
 
 
-def build_detector(spec: PredictSpec) -> Detector:
+def build_detector(spec: ModelSpec) -> Detector:
     """Raises TrainerError: `refused.configuration`, `refused.weights_*`."""
-    configuration, pipeline = _read_configuration(spec)
+    configuration, pipeline = read_configuration(spec)
     init_default_scope("mmdet")
     register_parts(configuration)
     tensors = read_weights(spec.weights)
@@ -79,8 +82,8 @@ def build_detector(spec: PredictSpec) -> Detector:
     return Detector(network.to(get_device()).eval(), build_transforms(pipeline), len(spec.classes))
 
 
-def _read_configuration(spec: PredictSpec) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The configuration, and the transforms of its test images."""
+def read_configuration(spec: ModelSpec) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The configuration, and the transforms of its test images. Raises TrainerError: `refused.configuration`."""
     if spec.configuration is None:
         architecture = get_architecture(spec.architecture)
         built = build_model_configuration(architecture, len(spec.classes))
