@@ -7,6 +7,14 @@ import typer
 
 from raven_scan.app.cli.model_display import show_model
 from raven_scan.app.cli.model_lineage import lineage, verify
+from raven_scan.app.cli.model_review import (
+    compare,
+    evaluate,
+    list_evaluations,
+    show_figures,
+    show_gallery,
+    show_one_evaluation,
+)
 from raven_scan.app.cli.model_upkeep import ModelRef, delete, download, edit
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.session import open_raven
@@ -141,3 +149,9 @@ def show(model: ModelRef, as_json: JsonFlag = False) -> None:
 
 for _command in (edit, delete, download, lineage, verify):
     app.command()(_command)
+app.command()(evaluate)
+app.command("evaluation")(show_one_evaluation)
+app.command("evaluations")(list_evaluations)
+app.command("figures")(show_figures)
+app.command()(compare)
+app.command("gallery")(show_gallery)

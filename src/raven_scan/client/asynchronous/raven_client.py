@@ -10,6 +10,7 @@ from raven_scan.client.answers import RetryRules
 from raven_scan.client.asynchronous.audit import AsyncAuditClient
 from raven_scan.client.asynchronous.connection import AsyncConnection
 from raven_scan.client.asynchronous.datasets import AsyncDatasetsClient
+from raven_scan.client.asynchronous.evaluations import AsyncEvaluationsClient
 from raven_scan.client.asynchronous.model_lineage import AsyncLineageClient
 from raven_scan.client.asynchronous.notifications import AsyncNotificationsClient
 from raven_scan.client.asynchronous.roles import AsyncRolesClient
@@ -61,6 +62,7 @@ class AsyncRavenClient:
         self.uploads = AsyncUploadsClient(self._connection)
         self.datasets = AsyncDatasetsClient(self._connection, self.uploads, shares_files=is_in_process)
         self.models = AsyncTrainedModelsClient(self._connection, self.uploads, shares_files=is_in_process)
+        self.evaluations = AsyncEvaluationsClient(self._connection)
         self.lineage = AsyncLineageClient(self._connection)
         self.runs = AsyncTrainingRunsClient(self._connection)
         self.run_comparisons = AsyncRunComparisonsClient(self._connection)

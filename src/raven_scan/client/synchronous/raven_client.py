@@ -12,6 +12,7 @@ from raven_scan.client.in_process import Application, InProcessTransport
 from raven_scan.client.synchronous.audit import AuditClient
 from raven_scan.client.synchronous.connection import Connection
 from raven_scan.client.synchronous.datasets import DatasetsClient
+from raven_scan.client.synchronous.evaluations import EvaluationsClient
 from raven_scan.client.synchronous.model_lineage import LineageClient
 from raven_scan.client.synchronous.notifications import NotificationsClient
 from raven_scan.client.synchronous.roles import RolesClient
@@ -62,6 +63,7 @@ class RavenClient:
         self.uploads = UploadsClient(self._connection)
         self.datasets = DatasetsClient(self._connection, self.uploads, shares_files=is_in_process)
         self.models = TrainedModelsClient(self._connection, self.uploads, shares_files=is_in_process)
+        self.evaluations = EvaluationsClient(self._connection)
         self.lineage = LineageClient(self._connection)
         self.runs = TrainingRunsClient(self._connection)
         self.run_comparisons = RunComparisonsClient(self._connection)
