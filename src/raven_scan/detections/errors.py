@@ -55,6 +55,14 @@ def make_bad_request(message: str, hint: str) -> Invalid:
     return Invalid("detection.bad_request", message, hint=hint)
 
 
+def make_paths_not_allowed() -> Forbidden:
+    return Forbidden(
+        "detection.paths_not_allowed",
+        "This server does not read files of its own machine for others.",
+        hint="Send the images as multipart/form-data.",
+    )
+
+
 def make_too_many(count: int, most: int) -> Invalid:
     return Invalid(
         "detection.too_many_images",

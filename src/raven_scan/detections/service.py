@@ -1,7 +1,9 @@
 """The use case of detections: find what a model knows, on images that are not kept."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -21,6 +23,7 @@ from raven_scan.detections.types import (
     Detections,
     ImageDetections,
     ImageFile,
+    RequestLimits,
     WarmModelView,
 )
 from raven_scan.detections.warm_model import ProcessSettings
@@ -29,6 +32,7 @@ from raven_scan.jobs.devices import CPU, choose_devices, find_devices
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.kernel.settings import Settings
+from raven_scan.storage.scratch import hold_scratch_folder
 from raven_scan.wire.prediction import PredictedImage
 
 _MOST_LOADER_THREADS = 8
@@ -116,6 +120,17 @@ class DetectionService:
             min_confidence=confidence,
             images=[_describe(image, found[index], classes) for index, image in enumerate(images)],
         )
+
+    @property
+    def limits(self) -> RequestLimits:
+        return RequestLimits(self._settings.largest_detection_images, self._settings.largest_detection_bytes)
+
+    @contextmanager
+    def open_folder(self, actor: Actor) -> Generator[Path]:
+        """Where images that arrive may be written; gone with the context."""
+        actor.require(Claim.DETECTION_CREATE)
+        with hold_scratch_folder(self._settings.work_folder, "detection") as folder:
+            yield folder
 
     def list_warm_models(self, actor: Actor) -> list[WarmModelView]:
         """The models that processes of this server keep ready."""

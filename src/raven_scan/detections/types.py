@@ -11,6 +11,14 @@ DEFAULT_BATCH_SIZE, LARGEST_BATCH_SIZE = 8, 64
 
 
 @dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """What a request may hold."""
+
+    most_images: int
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """An image to be looked at. `name`: what whoever asks calls it."""
 

@@ -170,6 +170,8 @@ class AsyncConnection:
         *,
         content: Any = None,
         parameters: Parameters | None = None,
+        body: RequestBody | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Posts, hands on the progress that the server tells, returns the result.
 
@@ -178,12 +180,16 @@ class AsyncConnection:
             on_progress: called for each line of progress.
             content: sent as JSON.
             parameters: of the query.
+            body: sent in place of JSON.
+            headers: of the request.
 
         Raises:
             RavenError: what the work failed with.
         """
-        body = encode_json(content)
-        async with self.stream("POST", path, parameters=parameters, body=body, is_long=True) as answer:
+        body = encode_json(content) if body is None else body
+        async with self.stream(
+            "POST", path, parameters=parameters, body=body, headers=headers, is_long=True
+        ) as answer:
             async for line in answer.aiter_lines():
                 event = json.loads(line)
                 match event["event"]:

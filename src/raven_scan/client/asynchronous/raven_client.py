@@ -10,9 +10,11 @@ from raven_scan.client.answers import RetryRules
 from raven_scan.client.asynchronous.audit import AsyncAuditClient
 from raven_scan.client.asynchronous.connection import AsyncConnection
 from raven_scan.client.asynchronous.datasets import AsyncDatasetsClient
+from raven_scan.client.asynchronous.detections import AsyncDetectionsClient
 from raven_scan.client.asynchronous.evaluations import AsyncEvaluationsClient
 from raven_scan.client.asynchronous.model_lineage import AsyncLineageClient
 from raven_scan.client.asynchronous.notifications import AsyncNotificationsClient
+from raven_scan.client.asynchronous.packages import AsyncPackagesClient
 from raven_scan.client.asynchronous.roles import AsyncRolesClient
 from raven_scan.client.asynchronous.run_comparisons import AsyncRunComparisonsClient
 from raven_scan.client.asynchronous.run_queue import AsyncQueueClient
@@ -62,6 +64,8 @@ class AsyncRavenClient:
         self.uploads = AsyncUploadsClient(self._connection)
         self.datasets = AsyncDatasetsClient(self._connection, self.uploads, shares_files=is_in_process)
         self.models = AsyncTrainedModelsClient(self._connection, self.uploads, shares_files=is_in_process)
+        self.packages = AsyncPackagesClient(self._connection, self.uploads, shares_files=is_in_process)
+        self.detections = AsyncDetectionsClient(self._connection, shares_files=is_in_process)
         self.evaluations = AsyncEvaluationsClient(self._connection)
         self.lineage = AsyncLineageClient(self._connection)
         self.runs = AsyncTrainingRunsClient(self._connection)

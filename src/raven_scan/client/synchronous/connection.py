@@ -169,6 +169,8 @@ class Connection:
         *,
         content: Any = None,
         parameters: Parameters | None = None,
+        body: RequestBody | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Posts, hands on the progress that the server tells, returns the result.
 
@@ -177,12 +179,16 @@ class Connection:
             on_progress: called for each line of progress.
             content: sent as JSON.
             parameters: of the query.
+            body: sent in place of JSON.
+            headers: of the request.
 
         Raises:
             RavenError: what the work failed with.
         """
-        body = encode_json(content)
-        with self.stream("POST", path, parameters=parameters, body=body, is_long=True) as answer:
+        body = encode_json(content) if body is None else body
+        with self.stream(
+            "POST", path, parameters=parameters, body=body, headers=headers, is_long=True
+        ) as answer:
             for line in answer.iter_lines():
                 event = json.loads(line)
                 match event["event"]:

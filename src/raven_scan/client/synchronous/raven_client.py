@@ -12,9 +12,11 @@ from raven_scan.client.in_process import Application, InProcessTransport
 from raven_scan.client.synchronous.audit import AuditClient
 from raven_scan.client.synchronous.connection import Connection
 from raven_scan.client.synchronous.datasets import DatasetsClient
+from raven_scan.client.synchronous.detections import DetectionsClient
 from raven_scan.client.synchronous.evaluations import EvaluationsClient
 from raven_scan.client.synchronous.model_lineage import LineageClient
 from raven_scan.client.synchronous.notifications import NotificationsClient
+from raven_scan.client.synchronous.packages import PackagesClient
 from raven_scan.client.synchronous.roles import RolesClient
 from raven_scan.client.synchronous.run_comparisons import RunComparisonsClient
 from raven_scan.client.synchronous.run_queue import QueueClient
@@ -63,6 +65,8 @@ class RavenClient:
         self.uploads = UploadsClient(self._connection)
         self.datasets = DatasetsClient(self._connection, self.uploads, shares_files=is_in_process)
         self.models = TrainedModelsClient(self._connection, self.uploads, shares_files=is_in_process)
+        self.packages = PackagesClient(self._connection, self.uploads, shares_files=is_in_process)
+        self.detections = DetectionsClient(self._connection, shares_files=is_in_process)
         self.evaluations = EvaluationsClient(self._connection)
         self.lineage = LineageClient(self._connection)
         self.runs = TrainingRunsClient(self._connection)

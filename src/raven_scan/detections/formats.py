@@ -1,0 +1,110 @@
+"""Detections as other programs read them: a COCO document, or CSV."""
+
+import csv
+import io
+from typing import Any
+
+from raven_scan.detections.schemas import DetectionsOut
+from raven_scan.detections.types import Detections
+
+CSV_COLUMNS = (
+    "image",
+    "image_width",
+    "image_height",
+    "class",
+    "score",
+    "x",
+    "y",
+    "width",
+    "height",
+    "model",
+    "model_id",
+    "published_name",
+    "version",
+)
+
+
+def make_coco(detections: Detections | DetectionsOut) -> dict[str, Any]:
+    """A COCO document: images, categories, and the boxes as annotations with a score, which COCO's results have.
+
+    An image that could not be read is not among the images, but among the `problems` under `raven`.
+    """
+    categories = {name: number for number, name in enumerate(detections.classes, start=1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    problems: list[dict[str, Any]] = []
+    for number, image in enumerate(detections.images, start=1):
+        if image.problem is not None:
+            problem = image.problem
+            problems.append(
+                {
+                    "file_name": image.name,
+                    "code": problem.code,
+                    "message": problem.message,
+                    "hint": problem.hint,
+                }
+            )
+            continue
+        images.append({"id": number, "file_name": image.name, "width": image.width, "height": image.height})
+        annotations += [
+            {
+                "id": len(annotations) + place,
+                "image_id": number,
+                "category_id": categories[box.class_name],
+                "bbox": [box.x, box.y, box.width, box.height],
+                "area": box.width * box.height,
+                "iscrowd": 0,
+                "score": box.score,
+            }
+            for place, box in enumerate(image.boxes, start=1)
+        ]
+    model = detections.model
+    return {
+        "info": {"description": f"Detections of {_name_model(detections)}"},
+        "images": images,
+        "categories": [{"id": number, "name": name} for name, number in categories.items()],
+        "annotations": annotations,
+        "raven": {
+            "model": {
+                "id": str(model.id),
+                "name": model.name,
+                "published_name": model.published_name,
+                "version": model.version,
+            },
+            "min_confidence": detections.min_confidence,
+            "problems": problems,
+        },
+    }
+
+
+def make_csv(detections: Detections | DetectionsOut) -> str:
+    """A line a box, after one with the columns' names; images without boxes have none (RFC 4180)."""
+    model = detections.model
+    written = io.StringIO()
+    lines = csv.writer(written)
+    lines.writerow(CSV_COLUMNS)
+    for image in detections.images:
+        for box in image.boxes:
+            lines.writerow(
+                (
+                    image.name,
+                    image.width,
+                    image.height,
+                    box.class_name,
+                    f"{box.score:.6f}",
+                    f"{box.x:.3f}",
+                    f"{box.y:.3f}",
+                    f"{box.width:.3f}",
+                    f"{box.height:.3f}",
+                    model.name,
+                    model.id,
+                    model.published_name,
+                    model.version,
+                )
+            )
+    return written.getvalue()
+
+
+def _name_model(detections: Detections | DetectionsOut) -> str:
+    model = detections.model
+    return model.name if model.published_name is None else f"{model.published_name}@{model.version}"
