@@ -276,7 +276,12 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         checks=checks,
         workers=workers,
         execution=TrainingRunExecution(
-            database, trained_models, blobs, announcer, largest_log_bytes=settings.largest_log_bytes
+            database,
+            trained_models,
+            evaluations,
+            blobs,
+            announcer,
+            largest_log_bytes=settings.largest_log_bytes,
         ),
         recovery=TrainingRunRecovery(database, settings, clock, announcer),
         notifications=notifications,

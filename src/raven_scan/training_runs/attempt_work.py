@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +13,9 @@ import structlog
 
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
-from raven_scan.datasets.types import DatasetVersionView, Layout
+from raven_scan.datasets.types import DatasetVersionView, Layout, Part
+from raven_scan.evaluations.measuring import store_result
+from raven_scan.evaluations.types import RunEvaluation
 from raven_scan.jobs.child_environment import LEASH_TIMEOUT_VARIABLE, LEASH_VARIABLE
 from raven_scan.jobs.child_process import run_child
 from raven_scan.jobs.lease import Lease, LeaseLost, get_leash_timeout_s
@@ -43,6 +46,7 @@ _CHECKPOINT_GRACE_S = 60.0
 """For a trainer that is to finish its step and write a checkpoint."""
 _LONGEST_S = 100 * 24 * 3600.0
 _LARGEST_EVALUATION_BATCH = 8
+_REPORT, _MATCHES = "report.json", "matches.safetensors"
 
 EventType = TypeVar("EventType", TrainingDone, Evaluated, DryRunDone)
 
@@ -206,6 +210,7 @@ class AttemptWork:
         configuration = self._recorder.configuration
         if configuration is None:
             raise RuntimeError("the trainer ended without telling its configuration")
+        evaluation_began_at = self._tools.clock.now()
         evaluated = self._run_trainer(
             "evaluate",
             EvaluateSpec(
@@ -215,6 +220,9 @@ class AttemptWork:
                 weights=folder.path / done.weights,
                 part=inputs.layout.test,
                 predictions=folder.path / "predictions.json",
+                report=folder.path / _REPORT,
+                matches=folder.path / _MATCHES,
+                seed=attempt.parameters.seed,
                 events=folder.path / "evaluate.events.jsonl",
                 device=attempt.devices[0],
                 threads=self._tools.threads,
@@ -222,10 +230,15 @@ class AttemptWork:
             ),
             Evaluated,
         )
-        self._register(inputs, configuration, done, evaluated)
+        self._register(inputs, configuration, done, evaluated, evaluation_began_at)
 
     def _register(
-        self, inputs: _Inputs, configuration: Path, done: TrainingDone, evaluated: Evaluated
+        self,
+        inputs: _Inputs,
+        configuration: Path,
+        done: TrainingDone,
+        evaluated: Evaluated,
+        evaluation_began_at: datetime,
     ) -> None:
         attempt = self._attempt
         model = NewTrainedModel(
@@ -253,10 +266,39 @@ class AttemptWork:
             parameters=attempt.parameters.model_dump(mode="json"),
             environment=self._recorder.environment,
         )
+        evaluation = self._keep_evaluation(inputs, evaluated, evaluation_began_at)
         self._tell(f"Success: test {_format_figures(evaluated.figures)}.")
         self._flush()
         self._patience.do(
-            partial(self._tools.execution.succeed, WORKER, attempt, model, self._recorder.progress)
+            partial(
+                self._tools.execution.succeed,
+                WORKER,
+                attempt,
+                model,
+                self._recorder.progress,
+                evaluation=evaluation,
+            )
+        )
+
+    def _keep_evaluation(
+        self, inputs: _Inputs, evaluated: Evaluated, began_at: datetime
+    ) -> RunEvaluation | None:
+        """The test as an evaluation like any other, so that the model can be compared and looked into."""
+        report, matches = self._folder.path / _REPORT, self._folder.path / _MATCHES
+        if not report.is_file():
+            return None
+        result = self._patience.do(
+            partial(store_result, self._tools.blobs, evaluated, report=report, matches=matches)
+        )
+        return RunEvaluation(
+            dataset_version_id=self._attempt.dataset_version_id,
+            dataset_version_name=inputs.version.full_name,
+            part=Part.TEST,
+            training_run_id=self._attempt.run_id,
+            worker=self._tools.worker,
+            device=self._attempt.devices[0],
+            started_at=began_at,
+            result=result,
         )
 
     def _store(self, path: Path) -> str:

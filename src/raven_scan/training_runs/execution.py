@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 
 from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.evaluations.service import EvaluationService
+from raven_scan.evaluations.types import RunEvaluation
 from raven_scan.jobs.held_attempts import hold_attempt
 from raven_scan.jobs.lease import LeaseLost
 from raven_scan.kernel.database import Database
@@ -105,6 +107,7 @@ class TrainingRunExecution:
         self,
         database: Database,
         models: TrainedModelService,
+        evaluations: EvaluationService,
         blobs: BlobStore,
         announcer: RunAnnouncer,
         *,
@@ -114,6 +117,7 @@ class TrainingRunExecution:
         self._largest_log_bytes = largest_log_bytes
         self._announcer = announcer
         self._models = models
+        self._evaluations = evaluations
         self._remover = BlobRemover(database, blobs)
 
     def begin_next(
@@ -229,11 +233,21 @@ class TrainingRunExecution:
                 removed += checkpoints.remove(session, attempt.run_id, keep=CHECKPOINTS_KEPT)
         self._remove_blobs(removed)
 
-    def succeed(self, actor: Actor, attempt: Attempt, model: NewTrainedModel, progress: RunProgress) -> UUID:
-        """In one transaction: the model is made, and the run ends in Success. Raises LeaseLost."""
+    def succeed(
+        self,
+        actor: Actor,
+        attempt: Attempt,
+        model: NewTrainedModel,
+        progress: RunProgress,
+        *,
+        evaluation: RunEvaluation | None = None,
+    ) -> UUID:
+        """In one transaction: the model is made with its evaluation, and the run ends in Success. Raises LeaseLost."""
         with self._hold(actor, attempt) as (session, run):
             # It may have been renamed since the attempt began.
             created = self._create_model(actor, replace(model, name=run.name, training_run_name=run.name))
+            if evaluation is not None:
+                self._evaluations.record_of_run(actor, created, evaluation)
             if created.name != run.name:
                 run.warnings = [
                     *run.warnings,
