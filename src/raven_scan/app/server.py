@@ -27,9 +27,12 @@ from raven_scan.datasets.api import build_router as build_datasets_router
 from raven_scan.datasets.stewardship_api import (
     build_stewardship_router as build_datasets_stewardship_router,
 )
+from raven_scan.detections.api import build_router as build_detections_router
 from raven_scan.evaluations.api import build_router as build_evaluations_router
 from raven_scan.notifications.api import build_router as build_notifications_router
 from raven_scan.notifications.subscriptions_api import build_subscriptions_router
+from raven_scan.packages.api import build_keys_router, build_packages_router
+from raven_scan.publishing.api import build_policy_router, build_publishing_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
 from raven_scan.trained_models.stewardship_api import (
     build_stewardship_router as build_models_stewardship_router,
@@ -101,13 +104,26 @@ def build_app(
         )
     )
     app.include_router(build_models_stewardship_router(platform.model_stewardship, get_actor))
+    app.include_router(build_publishing_router(platform.publishing, get_actor))
+    app.include_router(build_policy_router(platform.policy, get_actor))
+    app.include_router(
+        build_packages_router(
+            platform.package_exports,
+            platform.package_imports,
+            get_actor,
+            uploads=platform.uploads,
+            allow_server_paths=allow_server_paths,
+        )
+    )
+    app.include_router(build_keys_router(platform.package_keys, get_actor))
+    app.include_router(
+        build_detections_router(platform.detections, get_actor, allow_server_paths=allow_server_paths)
+    )
     app.include_router(build_lineage_router(platform.lineage, get_actor))
     app.include_router(
         build_verification_router(platform.model_verification, platform.trained_models, get_actor)
     )
-    app.include_router(
-        build_evaluations_router(platform.evaluations, platform.evaluation_review, get_actor)
-    )
+    app.include_router(build_evaluations_router(platform.evaluations, platform.evaluation_review, get_actor))
     trash = Trash(list_bins(platform), days=platform.settings.trash_days)
     app.include_router(build_trash_router(trash, get_actor))
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))

@@ -110,9 +110,13 @@ class PolicyVersion(Base):
     """The quality requirements since a change; the last version counts. Without any, the defaults do."""
 
     __tablename__ = "policy_versions"
-    __table_args__ = (CheckConstraint("version >= 1", name="numbered_from_one"),)
+    __table_args__ = (
+        CheckConstraint("version >= 1", name="numbered_from_one"),
+        UniqueConstraint("version"),
+    )
 
-    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(Integer)
     requirements: Mapped[dict[str, Any]] = mapped_column(_Json)
     changes: Mapped[dict[str, Any]] = mapped_column(_Json)
     changed_by: Mapped[str] = mapped_column(Text)

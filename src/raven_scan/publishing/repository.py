@@ -35,7 +35,7 @@ _VERSIONS = ListOrder(
     "published_versions", {"number": PublishedVersion.number}, PublishedVersion.id, "-number"
 )
 _HISTORY = ListOrder("published_history", {"at": PublishedNameEvent.at}, PublishedNameEvent.id, "-at")
-_POLICIES = ListOrder("policy_changes", {"version": PolicyVersion.version}, PolicyVersion.version, "-version")
+_POLICIES = ListOrder("policy_changes", {"version": PolicyVersion.version}, PolicyVersion.id, "-version")
 
 _IN_USE = and_(PublishedVersion.name_id == PublishedName.id, PublishedVersion.number == PublishedName.number)
 
@@ -241,7 +241,7 @@ def hold_policy(session: Session, *, alone: bool) -> PolicyVersion | None:
 
 
 def insert_policy(session: Session, values: dict[str, Any]) -> None:
-    session.execute(insert(PolicyVersion).values(values))
+    session.execute(insert(PolicyVersion).values(id=make_id(), **values))
 
 
 def list_policy_changes(session: Session, page: PageRequest) -> Page[PolicyChange]:

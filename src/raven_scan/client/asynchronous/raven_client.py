@@ -15,6 +15,8 @@ from raven_scan.client.asynchronous.evaluations import AsyncEvaluationsClient
 from raven_scan.client.asynchronous.model_lineage import AsyncLineageClient
 from raven_scan.client.asynchronous.notifications import AsyncNotificationsClient
 from raven_scan.client.asynchronous.packages import AsyncPackagesClient
+from raven_scan.client.asynchronous.policy import AsyncPolicyClient
+from raven_scan.client.asynchronous.published_models import AsyncPublishedModelsClient
 from raven_scan.client.asynchronous.roles import AsyncRolesClient
 from raven_scan.client.asynchronous.run_comparisons import AsyncRunComparisonsClient
 from raven_scan.client.asynchronous.run_queue import AsyncQueueClient
@@ -68,6 +70,8 @@ class AsyncRavenClient:
         self.detections = AsyncDetectionsClient(self._connection, shares_files=is_in_process)
         self.evaluations = AsyncEvaluationsClient(self._connection)
         self.lineage = AsyncLineageClient(self._connection)
+        self.published = AsyncPublishedModelsClient(self._connection)
+        self.policy = AsyncPolicyClient(self._connection)
         self.runs = AsyncTrainingRunsClient(self._connection)
         self.run_comparisons = AsyncRunComparisonsClient(self._connection)
         self.queue = AsyncQueueClient(self._connection)

@@ -17,6 +17,8 @@ from raven_scan.client.synchronous.evaluations import EvaluationsClient
 from raven_scan.client.synchronous.model_lineage import LineageClient
 from raven_scan.client.synchronous.notifications import NotificationsClient
 from raven_scan.client.synchronous.packages import PackagesClient
+from raven_scan.client.synchronous.policy import PolicyClient
+from raven_scan.client.synchronous.published_models import PublishedModelsClient
 from raven_scan.client.synchronous.roles import RolesClient
 from raven_scan.client.synchronous.run_comparisons import RunComparisonsClient
 from raven_scan.client.synchronous.run_queue import QueueClient
@@ -69,6 +71,8 @@ class RavenClient:
         self.detections = DetectionsClient(self._connection, shares_files=is_in_process)
         self.evaluations = EvaluationsClient(self._connection)
         self.lineage = LineageClient(self._connection)
+        self.published = PublishedModelsClient(self._connection)
+        self.policy = PolicyClient(self._connection)
         self.runs = TrainingRunsClient(self._connection)
         self.run_comparisons = RunComparisonsClient(self._connection)
         self.queue = QueueClient(self._connection)

@@ -12,14 +12,16 @@ def upgrade() -> None:
     op.add_column("trained_models", sa.Column("created_by_id", sa.Uuid(), nullable=True))
     op.create_table(
         "policy_versions",
-        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("requirements", postgresql.JSONB(), nullable=False),
         sa.Column("changes", postgresql.JSONB(), nullable=False),
         sa.Column("changed_by", sa.Text(), nullable=False),
         sa.Column("changed_by_id", sa.Uuid(), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("version >= 1", name=op.f("ck_policy_versions_numbered_from_one")),
-        sa.PrimaryKeyConstraint("version", name=op.f("pk_policy_versions")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_policy_versions")),
+        sa.UniqueConstraint("version", name=op.f("uq_policy_versions_version")),
     )
     op.create_table(
         "published_names",
