@@ -209,12 +209,10 @@ _BY_FAMILY: dict[Family, type[ExportableDetector]] = {
     Family.RETINANET: _RetinaNet,
     Family.FASTER_RCNN: _FasterRCNN,
 }
-FAMILIES = tuple(_BY_FAMILY)
-"""Families that can be exported."""
 
 
 def make_exportable(detector: Any, family: Family) -> ExportableDetector:
-    """The exportable form of MMDetection's detector; shares its weights."""
+    """The exportable form of MMDetection's detector, of one of `ONNX_FAMILIES`; shares its weights."""
     return _BY_FAMILY[family](detector).eval()
 
 

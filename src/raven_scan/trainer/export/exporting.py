@@ -12,11 +12,12 @@ import onnxruntime
 import torch
 
 from raven_scan.architectures.catalogue import Family, get_architecture
+from raven_scan.architectures.onnx_families import ONNX_FAMILIES
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.export.agreement import Detections, Differences
 from raven_scan.trainer.export.checked_images import count_images, iterate_batches
 from raven_scan.trainer.export.conversion import INPUT, OPSET, OUTPUTS, write_graph
-from raven_scan.trainer.export.detectors import FAMILIES, make_exportable
+from raven_scan.trainer.export.detectors import make_exportable
 from raven_scan.trainer.export.preparation import describe_preparation
 from raven_scan.trainer.failures import TrainerError
 from raven_scan.trainer.prediction.detector import Detector, build_detector, read_configuration
@@ -40,7 +41,7 @@ def export_onnx(spec: ExportOnnxSpec, log: EventLog) -> None:
         BadPartError, BadImageError: the part cannot be read.
     """
     architecture = get_architecture(spec.architecture)
-    check_family(architecture.family)
+    _check_family(architecture.family)
     log.tell_phase("build")
     _, pipeline = read_configuration(spec)
     preparation = describe_preparation(pipeline, architecture.size_divisor)
@@ -70,13 +71,13 @@ def export_onnx(spec: ExportOnnxSpec, log: EventLog) -> None:
     log.emit(OnnxExported(time=time.time(), model=str(spec.model), report=report))
 
 
-def check_family(family: Family) -> None:
+def _check_family(family: Family) -> None:
     """Raises TrainerError: `refused.onnx_family`."""
-    if family not in FAMILIES:
+    if family not in ONNX_FAMILIES:
         raise TrainerError(
             "refused.onnx_family",
             f"Models of the family {family.value} cannot be exported as ONNX.",
-            hint=f"These families can: {', '.join(each.value for each in FAMILIES)}.",
+            hint=f"These families can: {', '.join(each.value for each in ONNX_FAMILIES)}.",
         )
 
 
