@@ -215,6 +215,53 @@ MODELS = [
     ),
 ]
 
+_KEY = "/api/v1/package-keys"
+
+PACKAGES = [
+    Endpoint(
+        method="post",
+        path=f"{_MODEL}/packages/import",
+        needs=_needs(Claim.TRAINED_MODEL_IMPORT),
+        body={"upload": NOWHERE, "name": "new"},
+        status=404,
+    ),
+    _act(
+        _MODEL,
+        "post",
+        "/package",
+        Claim.TRAINED_MODEL_VIEW,
+        Claim.TRAINED_MODEL_EXPORT,
+        ref=MODEL,
+        body={},
+        status=404,
+    ),
+    _act(
+        _MODEL,
+        "get",
+        "/package/{digest}",
+        Claim.TRAINED_MODEL_VIEW,
+        Claim.TRAINED_MODEL_EXPORT,
+        ref=MODEL,
+        status=404,
+    ),
+    Endpoint(method="get", path=_KEY, needs=_needs(Claim.TRAINED_MODEL_VIEW)),
+    Endpoint(method="get", path=f"{_KEY}/own", needs=_needs(Claim.TRAINED_MODEL_VIEW)),
+    Endpoint(
+        method="post",
+        path=_KEY,
+        needs=_needs(Claim.SETTINGS_EDIT),
+        body={"key": "none", "name": "new"},
+        status=422,
+    ),
+    Endpoint(
+        method="delete",
+        path=f"{_KEY}/{{ref}}",
+        needs=_needs(Claim.SETTINGS_EDIT),
+        values={"ref": "there is none"},
+        status=404,
+    ),
+]
+
 USERS = [
     Endpoint(method="get", path=_USER, needs=_needs(Claim.USER_VIEW)),
     Endpoint(
@@ -362,6 +409,24 @@ SUBSCRIPTIONS = [
     ),
 ]
 
+_DETECTION = "/api/v1/detections"
+_FORM_OF_AN_IMAGE = (
+    b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nthere is none\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\nx\r\n--x--\r\n'
+)
+
+DETECTIONS = [
+    Endpoint(
+        method="post",
+        path=_DETECTION,
+        needs=_needs(Claim.DETECTION_CREATE),
+        content=_FORM_OF_AN_IMAGE,
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+        status=404,
+    ),
+    Endpoint(method="get", path=f"{_DETECTION}/warm-models", needs=_needs(Claim.SYSTEM_VIEW)),
+]
+
 _DELETE_CLAIMS = _needs(Claim.TRAINING_RUN_DELETE, Claim.TRAINED_MODEL_DELETE, Claim.DATASET_DELETE)
 
 TRASH = [
@@ -385,11 +450,13 @@ ENDPOINTS = [
     *PRESETS,
     *DATASETS,
     *MODELS,
+    *PACKAGES,
     *USERS,
     *OWN,
     *AUDIT,
     *UPLOADS,
     *NOTIFICATIONS,
     *SUBSCRIPTIONS,
+    *DETECTIONS,
     *TRASH,
 ]

@@ -20,6 +20,7 @@ from raven_scan.access.users import UserChanges
 from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.datasets.types import DatasetVersionView, ImportOptions
+from raven_scan.detections.types import ImageFile
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.notifications.subscriptions import Wish
 from raven_scan.trained_models.types import TrainedModelView
@@ -46,6 +47,9 @@ def _row(
     **more: Any,
 ) -> UseCase:
     return UseCase(name=name, call=call, needs=frozenset(needs), view=view, **more)
+
+
+_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 
 
 def _enter(context: AbstractContextManager[object]) -> None:
@@ -319,6 +323,40 @@ MODELS = [
         Claim.TRAINED_MODEL_IMPORT,
         is_made_up=True,
     ),
+    *(
+        _row(f"package_exports.{name}", call, _M, Claim.TRAINED_MODEL_EXPORT, view=_M, finds_nothing=True)
+        for name, call in (
+            ("check", lambda p, a: p.package_exports.check(a, MODEL)),
+            ("make", lambda p, a: p.package_exports.make(a, MODEL)),
+            ("open", lambda p, a: p.package_exports.open(a, MODEL, "0" * 64)),
+        )
+    ),
+    _row(
+        "package_imports.check",
+        lambda p, a: p.package_imports.check(a, name="new"),
+        Claim.TRAINED_MODEL_IMPORT,
+    ),
+    _row(
+        "package_imports.import_package",
+        lambda p, a: p.package_imports.import_package(a, _NO_FILE),
+        Claim.TRAINED_MODEL_IMPORT,
+    ),
+    _row("package_keys.get_own", lambda p, a: p.package_keys.get_own(a), _M),
+    _row("package_keys.list_keys", lambda p, a: p.package_keys.list_keys(a, _PAGE), _M),
+    _row("package_keys.trust", lambda p, a: p.package_keys.trust(a, _KEY, name="new"), Claim.SETTINGS_EDIT),
+    _row(
+        "package_keys.revoke",
+        lambda p, a: p.package_keys.revoke(a, "none"),
+        Claim.SETTINGS_EDIT,
+        finds_nothing=True,
+    ),
+    _row("package_keys.sign", lambda p, a: p.package_keys.sign(a, b"x"), Claim.TRAINED_MODEL_EXPORT),
+    _row(
+        "package_keys.check_signature",
+        lambda p, a: p.package_keys.check_signature(a, b"x", public_key=b"x" * 32, signature=b"x" * 64),
+        Claim.TRAINED_MODEL_IMPORT,
+        is_made_up=True,
+    ),
     _row(
         "trained_models.follow_run",
         lambda p, a: p.trained_models.follow_run(a, _NOWHERE, "new"),
@@ -557,7 +595,18 @@ READING = [
     ),
 ]
 
-USE_CASES = [*RUNS, *ACCOUNTS, *DATASETS, *MODELS, *TRASH, *WORK, *OWN, *AUDIT, *READING]
+DETECTIONS = [
+    _row(
+        "detections.detect",
+        lambda p, a: p.detections.detect(a, "there is none", [ImageFile(_NO_FILE, "a.png")]),
+        Claim.DETECTION_CREATE,
+        finds_nothing=True,
+    ),
+    _row("detections.open_folder", lambda p, a: _enter(p.detections.open_folder(a)), Claim.DETECTION_CREATE),
+    _row("detections.list_warm_models", lambda p, a: p.detections.list_warm_models(a), Claim.SYSTEM_VIEW),
+]
+
+USE_CASES = [*RUNS, *ACCOUNTS, *DATASETS, *MODELS, *TRASH, *WORK, *OWN, *AUDIT, *READING, *DETECTIONS]
 """All of them."""
 
 NO_USE_CASES = {

@@ -28,6 +28,8 @@ from raven_scan.datasets.stewardship import DatasetStewardship
 from raven_scan.datasets.verification import VersionVerification
 from raven_scan.datasets.version_records import VersionRecords
 from raven_scan.datasets.version_stewardship import VersionStewardship
+from raven_scan.detections.model_choice import ModelChoice
+from raven_scan.detections.service import DetectionService
 from raven_scan.evaluations.dependents import EvaluationsOnModels, EvaluationsOnVersions
 from raven_scan.evaluations.execution import EvaluationExecution
 from raven_scan.evaluations.review import EvaluationReview
@@ -46,6 +48,9 @@ from raven_scan.notifications.service import NotificationService
 from raven_scan.notifications.subscribers import Subscribers
 from raven_scan.notifications.subscriptions import SubscriptionService
 from raven_scan.notifications.types import NamedRun
+from raven_scan.packages.export import PackageExports
+from raven_scan.packages.importing import PackageImports
+from raven_scan.packages.keys import PackageKeys
 from raven_scan.publishing.checking import PublicationChecks
 from raven_scan.publishing.dependents import PublicationsOfModels, PublicationsOnVersions
 from raven_scan.publishing.evidence import EvidenceGathering
@@ -115,7 +120,11 @@ class Platform:
     evaluation_review: EvaluationReview
     evaluation_execution: EvaluationExecution
     publishing: PublishingService
+    package_keys: PackageKeys
+    package_exports: PackageExports
+    package_imports: PackageImports
     policy: PolicyService
+    detections: DetectionService
     training_runs: TrainingRunService
     run_stewardship: RunStewardship
     run_control: TrainingRunControl
@@ -158,7 +167,10 @@ def build_platform(settings: Settings) -> Generator[Platform]:
         platform.recovery.adopt_earlier_logs(WORKER)
         platform.recovery.recover_lost_runs(WORKER)
         platform.evaluation_execution.recover_lost(WORKER)
-        yield platform
+        try:
+            yield platform
+        finally:
+            platform.detections.close()
 
 
 @contextmanager
@@ -223,9 +235,12 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     users_of_models = [EvaluationsOnModels(), PublicationsOfModels(), RUNS_ON_MODELS]
     model_stewardship = ModelStewardship(database, trained_models, blobs, clock, dependents=users_of_models)
     evaluations = EvaluationService(database, datasets, trained_models, blobs, clock)
+    package_keys = PackageKeys(database, clock)
     staging, find_outcome = ModelStaging(database), RunOutcomes(database).find
     evidence = EvidenceGathering(evaluations, datasets, staging, find_outcome)
     publication_checks = PublicationChecks(database, trained_models, staging, evidence, find_run=find_outcome)
+    publishing = PublishingService(database, staging, publication_checks, clock)
+    model_choice = ModelChoice(publishing, trained_models, datasets, evaluations)
     run_metrics, run_logs = TrainingRunMetrics(database), TrainingRunLogs(database)
     run_comparisons = RunComparisons(database, trained_models, run_metrics)
     return Platform(
@@ -254,9 +269,15 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         ),
         lineage=LineageService(database, ModelFamilies(database, trained_models), VersionRecords(database)),
         evaluations=evaluations,
+        package_keys=package_keys,
+        package_exports=PackageExports(
+            database, trained_models, datasets, evaluations, package_keys, blobs, settings, clock
+        ),
+        package_imports=PackageImports(trained_models, package_keys, blobs, settings),
         evaluation_review=EvaluationReview(evaluations, trained_models, datasets),
-        publishing=PublishingService(database, staging, publication_checks, clock),
+        publishing=publishing,
         policy=PolicyService(database, clock),
+        detections=DetectionService(database, model_choice, settings),
         evaluation_execution=EvaluationExecution(
             database, trained_models, lease_timeout_s=settings.lease_timeout_s
         ),
@@ -270,7 +291,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         run_artifacts=RunArtifacts(database, trained_models, model_stewardship, run_logs, run_metrics, blobs),
         run_comparisons=run_comparisons,
         run_reproductions=RunReproductions(
-            database, training_runs, datasets, trained_models, run_comparisons
+            database, training_runs, datasets, trained_models, run_comparisons, blobs
         ),
         presets=presets,
         checks=checks,

@@ -7,6 +7,7 @@ import typer
 
 from raven_scan.app.cli.model_display import show_model
 from raven_scan.app.cli.model_lineage import lineage, verify
+from raven_scan.app.cli.model_packages import export
 from raven_scan.app.cli.model_review import (
     compare,
     evaluate,
@@ -28,22 +29,44 @@ app = typer.Typer(
 
 
 @app.command("import")
-def import_checkpoint(
-    checkpoint: Annotated[
-        Path, typer.Argument(help="A .pth file as MMDetection writes them.", show_default=False)
+def import_file(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A package that `raven models export` wrote, or a .pth file as MMDetection writes them.",
+            show_default=False,
+        ),
     ],
-    architecture: Annotated[str, typer.Option("--architecture", help="That it belongs to, as yolox-nano.")],
-    name: Annotated[str, typer.Option("--name", help="Of the new model.")],
+    architecture: Annotated[
+        str | None, typer.Option("--architecture", help="That a checkpoint belongs to, as yolox-nano.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the new model. A package's own, where it is left out.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Import a checkpoint. Only its tensors are read; nothing in it is executed."""
+    """Import a package of another platform, or a checkpoint. Nothing in them is executed.
+
+    A package says itself what it is, and must be signed with a key that is trusted here (raven keys). Of a checkpoint
+    only the tensors are read.
+    """
     from raven_scan.app.cli.work_progress import display_work  # noqa: PLC0415
+    from raven_scan.packages.recognition import is_package  # noqa: PLC0415
 
     output = Output(as_json)
+    packed = is_package(file)
+    if packed and architecture is not None:
+        raise typer.BadParameter("A package says itself of which it is.", param_hint="--architecture")
+    if not packed and (architecture is None or name is None):
+        missing = "--architecture" if architecture is None else "--name"
+        raise typer.BadParameter("A checkpoint needs it.", param_hint=missing)
     with open_raven() as raven, display_work(output.message_console) as on_progress:
-        model = raven.models.import_path(
-            checkpoint, architecture=architecture, name=name, on_progress=on_progress
-        )
+        if architecture is None or name is None:
+            model = raven.packages.import_path(file, name=name, on_progress=on_progress)
+        else:
+            model = raven.models.import_path(
+                file, architecture=architecture, name=name, on_progress=on_progress
+            )
     show_model(output, model)
 
 
@@ -147,7 +170,7 @@ def show(model: ModelRef, as_json: JsonFlag = False) -> None:
     show_model(Output(as_json), found)
 
 
-for _command in (edit, delete, download, lineage, verify):
+for _command in (edit, delete, download, export, lineage, verify):
     app.command()(_command)
 app.command()(evaluate)
 app.command("evaluation")(show_one_evaluation)

@@ -15,6 +15,7 @@ from raven_scan.app.cli import (
     datasets,
     demonstration,
     doctor,
+    keys,
     models,
     notifications,
     presets,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 app.add_typer(runs.app, name="runs")
 app.add_typer(presets.app, name="presets")
 app.command("queue")(queue.list_queue)
