@@ -18,6 +18,7 @@ from raven_scan.app.cli import (
     keys,
     models,
     notifications,
+    policy,
     presets,
     queue,
     roles,
@@ -46,6 +47,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(runs.app, name="runs")
 app.add_typer(presets.app, name="presets")
+app.add_typer(policy.app, name="policy")
 app.command("queue")(queue.list_queue)
 app.command("workers")(workers.list_workers)
 app.add_typer(trash.app, name="trash")
