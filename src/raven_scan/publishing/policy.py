@@ -114,6 +114,12 @@ def describe_keys() -> list[str]:
     return [*described, f"{CLASS_RECALL}CLASS ({_CLASS_REQUIREMENT.bounds})"]
 
 
+def describe_meaning(key: str) -> str:
+    """What a key asks for, for people."""
+    requirement = _find_requirement(key)
+    return "" if requirement is None else requirement.meaning
+
+
 def _spread_classes(changed: dict[str, RequirementValue], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`{"min_recall": {"glass": 0.6}}` as the keys that it stands for; the other classes go out of `changed`."""
     by_class = changes.get("min_recall")
