@@ -75,7 +75,7 @@ class ReproductionOut(_Schema):
 class ReproductionReportOut(_Schema):
     """How a reproduction compares with its original.
 
-    `is_configuration_equal` and `is_weights_equal` are by sha256, and null where one was not written down.
+    `is_configuration_equal`: apart from folders of the attempts. Null, as `is_weights_equal`, where one is not known.
     """
 
     original: Reference

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
+from typing import Any
+
+import msgspec
 
 import raven_scan
 from raven_scan.access.types import Actor, Claim
@@ -13,6 +16,7 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Conflict, NotFound
 from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.kernel.names import LONGEST_NAME
+from raven_scan.storage.blob_store import BlobStore
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.training_runs.comparison import (
@@ -45,7 +49,8 @@ class ReproductionReport:
     Attributes:
         differences: of parameters, inputs, code, libraries and machine: there should be none.
         figures: the original's first, then the reproduction's.
-        is_configuration_equal, is_weights_equal: by sha256; None where the one or the other was not written down.
+        is_configuration_equal: apart from the folders of the attempts; None where the one or the other is gone.
+        is_weights_equal: by sha256; None where the one or the other was not written down.
         message: what it comes to.
     """
 
@@ -72,12 +77,14 @@ class RunReproductions:
         datasets: DatasetService,
         models: TrainedModelService,
         comparisons: RunComparisons,
+        blobs: BlobStore,
     ) -> None:
         self._database = database
         self._runs = runs
         self._datasets = datasets
         self._models = models
         self._comparisons = comparisons
+        self._blobs = blobs
 
     def reproduce(
         self, actor: Actor, ref: str, *, name: str | None = None
@@ -141,7 +148,24 @@ class RunReproductions:
                 ) from error
             compared = self._comparisons.compare_runs(actor, [str(original.id), str(run.id)], metrics=())
         differences = [each for each in compared.differences if each.group not in _OF_NOTHING]
-        return _judge(original, run, differences, compared.figures, tolerance)
+        configurations = [self._read_configuration(each) for each in (original, run)]
+        return _judge(
+            original,
+            run,
+            differences,
+            compared.figures,
+            tolerance,
+            is_configuration_equal=None if None in configurations else configurations[0] == configurations[1],
+        )
+
+    def _read_configuration(self, run: TrainingRunView) -> bytes | None:
+        """Without the folder that the attempt worked in; None where it is gone."""
+        digest = run.record.configuration_digest if run.record else None
+        if digest is None or not self._blobs.has(digest):
+            return None
+        content = msgspec.json.decode(self._blobs.get_bytes(digest), type=dict[str, Any])
+        folder = msgspec.json.encode(content.pop("work_dir", None)).strip(b'"')
+        return msgspec.json.encode(content, order="sorted").replace(folder, b"")
 
     def _create(self, actor: Actor, run: TrainingRunView, name: str | None) -> TrainingRunView:
         suffix = "-reproduced"
@@ -279,11 +303,13 @@ def _judge(
     differences: list[RunDifference],
     figures: list[ComparedFigure],
     tolerance: float,
+    *,
+    is_configuration_equal: bool | None,
 ) -> ReproductionReport:
     of_both = [each.differences[1] for each in figures if each.name != "confidence"]
     distances = [abs(each) for each in of_both if each is not None]
     largest = max(distances, default=None)
-    is_weights_equal = _is_equal(original, run, "weights_digest")
+    is_weights_equal = _compare_weights(original, run)
     verdict = _decide(run, largest, tolerance, is_weights_equal=is_weights_equal)
     # A figure that only the one has cannot be within anything.
     if verdict is ReproductionVerdict.WITHIN_TOLERANCE and None in of_both:
@@ -298,7 +324,7 @@ def _judge(
         figures=figures,
         tolerance=tolerance,
         largest_difference=largest,
-        is_configuration_equal=_is_equal(original, run, "configuration_digest"),
+        is_configuration_equal=is_configuration_equal,
         is_weights_equal=is_weights_equal,
     )
 
@@ -315,8 +341,8 @@ def _decide(
     return ReproductionVerdict.WITHIN_TOLERANCE if largest <= tolerance else ReproductionVerdict.DIFFERENT
 
 
-def _is_equal(original: TrainingRunView, run: TrainingRunView, digest: str) -> bool | None:
-    of_both = [getattr(each.record, digest) if each.record else None for each in (original, run)]
+def _compare_weights(original: TrainingRunView, run: TrainingRunView) -> bool | None:
+    of_both = [each.record.weights_digest if each.record else None for each in (original, run)]
     return None if None in of_both else of_both[0] == of_both[1]
 
 

@@ -113,7 +113,7 @@ def _print_trees(console: "Console", graph: "LineageGraphOut") -> None:
         trees[edge.source].children.append(trees[edge.target])
     for id_, tree in trees.items():
         if id_ not in below:
-            console.print(tree, soft_wrap=True)
+            console.print(tree)
 
 
 def _describe(node: "LineageNodeOut", version: "LineageNodeOut | None") -> str:
