@@ -148,13 +148,9 @@ class EvidenceGathering:
         difference = problem = None
         if theirs is not None and ours is not None:
             try:
-                told = self._evaluations.compare_evaluations(_READER, ours.id, theirs.id, "map50")
-            except RavenError as error:
+                difference, problem = self._find_difference(ours.id, theirs.id)
+            except RavenError as error:  # of other classes or images, or a file is damaged
                 problem = error.message
-            else:
-                problem = told.reason
-                is_short = told.verdict is ComparisonVerdict.TOO_FEW_IMAGES
-                difference = DifferenceFound(told.value, told.low, told.high, is_short)
         return Rival(
             full_name=version.full_name,
             model_id=version.model_id,
@@ -165,6 +161,23 @@ class EvidenceGathering:
             difference=difference,
             problem=problem,
         )
+
+    def _find_difference(self, ours: UUID, theirs: UUID) -> tuple[DifferenceFound, str | None]:
+        """Also why it has no value, or says little."""
+        told = self._evaluations.compare_evaluations(_READER, ours, theirs, "map50")
+        is_undecided = told.verdict is ComparisonVerdict.TOO_FEW_IMAGES
+        is_short = is_undecided and (told.low is None or self._has_few_images_with_boxes(ours))
+        return DifferenceFound(told.value, told.low, told.high, is_short, is_undecided), told.reason
+
+    def _has_few_images_with_boxes(self, evaluation_id: UUID) -> bool:
+        # Comparing has imported them by now.
+        import numpy as np  # noqa: PLC0415
+
+        from raven_scan.figures.intervals import IMAGES_MIN  # noqa: PLC0415
+        from raven_scan.figures.matches import read_matches  # noqa: PLC0415
+
+        matches = read_matches(self._evaluations.open_matches(_READER, evaluation_id))
+        return len(np.unique(matches.truth_image[~matches.crowds])) < IMAGES_MIN
 
 
 def _convert_figure(figure: Figure) -> FigureFound:

@@ -199,6 +199,8 @@ def _judge_regression(margin: float, evidence: Evidence) -> Judgement:
             verdict, hint = Verdict.TOO_FEW_IMAGES, _MORE_IMAGES
         elif difference.low >= -margin:
             verdict, hint = Verdict.PASSED, ""
+        elif difference.is_undecided:
+            verdict, hint = Verdict.TOO_FEW_IMAGES, _MORE_IMAGES
         else:
             verdict, hint = Verdict.FAILED, "Publish a better model, or measure on more test images."
     return Judgement(

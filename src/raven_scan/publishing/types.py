@@ -219,13 +219,15 @@ class DifferenceFound:
 
     Attributes:
         low, high: paired 95 % bootstrap interval.
-        has_too_few_images: nothing can be told from so few.
+        has_too_few_images: so few images have boxes that an interval says nothing of others.
+        is_undecided: the interval is so wide that either may be the better one.
     """
 
     value: float | None
     low: float | None
     high: float | None
     has_too_few_images: bool
+    is_undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
