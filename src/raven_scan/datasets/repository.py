@@ -1,7 +1,6 @@
 """All SQL of datasets."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -248,23 +247,23 @@ def _make_version_view(row: DatasetVersion, dataset_name: str) -> DatasetVersion
         number=row.number,
         digest=row.digest,
         classes=list(row.classes),
-        parts=_order_parts(msgspec.convert(row.parts, dict[str, PartCounts]), row.classes),
+        parts=_read_parts(row.parts, row.classes),
         pixel_rules=PixelRules.from_json(row.pixel_rules),
         leak_allowed=row.leak_allowed,
         leaked_image_count=row.leaked_image_count,
         image_bytes=row.image_bytes,
         options=row.options,
-        warnings=msgspec.convert(row.warnings, list[Notice]),
+        warnings=[Notice(**warning) for warning in row.warnings],
         created_at=row.created_at,
         created_by=row.created_by,
     )
 
 
-def _order_parts(parts: dict[str, PartCounts], classes: list[str]) -> dict[str, PartCounts]:
+def _read_parts(stored: dict[str, Any], classes: list[str]) -> dict[str, PartCounts]:
     """JSONB forgets the order of keys."""
-    return {
-        part.value: replace(
-            parts[part], boxes_by_class={name: parts[part].boxes_by_class[name] for name in classes}
-        )
-        for part in Part
-    }
+    parts: dict[str, PartCounts] = {}
+    for part in Part:
+        counts = dict(stored[part])
+        by_class = counts.pop("boxes_by_class")
+        parts[part.value] = PartCounts(**counts, boxes_by_class={name: by_class[name] for name in classes})
+    return parts
