@@ -51,6 +51,7 @@ from raven_scan.notifications.types import NamedRun
 from raven_scan.packages.export import PackageExports
 from raven_scan.packages.importing import PackageImports
 from raven_scan.packages.keys import PackageKeys
+from raven_scan.packages.onnx_export import OnnxExport
 from raven_scan.publishing.checking import PublicationChecks
 from raven_scan.publishing.dependents import PublicationsOfModels, PublicationsOnVersions
 from raven_scan.publishing.evidence import EvidenceGathering
@@ -271,7 +272,15 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         evaluations=evaluations,
         package_keys=package_keys,
         package_exports=PackageExports(
-            database, trained_models, datasets, evaluations, package_keys, blobs, settings, clock
+            database,
+            trained_models,
+            datasets,
+            evaluations,
+            package_keys,
+            OnnxExport(trained_models, datasets),
+            blobs,
+            settings,
+            clock,
         ),
         package_imports=PackageImports(trained_models, package_keys, blobs, settings),
         evaluation_review=EvaluationReview(evaluations, trained_models, datasets),

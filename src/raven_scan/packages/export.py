@@ -3,13 +3,13 @@
 import base64
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from uuid import UUID
 
 import msgspec
 
 import raven_scan
 from raven_scan.access.audit import Target, record
-from raven_scan.access.types import Actor, Claim
+from raven_scan.access.types import WORKER, Actor, Claim
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.evaluations.service import EvaluationService
@@ -28,6 +28,7 @@ from raven_scan.packages.keys import PackageKeys
 from raven_scan.packages.lineage import list_steps
 from raven_scan.packages.manifest import Manifest, PackedFile, PackedModel, Signature, encode_json
 from raven_scan.packages.model_card import CardSource, write_model_card
+from raven_scan.packages.onnx_export import MODEL_FILE, OnnxExport
 from raven_scan.packages.types import FORMAT, MadePackage, PackageFile, PackageKeyView
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.collector import GRACE
@@ -37,20 +38,13 @@ from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import TrainedModelView
 
 _KIND = "trained_model"
-_MODEL_ONNX = "model.onnx"
 _ONNX_REPORT = "onnx.json"
-
-
-class OnnxConversion(Protocol):
-    """Writes `model.onnx` to a folder, checks it, and tells how it agreed."""
-
-    def export(self, actor: Actor, model: TrainedModelView, folder: Path) -> Any: ...
 
 
 class PackageExports:
     """Args:
     evaluations: whose newest report a package holds.
-    onnx: None where models cannot be converted.
+    onnx: converts models, where that is asked for.
     """
 
     def __init__(
@@ -60,11 +54,10 @@ class PackageExports:
         datasets: DatasetService,
         evaluations: EvaluationService,
         keys: PackageKeys,
+        onnx: OnnxExport,
         blobs: BlobStore,
         settings: Settings,
         clock: Clock,
-        *,
-        onnx: OnnxConversion | None = None,
     ) -> None:
         self._database = database
         self._models = models
@@ -249,17 +242,30 @@ class PackageExports:
             stored = self._open(self._models.open_configuration, actor, model)
             contents[manifest.CONFIGURATION] = reduce_configuration(stored.read_bytes())
         if onnx:
-            contents |= self._convert(actor, model, folder, progress)
+            contents |= self._convert(actor, model, evaluated, folder, progress)
         return [FileToPack(name, content) for name, content in contents.items()]
 
     def _convert(
-        self, actor: Actor, model: TrainedModelView, folder: Path, progress: Progress
+        self,
+        actor: Actor,
+        model: TrainedModelView,
+        evaluated: tuple[EvaluationView, EvaluationReport] | None,
+        folder: Path,
+        progress: Progress,
     ) -> dict[str, bytes | Path]:
-        if self._onnx is None:
-            raise make_no_file(model.name, "ONNX form")
         progress("converting to ONNX", 0, 0)
-        told = self._onnx.export(actor, model, folder)
-        return {_MODEL_ONNX: folder / _MODEL_ONNX, _ONNX_REPORT: encode_json(told)}
+        version_id = None if evaluated is None else evaluated[0].dataset_version.id
+        if version_id is not None and not self._has_version(version_id):
+            version_id = None
+        told = self._onnx.export(actor, model, folder, version_id=version_id, progress=progress)
+        return {MODEL_FILE: folder / MODEL_FILE, _ONNX_REPORT: encode_json(told)}
+
+    def _has_version(self, id_: UUID) -> bool:
+        try:
+            self._datasets.get_version(WORKER, str(id_))
+        except NotFound:
+            return False
+        return True
 
     def _find_evaluation(
         self, actor: Actor, model: TrainedModelView
