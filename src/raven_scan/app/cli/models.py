@@ -8,6 +8,7 @@ import typer
 from raven_scan.app.cli.model_display import show_model
 from raven_scan.app.cli.model_lineage import lineage, verify
 from raven_scan.app.cli.model_packages import export
+from raven_scan.app.cli.model_prediction import predict
 from raven_scan.app.cli.model_publishing import list_published, publish, rollback, withdraw
 from raven_scan.app.cli.model_review import (
     compare,
@@ -179,6 +180,7 @@ app.command("evaluations")(list_evaluations)
 app.command("figures")(show_figures)
 app.command()(compare)
 app.command("gallery")(show_gallery)
+app.command()(predict)
 for _command in (publish, withdraw, rollback):
     app.command()(_command)
 app.command("published")(list_published)
