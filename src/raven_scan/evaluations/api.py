@@ -74,7 +74,9 @@ def build_router(
             Query(description="name@number or id; else the one of the first model's last evaluation."),
         ] = None,
         part: _Part = "test",
-        figure: Annotated[str, Query(description="map50, map or map75.")] = DEFAULT_FIGURE,
+        figure: Annotated[
+            str, Query(description="map50, map, map75, precision, recall, f1, …")
+        ] = DEFAULT_FIGURE,
         class_: Annotated[str | None, Query(alias="class", description="Of this class alone.")] = None,
     ) -> Response:
         """Compare two to ten models on the same part, by their last evaluations there."""

@@ -34,10 +34,10 @@ def compare_matches(
     from raven_scan.figures.comparison import compare  # noqa: PLC0415
 
     one, other = _read(first), _read(second)
-    if class_name is not None:
-        one, other = _take_class(one, class_name), _take_class(other, class_name)
+    if class_name is not None and class_name not in one.classes:
+        raise make_unknown_class(class_name, one.classes)
     try:
-        return compare(one, other, figure, seed=_SEED)
+        return compare(one, other, figure, class_name=class_name, seed=_SEED)
     except DifferentPartsError as error:
         raise Conflict(
             "evaluations.different_parts",
@@ -67,36 +67,3 @@ def _read(path: Path) -> "Matches":
             f"The matches of the evaluation cannot be read: {error}",
             hint="Restore them from a backup, or evaluate the model again.",
         ) from error
-
-
-def _take_class(matches: "Matches", class_name: str) -> "Matches":
-    """The same images with the boxes of one class alone."""
-    import numpy as np  # noqa: PLC0415
-
-    from raven_scan.figures.matches import Matches  # noqa: PLC0415
-
-    if class_name not in matches.classes:
-        raise make_unknown_class(class_name, matches.classes)
-    label = matches.classes.index(class_name)
-    detections = np.flatnonzero(matches.detection_label == label)
-    boxes = np.flatnonzero(matches.truth_label == label)
-    # The last place is for -1: found by none.
-    rows = np.full(len(matches.scores) + 1, -1, np.int32)
-    rows[detections] = np.arange(len(detections), dtype=np.int32)
-    return Matches(
-        classes=(class_name,),
-        image_ids=matches.image_ids,
-        file_names=matches.file_names,
-        detection_image=matches.detection_image[detections],
-        detection_label=np.zeros(len(detections), np.int32),
-        scores=matches.scores[detections],
-        detection_boxes=matches.detection_boxes[detections],
-        hits=matches.hits[detections],
-        ignored=matches.ignored[detections],
-        truth_image=matches.truth_image[boxes],
-        truth_label=np.zeros(len(boxes), np.int32),
-        truth_boxes=matches.truth_boxes[boxes],
-        truth_areas=matches.truth_areas[boxes],
-        crowds=matches.crowds[boxes],
-        found_by=rows[matches.found_by[boxes]],
-    )

@@ -65,7 +65,7 @@ class EvaluationReview:
             refs: names or ids; the others are compared with the first.
             dataset: a dataset version; None: that of the first model's last evaluation.
             part: train, valid or test.
-            figure: map50, map or map75.
+            figure: one of `FIGURES_COMPARED`.
             class_name: of this class alone.
 
         Raises:

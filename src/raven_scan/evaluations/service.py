@@ -192,7 +192,7 @@ class EvaluationService:
             actor: needs `trained_model:review`.
             first_id: of an evaluation that was a Success.
             second_id: of another one, on the same part.
-            figure: map50, map or map75.
+            figure: one of `FIGURES_COMPARED`.
 
         Raises:
             NotFound: there is no such evaluation.

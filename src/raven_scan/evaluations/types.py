@@ -7,10 +7,10 @@ from uuid import UUID
 
 from raven_scan.figures.difference import Difference
 from raven_scan.figures.image_results import ImageResult
-from raven_scan.figures.report import Figure
+from raven_scan.figures.report import FIGURE_NAMES, Figure
 
 DEFAULT_FIGURE = "map50"
-FIGURES_COMPARED = ("map50", "map", "map75")
+FIGURES_COMPARED = tuple(name for name in FIGURE_NAMES if name != "confidence")
 FEWEST_COMPARED, MOST_COMPARED = 2, 10
 
 

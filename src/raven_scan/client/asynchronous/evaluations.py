@@ -136,7 +136,7 @@ class AsyncEvaluationsClient:
             models: names or ids.
             dataset: name@version or id; None: that of the first model's last evaluation.
             part: train, valid or test.
-            figure: map50, map or map75.
+            figure: map50, map, map75, precision, recall, f1, …
             class_name: of this class alone.
         """
         parameters = {
