@@ -2,7 +2,7 @@
 
 from raven_scan.access.types import Claim
 from raven_scan.detections.types import ImageProblem
-from raven_scan.kernel.errors import Busy, Forbidden, Invalid, NotFound, Unavailable
+from raven_scan.kernel.errors import Busy, Forbidden, Invalid, Unavailable
 
 _HINTS = {
     "not_an_image": "Images are JPEG, PNG, TIFF or WebP.",
@@ -30,15 +30,6 @@ def make_not_published(name: str) -> Forbidden:
         f"The trained model {name!r} is not published, so nobody detects with it but reviewers.",
         hint=f"Have it published, or ask for a role with the claim {Claim.TRAINED_MODEL_REVIEW}.",
         parameters={"name": name, "claim": str(Claim.TRAINED_MODEL_REVIEW)},
-    )
-
-
-def make_no_model(ref: str) -> NotFound:
-    return NotFound(
-        "detection.no_model",
-        f"Nothing is published as {ref[:100]!r}, and there is no trained model of this name either.",
-        hint="`raven models published` lists the names.",
-        parameters={"ref": ascii(ref[:100])},
     )
 
 

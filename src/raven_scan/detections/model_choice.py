@@ -1,16 +1,17 @@
 """Which model is asked for, and whether who asks may detect with it."""
 
 from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
 from raven_scan.access.types import Actor, Claim
 from raven_scan.datasets.service import DatasetService
-from raven_scan.detections.errors import make_no_model, make_no_weights, make_not_published
+from raven_scan.detections.errors import make_no_weights, make_not_published
 from raven_scan.detections.types import DEFAULT_CONFIDENCE, AnsweringModel
 from raven_scan.detections.warm_model import LoadableModel
+from raven_scan.evaluations.service import EvaluationService
 from raven_scan.kernel.errors import NotFound
 from raven_scan.pixels.rules import PixelRules
+from raven_scan.publishing.reading import PublishedModels
 from raven_scan.publishing.types import PublishedModel
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import TrainedModelView
@@ -21,12 +22,6 @@ _READER = Actor(
     claims=frozenset({Claim.TRAINED_MODEL_VIEW, Claim.DATASET_VIEW}),
 )
 """Who detects with a published model needs to see neither the model nor what it learned from."""
-
-
-class PublishedNames(Protocol):
-    """What publishing knows of names."""
-
-    def resolve(self, actor: Actor, ref: str) -> PublishedModel: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +43,16 @@ class ModelChoice:
     """Finds models by what they are published as, and for reviewers by their own names too."""
 
     def __init__(
-        self, published: PublishedNames, models: TrainedModelService, datasets: DatasetService
+        self,
+        published: PublishedModels,
+        models: TrainedModelService,
+        datasets: DatasetService,
+        evaluations: EvaluationService,
     ) -> None:
         self._published = published
         self._models = models
         self._datasets = datasets
+        self._evaluations = evaluations
 
     def choose(self, actor: Actor, ref: str) -> ChosenModel:
         """The model of this name.
@@ -70,17 +70,13 @@ class ModelChoice:
         try:
             published = self._published.resolve(actor, ref)
         except NotFound:
-            model = self._find_unpublished(actor, ref)
+            model = self._models.find_model(actor, ref)
+            if model is None:
+                raise
+            if not actor.may(Claim.TRAINED_MODEL_REVIEW):
+                raise make_not_published(model.name) from None
             return self._describe(model, None)
         return self._describe(self._models.get_model(_READER, published.model_id), published)
-
-    def _find_unpublished(self, actor: Actor, ref: str) -> TrainedModelView:
-        model = self._models.find_model(actor, ref)
-        if model is None:
-            raise make_no_model(ref)
-        if not actor.may(Claim.TRAINED_MODEL_REVIEW):
-            raise make_not_published(model.name)
-        return model
 
     def _describe(self, model: TrainedModelView, published: PublishedModel | None) -> ChosenModel:
         weights = self._models.open_weights(_READER, model.id)
@@ -118,4 +114,7 @@ class ModelChoice:
     def _find_confidence(self, model: TrainedModelView) -> float:
         if model.test is not None and model.test.confidence is not None:
             return model.test.confidence
-        return DEFAULT_CONFIDENCE
+        evaluation = self._evaluations.find_latest(_READER, model.id, None)
+        figures = {} if evaluation is None else evaluation.figures or {}
+        measured = figures["confidence"].value if "confidence" in figures else None
+        return DEFAULT_CONFIDENCE if measured is None else measured

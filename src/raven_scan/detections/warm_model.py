@@ -15,7 +15,7 @@ import msgspec
 import psutil
 
 from raven_scan.jobs.child_errors import make_crash, make_failure
-from raven_scan.jobs.child_process import ChildProcess
+from raven_scan.jobs.child_process import TRAINER_MODULE, ChildProcess
 from raven_scan.kernel.errors import Invalid, RavenError, Unavailable
 from raven_scan.pixels.rules import PixelRules
 from raven_scan.storage.scratch import hold_scratch_folder
@@ -71,6 +71,7 @@ class ProcessSettings:
         loader_threads: how many images are decoded at once.
         image_memory_bytes: what images may take while they are decoded.
         largest_image_pixels: images with more are refused.
+        module: what is run as the trainer.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class ProcessSettings:
     loader_threads: int
     image_memory_bytes: int
     largest_image_pixels: int
+    module: str = TRAINER_MODULE
 
 
 class WarmModel:
@@ -124,6 +126,7 @@ class WarmModel:
                     folder=folder,
                     log_path=folder / "output.log",
                     threads=settings.threads,
+                    module=settings.module,
                     descriptors=[theirs.fileno()],
                 )
             stack.callback(child.terminate, 0.0)
