@@ -1,0 +1,175 @@
+"""A platform with models of chosen skill on a made-up test part: real evaluations, reckoned from real matches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
+from raven_scan.app.wiring import Platform, build_services
+from raven_scan.datasets.models import Dataset, DatasetVersion
+from raven_scan.evaluations.types import EvaluationResult, EvaluationView, RunEvaluation
+from raven_scan.figures.matches import write_matches
+from raven_scan.figures.matching import Detections, Truth, match_detections
+from raven_scan.figures.reckoning import reckon_report
+from raven_scan.figures.report import encode_report
+from raven_scan.kernel.database import Database
+from raven_scan.kernel.ids import make_id
+from raven_scan.kernel.settings import Settings
+from raven_scan.trained_models.types import Figures, NewTrainedModel, TrainedModelView
+
+ME = LOCAL_ADMINISTRATOR
+CLASSES = ["glass", "paper"]
+
+
+def make_actor(*claims: Claim, name: str = "somebody") -> Actor:
+    return Actor(make_id(), name, frozenset(claims))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A dataset version without images: nothing here looks into it."""
+
+    id: UUID
+    name: str
+
+
+@dataclass
+class World:
+    platform: Platform
+    folder: Path
+
+    def add_dataset(self, name: str) -> Place:
+        now = datetime.now(UTC)
+        dataset = Dataset(id=make_id(), name=name, created_by="me", created_at=now)
+        version = DatasetVersion(
+            id=make_id(),
+            dataset_id=dataset.id,
+            number=1,
+            digest=name[:1] * 64,
+            classes=CLASSES,
+            parts={},
+            pixel_rules={},
+            leak_allowed=False,
+            leaked_image_count=0,
+            image_bytes=0,
+            images_digest="0" * 64,
+            boxes_digest="0" * 64,
+            options={},
+            warnings=[],
+            created_by="me",
+            created_at=now,
+        )
+        with self.platform.database.transaction() as session:
+            session.add(dataset)
+            session.flush()
+            session.add(version)
+        return Place(version.id, f"{name}@1")
+
+    def add_model(
+        self, name: str, place: Place, *, run_id: UUID | None = None, run_name: str = "run"
+    ) -> TrainedModelView:
+        """What a run made, which is gone since, where no other is named."""
+        models = self.platform.trained_models
+        new = NewTrainedModel(
+            name=name,
+            architecture="yolox-nano",
+            classes=CLASSES,
+            starting_weights=None,
+            weights_digest=self.platform.blobs.put_bytes(save({"w": np.ones((2, 3), np.float32)})),
+            configuration_digest=self.platform.blobs.put_bytes(b'{"model": {}}'),
+            parameter_count=6,
+            valid=Figures(),
+            test=Figures(),
+            leak_allowed=False,
+            base_model_id=models.get_model(ME, "yolox-nano").id,
+            dataset_version_id=place.id,
+            dataset_version_name=place.name,
+            training_run_id=run_id or make_id(),
+            training_run_name=run_name,
+            parameters={},
+            environment={},
+        )
+        return models.create_from_run(WORKER, new)
+
+    def evaluate(
+        self,
+        model: TrainedModelView,
+        place: Place,
+        *,
+        skill: float = 0.8,
+        image_count: int = 60,
+        classes: Sequence[str] = CLASSES,
+    ) -> EvaluationView:
+        """Of a model that finds so large a part of the boxes, one a picture, and nothing else."""
+        result = self._measure(skill, image_count, classes)
+        return self.platform.evaluations.record_of_run(
+            WORKER,
+            model,
+            RunEvaluation(
+                dataset_version_id=place.id,
+                dataset_version_name=place.name,
+                part="test",
+                training_run_id=make_id(),
+                worker="somewhere",
+                device="cpu",
+                started_at=datetime.now(UTC),
+                result=result,
+            ),
+        )
+
+    def add_evaluated(self, name: str, place: Place, *, skill: float = 0.8) -> TrainedModelView:
+        model = self.add_model(name, place)
+        self.evaluate(model, place, skill=skill)
+        return model
+
+    def _measure(self, skill: float, image_count: int, classes: Sequence[str]) -> EvaluationResult:
+        ids = np.arange(1, image_count + 1)
+        labels = (ids // 2) % len(classes)
+        boxes = np.tile([10.0, 10.0, 40.0, 40.0], (image_count, 1))
+        truth = Truth(
+            image_ids=ids,
+            file_names=tuple(f"{id_}.jpg" for id_ in ids),
+            images=ids,
+            labels=labels,
+            boxes=boxes,
+            areas=np.full(image_count, 1600.0),
+            crowds=np.zeros(image_count, bool),
+        )
+        # Those who find more find what others find too.
+        found = np.random.default_rng(0).permutation(image_count)[: round(skill * image_count)]
+        detections = Detections(
+            images=ids[found], labels=labels[found], scores=np.full(len(found), 0.9), boxes=boxes[found]
+        )
+        matches = match_detections(classes, truth, detections)
+        report = reckon_report(matches, resamples=50)
+        path = self.folder / "matches.safetensors"
+        write_matches(matches, path)
+        return EvaluationResult(
+            report_digest=self.platform.blobs.put_bytes(encode_report(report)),
+            matches_digest=self.platform.blobs.put_file(path),
+            figures=report.figures,
+            image_count=report.counts.images,
+            box_count=report.counts.boxes,
+            images_per_s=10.0,
+        )
+
+
+@pytest.fixture
+def platform(database: Database, settings: Settings) -> Platform:
+    return build_services(settings, database, None)
+
+
+@pytest.fixture
+def world(platform: Platform, tmp_path: Path) -> World:
+    return World(platform, tmp_path)
+
+
+@pytest.fixture
+def place(world: World) -> Place:
+    return world.add_dataset("litter")
