@@ -1,0 +1,202 @@
+"""Models side by side, and galleries, from the matches that evaluations keep."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.training_runs.conftest import write_coco
+
+from raven_scan.access.types import LOCAL_ADMINISTRATOR
+from raven_scan.app.wiring import Platform
+from raven_scan.datasets.types import DatasetVersionView, ImportOptions
+from raven_scan.evaluations.types import Comparison, GalleryKind
+from raven_scan.figures.difference import Verdict
+from raven_scan.kernel.errors import Conflict, Invalid, RavenError
+from raven_scan.kernel.paging import PageRequest
+from raven_scan.kernel.progress import ignore_progress
+
+from .conftest import Evaluate, MakeModel
+
+ADMIN = LOCAL_ADMINISTRATOR
+
+
+@pytest.fixture
+def many(platform: Platform, tmp_path: Path) -> DatasetVersionView:
+    """`many@1`: enough images to tell."""
+    folder = write_coco(tmp_path / "many", images_a_part=40, image_size=40)
+    return platform.datasets.import_version(ADMIN, folder, ImportOptions(name="many"), ignore_progress)
+
+
+def compare(platform: Platform, *models: str, **options: Any) -> Comparison:
+    return platform.evaluation_review.compare_models(ADMIN, models, **options)
+
+
+def test_a_difference_has_an_interval_and_words(
+    platform: Platform, many: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    for name, skill in (("middling", 0.5), ("good", 1.0), ("bad", 0.1), ("alike", 0.5)):
+        evaluate(make_model(name), many, skill=skill)
+    comparison = compare(platform, "middling", "good", "bad", "alike")
+    assert (comparison.dataset_version.name, comparison.part, comparison.figure) == (
+        "many@1",
+        "test",
+        "map50",
+    )
+    base, good, bad, alike = comparison.models
+    assert base.difference is None
+    assert base.value == pytest.approx(0.5, abs=0.1)
+    assert good.difference
+    assert bad.difference
+    assert alike.difference
+    assert (good.difference.verdict, bad.difference.verdict) == (Verdict.BETTER, Verdict.WORSE)
+    assert good.difference.value == pytest.approx(good.value - base.value)  # pyright: ignore[reportOptionalOperand]
+    assert good.difference.low is not None
+    assert good.difference.value
+    assert good.difference.high is not None
+    assert 0 < good.difference.low <= good.difference.value <= good.difference.high
+    assert (alike.difference.value, alike.difference.verdict) == (0, Verdict.NO_SIGNIFICANT_DIFFERENCE)
+    of_class = compare(platform, "middling", "good", figure="recall", class_name="waste")
+    assert of_class.class_name == "waste"
+    assert of_class.models[1].difference
+    assert of_class.models[1].difference.figure == "recall"
+
+    first, second = base.evaluation_id, good.evaluation_id
+    assert platform.evaluations.compare_evaluations(ADMIN, second, first) == good.difference
+
+
+def test_too_few_images_are_said_to_be_too_few(
+    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    evaluate(make_model("first"), dataset, skill=0.2)
+    evaluate(make_model("second"), dataset, skill=1.0)
+    _, second = compare(platform, "first", "second").models
+    assert second.difference
+    assert second.difference.verdict is Verdict.TOO_FEW_IMAGES
+    assert second.difference.reason
+
+
+def test_missing_evaluations_are_named_with_the_commands_that_make_them(
+    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    evaluate(make_model("first"), dataset)
+    make_model("second")
+    make_model("third")
+    with pytest.raises(Conflict) as refused:
+        compare(platform, "first", "second", "third")
+    assert refused.value.code == "evaluations.missing"
+    assert refused.value.parameters["commands"] == [
+        "raven models evaluate second --dataset squares@1",
+        "raven models evaluate third --dataset squares@1",
+    ]
+    with pytest.raises(Conflict) as refused:
+        compare(platform, "second", "first")
+    assert refused.value.code == "evaluations.never_evaluated"
+    with pytest.raises(Conflict) as refused:
+        compare(platform, "first", "second", dataset="squares", part="valid")
+    assert refused.value.parameters["commands"][0].endswith("--part valid")
+
+
+def test_different_parts_are_not_compared(
+    platform: Platform,
+    dataset: DatasetVersionView,
+    many: DatasetVersionView,
+    make_model: MakeModel,
+    evaluate: Evaluate,
+):
+    first = evaluate(make_model("first"), dataset)
+    second_model = make_model("second")
+    second = evaluate(second_model, many)
+    third = evaluate(second_model, dataset, part="valid")
+    with pytest.raises(Conflict) as refused:
+        compare(platform, "first", "second")
+    assert refused.value.code == "evaluations.different_parts"
+    assert "squares@1 test" in refused.value.message
+    assert "many@1 test" in refused.value.message
+    for other in (second, third):
+        with pytest.raises(Conflict) as refused:
+            platform.evaluations.compare_evaluations(ADMIN, first.id, other.id)
+        assert refused.value.code == "evaluations.different_parts"
+    # Asked for by name, what is missing is the evaluation there.
+    with pytest.raises(Conflict) as refused:
+        compare(platform, "first", "second", dataset="squares@1")
+    assert refused.value.code == "evaluations.missing"
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "code"),
+    [
+        (["first"], {}, "evaluations.bad_model_count"),
+        (["first", "first"], {}, "evaluations.bad_model_count"),
+        (["first", "second"], {"figure": "beauty"}, "evaluations.unknown_figure"),
+        (["first", "second"], {"figure": "confidence"}, "evaluations.unknown_figure"),
+        (["first", "second"], {"class_name": "tree"}, "evaluations.unknown_class"),
+        (["first", "nobody"], {}, "trained_model.not_found"),
+        (["first", "second"], {"dataset": "nowhere"}, "dataset.not_found"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(
+    platform: Platform,
+    dataset: DatasetVersionView,
+    make_model: MakeModel,
+    evaluate: Evaluate,
+    models: list[str],
+    options: dict[str, Any],
+    code: str,
+):
+    for name in ("first", "second"):
+        evaluate(make_model(name), dataset)
+    with pytest.raises(RavenError) as refused:
+        compare(platform, *models, **options)
+    assert refused.value.code == code
+    assert refused.value.hint
+
+
+def test_a_gallery_shows_the_worst_first_and_goes_on(
+    platform: Platform, many: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    made = evaluate(make_model(), many, skill=0.75)
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = platform.evaluation_review.list_worst_images(
+            ADMIN, made.id, GalleryKind.MISSED, PageRequest(limit=4, cursor=cursor)
+        )
+        assert [each.place for each in page.items] == list(
+            range(len(seen) + 1, len(seen) + len(page.items) + 1)
+        )
+        seen += [each.result.file_name for each in page.items]
+        for each in page.items:
+            assert each.result.misses == 1
+            assert [box.found for box in each.result.true_boxes] == [False]
+            assert each.digest
+            assert platform.blobs.has(each.digest)
+        cursor = page.next
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 10
+    with pytest.raises(Invalid):
+        platform.evaluation_review.list_worst_images(
+            ADMIN, made.id, GalleryKind.FALSE_ALARMS, PageRequest(cursor="nonsense")
+        )
+
+
+def test_damaged_matches_are_said_to_be_damaged(
+    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    made = evaluate(make_model(), dataset)
+    path = platform.evaluations.open_matches(ADMIN, made.id)
+    path.chmod(0o600)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(RavenError) as refused:
+        platform.evaluation_review.list_worst_images(ADMIN, made.id, GalleryKind.MISSED, PageRequest())
+    assert refused.value.code == "evaluations.matches_damaged"
+
+
+def test_no_result_is_no_comparison(
+    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    made = evaluate(make_model(), dataset)
+    asked = platform.evaluations.request(ADMIN, "first", "squares")
+    with pytest.raises(Conflict) as refused:
+        platform.evaluations.compare_evaluations(ADMIN, made.id, asked.id)
+    assert refused.value.code == "evaluations.no_result"
