@@ -13,6 +13,7 @@ from .world import (
     DATASET,
     DISABLED_USER,
     DRAFT,
+    EVALUATION,
     FOREIGN_TOKEN,
     FOREIGN_UPLOAD,
     MODEL,
@@ -427,6 +428,39 @@ DETECTIONS = [
     Endpoint(method="get", path=f"{_DETECTION}/warm-models", needs=_needs(Claim.SYSTEM_VIEW)),
 ]
 
+_EVALUATION = "/api/v1/evaluations"
+
+
+def _act_on_evaluation(method: str, path: str, claim: Claim, **more: Any) -> Endpoint:
+    view = Claim.TRAINED_MODEL_VIEW
+    return _act(_EVALUATION, method, path, view, claim, parameter="evaluation_id", ref=EVALUATION, **more)
+
+
+EVALUATIONS = [
+    Endpoint(method="get", path=_EVALUATION, needs=_needs(Claim.TRAINED_MODEL_VIEW)),
+    Endpoint(
+        method="post",
+        path=_EVALUATION,
+        needs=_needs(Claim.TRAINED_MODEL_REVIEW, *_REFERRED),
+        refers=_REFERRED,
+        body={"model": MODEL, "dataset": DATASET},
+        status=409,
+    ),
+    Endpoint(
+        method="get",
+        path=f"{_EVALUATION}/comparison",
+        needs=_needs(Claim.TRAINED_MODEL_REVIEW, Claim.TRAINED_MODEL_VIEW),
+        view=Claim.TRAINED_MODEL_VIEW,
+        query={"model": MODEL},
+        status=422,
+    ),
+    _act_on_evaluation("get", "", Claim.TRAINED_MODEL_VIEW),
+    _act_on_evaluation("get", "/log", Claim.TRAINED_MODEL_VIEW),
+    _act_on_evaluation("get", "/report", Claim.TRAINED_MODEL_VIEW, status=409),
+    _act_on_evaluation("get", "/images", Claim.TRAINED_MODEL_VIEW, status=409),
+    _act_on_evaluation("post", "/cancel", Claim.TRAINED_MODEL_REVIEW, status=409),
+]
+
 _DELETE_CLAIMS = _needs(Claim.TRAINING_RUN_DELETE, Claim.TRAINED_MODEL_DELETE, Claim.DATASET_DELETE)
 
 TRASH = [
@@ -458,5 +492,6 @@ ENDPOINTS = [
     *NOTIFICATIONS,
     *SUBSCRIPTIONS,
     *DETECTIONS,
+    *EVALUATIONS,
     *TRASH,
 ]

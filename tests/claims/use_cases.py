@@ -21,6 +21,7 @@ from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.datasets.types import DatasetVersionView, ImportOptions
 from raven_scan.detections.types import ImageFile
+from raven_scan.evaluations.types import GalleryKind
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.notifications.subscriptions import Wish
 from raven_scan.trained_models.types import TrainedModelView
@@ -29,7 +30,7 @@ from raven_scan.training_runs.types import RunProgress
 from raven_scan.uploads.types import UploadPurpose
 
 from .rows import UseCase
-from .world import DATASET, DISABLED_USER, DRAFT, FOREIGN_TOKEN, MODEL, NOWHERE, PRESET, ROLE, USER, WAITING
+from .world import DATASET, DISABLED_USER, DRAFT, EVALUATION, FOREIGN_TOKEN, MODEL, NOWHERE, PRESET, ROLE, USER, WAITING
 
 _NOWHERE = UUID(NOWHERE)
 _PAGE = PageRequest()
@@ -606,7 +607,63 @@ DETECTIONS = [
     _row("detections.list_warm_models", lambda p, a: p.detections.list_warm_models(a), Claim.SYSTEM_VIEW),
 ]
 
-USE_CASES = [*RUNS, *ACCOUNTS, *DATASETS, *MODELS, *TRASH, *WORK, *OWN, *AUDIT, *READING, *DETECTIONS]
+_EVALUATION = UUID(EVALUATION)
+_REVIEW = Claim.TRAINED_MODEL_REVIEW
+
+EVALUATIONS = [
+    _row(
+        "evaluations.request",
+        lambda p, a: p.evaluations.request(a, MODEL, DATASET),
+        _REVIEW,
+        *_REFERRED,
+        refers=_REFERRED,
+    ),
+    _row("evaluations.list_evaluations", lambda p, a: p.evaluations.list_evaluations(a, _PAGE), _M),
+    _row("evaluations.list_blob_digests", lambda p, a: p.evaluations.list_blob_digests(a), _M),
+    _on(_M, "evaluations.get_evaluation", lambda p, a: p.evaluations.get_evaluation(a, _EVALUATION)),
+    _on(_M, "evaluations.cancel", lambda p, a: p.evaluations.cancel(a, _EVALUATION), _REVIEW),
+    _on(_M, "evaluations.read_report", lambda p, a: p.evaluations.read_report(a, _EVALUATION)),
+    _on(_M, "evaluations.read_report_content", lambda p, a: p.evaluations.read_report_content(a, _EVALUATION)),
+    _on(_M, "evaluations.open_matches", lambda p, a: p.evaluations.open_matches(a, _EVALUATION)),
+    _on(_M, "evaluations.read_log", lambda p, a: p.evaluations.read_log(a, _EVALUATION)),
+    _on(
+        _M,
+        "evaluations.compare_evaluations",
+        lambda p, a: p.evaluations.compare_evaluations(a, _EVALUATION, _EVALUATION),
+        _REVIEW,
+    ),
+    _on(
+        _M,
+        "evaluation_review.compare_models",
+        lambda p, a: p.evaluation_review.compare_models(a, [MODEL]),
+        _REVIEW,
+    ),
+    _on(
+        _M,
+        "evaluation_review.list_worst_images",
+        lambda p, a: p.evaluation_review.list_worst_images(a, _EVALUATION, GalleryKind.MISSED, _PAGE),
+    ),
+    _row(
+        "evaluations.record_of_run",
+        _call_with_nothing("evaluations", "record_of_run"),
+        _WORKER,
+        is_made_up=True,
+    ),
+    _row("evaluation_execution.list_at_work", lambda p, a: p.evaluation_execution.list_at_work(a), _M),
+    _row("evaluation_execution.recover_lost", lambda p, a: p.evaluation_execution.recover_lost(a), _WORKER),
+    *(
+        _row(
+            f"evaluation_execution.{name}",
+            _call_with_nothing("evaluation_execution", name),
+            _WORKER,
+            is_made_up=True,
+        )
+        for name in ("beat", "begin_next", "fail", "hand_back", "lose", "succeed", "tell_progress")
+    ),
+    _row("trained_models.select_ids", lambda p, a: p.trained_models.select_ids(a), _M),
+]
+
+USE_CASES = [*EVALUATIONS, *RUNS, *ACCOUNTS, *DATASETS, *MODELS, *TRASH, *WORK, *OWN, *AUDIT, *READING, *DETECTIONS]
 """All of them."""
 
 NO_USE_CASES = {
@@ -614,6 +671,7 @@ NO_USE_CASES = {
     "users.create_first_administrator": "at the first start, by the process itself",
     "authentication.get_csrf_token": "tells the actor of their own session",
     "authentication.is_csrf_token": "tells the actor of their own session",
+    "evaluations.find_latest": "answers None where there is none, also for who may not see it",
     "trained_models.find_model": "answers None where there is none, also for who may not see it",
     "checks.find_all": "is given all that it looks at by who has asked for it",
 }

@@ -23,6 +23,9 @@ FOREIGN_TOKEN, FOREIGN_UPLOAD, FOREIGN_SUBSCRIPTION = (
 )
 """Of `USER`: what others do not see."""
 
+EVALUATION = "00000000-0000-7000-8000-000000000010"
+"""Of `MODEL`; it was cancelled."""
+
 NOWHERE = "00000000-0000-7000-8000-00000000dead"
 
 
@@ -59,6 +62,15 @@ def make_things(platform: Platform) -> None:
         )
         session.execute(
             text("UPDATE training_runs SET status = 'Processing' WHERE name = :name"), {"name": PROCESSING}
+        )
+        session.execute(
+            text(
+                "INSERT INTO model_evaluations (id, model_id, model_name, dataset_version_id,"
+                " dataset_version_name, part, status, created_by)"
+                " SELECT :id, id, name, gen_random_uuid(), 'tiny@1', 'test', 'Cancelled', 'somebody'"
+                " FROM trained_models WHERE name = :name"
+            ),
+            {"id": EVALUATION, "name": MODEL},
         )
         session.execute(
             text("UPDATE api_tokens SET id = :foreign WHERE id = :id"),
