@@ -25,6 +25,11 @@ class Turns:
         self._line: deque[object] = deque()
         self._moved = threading.Condition()
 
+    @property
+    def length(self) -> int:
+        """How many have it, or wait."""
+        return len(self._line)
+
     @contextmanager
     def take(self, deadline: float) -> Generator[None]:
         """Waits for its turn, and has it while the context lasts.
