@@ -30,7 +30,19 @@ from raven_scan.training_runs.types import RunProgress
 from raven_scan.uploads.types import UploadPurpose
 
 from .rows import UseCase
-from .world import DATASET, DISABLED_USER, DRAFT, EVALUATION, FOREIGN_TOKEN, MODEL, NOWHERE, PRESET, ROLE, USER, WAITING
+from .world import (
+    DATASET,
+    DISABLED_USER,
+    DRAFT,
+    EVALUATION,
+    FOREIGN_TOKEN,
+    MODEL,
+    NOWHERE,
+    PRESET,
+    ROLE,
+    USER,
+    WAITING,
+)
 
 _NOWHERE = UUID(NOWHERE)
 _PAGE = PageRequest()
@@ -623,7 +635,9 @@ EVALUATIONS = [
     _on(_M, "evaluations.get_evaluation", lambda p, a: p.evaluations.get_evaluation(a, _EVALUATION)),
     _on(_M, "evaluations.cancel", lambda p, a: p.evaluations.cancel(a, _EVALUATION), _REVIEW),
     _on(_M, "evaluations.read_report", lambda p, a: p.evaluations.read_report(a, _EVALUATION)),
-    _on(_M, "evaluations.read_report_content", lambda p, a: p.evaluations.read_report_content(a, _EVALUATION)),
+    _on(
+        _M, "evaluations.read_report_content", lambda p, a: p.evaluations.read_report_content(a, _EVALUATION)
+    ),
     _on(_M, "evaluations.open_matches", lambda p, a: p.evaluations.open_matches(a, _EVALUATION)),
     _on(_M, "evaluations.read_log", lambda p, a: p.evaluations.read_log(a, _EVALUATION)),
     _on(
@@ -663,7 +677,19 @@ EVALUATIONS = [
     _row("trained_models.select_ids", lambda p, a: p.trained_models.select_ids(a), _M),
 ]
 
-USE_CASES = [*EVALUATIONS, *RUNS, *ACCOUNTS, *DATASETS, *MODELS, *TRASH, *WORK, *OWN, *AUDIT, *READING, *DETECTIONS]
+USE_CASES = [
+    *EVALUATIONS,
+    *RUNS,
+    *ACCOUNTS,
+    *DATASETS,
+    *MODELS,
+    *TRASH,
+    *WORK,
+    *OWN,
+    *AUDIT,
+    *READING,
+    *DETECTIONS,
+]
 """All of them."""
 
 NO_USE_CASES = {

@@ -80,19 +80,21 @@ class EvaluationExecution:
 
     def beat(self, actor: Actor, attempt: EvaluationAttempt) -> None:
         """Renews the lease. Raises LeaseLost."""
-        self._write(actor, attempt, urgent=True, heartbeat_at=func.now())
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        self._write(attempt, urgent=True, heartbeat_at=func.now())
 
     def tell_progress(self, actor: Actor, attempt: EvaluationAttempt, progress: EvaluationProgress) -> None:
         """Raises LeaseLost."""
-        self._write(actor, attempt, progress=asdict(progress))
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        self._write(attempt, progress=asdict(progress))
 
     def succeed(
         self, actor: Actor, attempt: EvaluationAttempt, result: EvaluationResult, *, log: str
     ) -> None:
         """Raises LeaseLost."""
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
         done = EvaluationProgress(done=result.image_count, total=result.image_count)
         self._write(
-            actor,
             attempt,
             status=EvaluationStatus.SUCCESS,
             progress=asdict(done),
@@ -103,8 +105,8 @@ class EvaluationExecution:
 
     def fail(self, actor: Actor, attempt: EvaluationAttempt, error: EvaluationError, *, log: str) -> None:
         """It ends in Error. Raises LeaseLost."""
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
         self._write(
-            actor,
             attempt,
             status=EvaluationStatus.ERROR,
             error=asdict(error),
