@@ -1,7 +1,7 @@
 """A platform with models of chosen skill on a made-up test part: real evaluations, reckoned from real matches."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -9,10 +9,13 @@ from uuid import UUID
 import numpy as np
 import pytest
 from safetensors.numpy import save
+from sqlalchemy import URL, text
+from tests.conftest import make_database
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
 from raven_scan.app.wiring import Platform, build_services
 from raven_scan.datasets.models import Dataset, DatasetVersion
+from raven_scan.datasets.types import Part, PartCounts
 from raven_scan.evaluations.types import EvaluationResult, EvaluationView, RunEvaluation
 from raven_scan.figures.matches import write_matches
 from raven_scan.figures.matching import Detections, Truth, match_detections
@@ -25,6 +28,9 @@ from raven_scan.trained_models.types import Figures, NewTrainedModel, TrainedMod
 
 ME = LOCAL_ADMINISTRATOR
 CLASSES = ["glass", "paper"]
+_NO_IMAGES = PartCounts(
+    image_count=0, box_count=0, crowd_count=0, background_count=0, boxes_by_class=dict.fromkeys(CLASSES, 0)
+)
 
 
 def make_actor(*claims: Claim, name: str = "somebody") -> Actor:
@@ -53,7 +59,7 @@ class World:
             number=1,
             digest=name[:1] * 64,
             classes=CLASSES,
-            parts={},
+            parts={part: asdict(_NO_IMAGES) for part in Part},
             pixel_rules={},
             leak_allowed=False,
             leaked_image_count=0,
@@ -160,9 +166,39 @@ class World:
         )
 
 
+@pytest.fixture(scope="module")
+def shared_platform(
+    server_url: URL, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Platform]:
+    """A database takes a second to make: the tests of a module share one, and empty it."""
+    home = tmp_path_factory.mktemp("publishing") / "home"
+    home.mkdir(mode=0o700)
+    with make_database(server_url, template_database) as url:
+        database = Database(url)
+        yield build_services(Settings(home=home), database, None)
+        database.close()
+
+
 @pytest.fixture
-def platform(database: Database, settings: Settings) -> Platform:
-    return build_services(settings, database, None)
+def platform(shared_platform: Platform) -> Platform:
+    """Nothing is published, and the policy is the default; the audit trail goes on."""
+    empty(shared_platform)
+    return shared_platform
+
+
+def empty(platform: Platform) -> None:
+    with platform.database.transaction() as session:
+        for table in (
+            "published_name_events",
+            "published_versions",
+            "published_names",
+            "policy_versions",
+            "model_evaluations",
+            "dataset_versions",
+            "datasets",
+        ):
+            session.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of tables
+        session.execute(text("DELETE FROM trained_models WHERE origin <> 'builtin'"))
 
 
 @pytest.fixture
