@@ -49,6 +49,7 @@ class Differences:
     def add(self, first: Detections, second: Detections) -> None:
         """What two implementations found in one image."""
         self.image_count += 1
+        first, second = _leave_out_infinite(first), _leave_out_infinite(second)
         rows, columns = _pair(first, second)
         box_px = np.abs(first.boxes[rows] - second.boxes[columns]).max(axis=1, initial=0.0)
         score = np.abs(first.scores[rows] - second.scores[columns])
@@ -78,6 +79,12 @@ class Differences:
             score_difference=self.score_difference,
             tolerance=TOLERANCE,
         )
+
+
+def _leave_out_infinite(found: Detections) -> Detections:
+    """As the platform does wherever it detects: a network may predict sides that no float can hold."""
+    is_finite = np.isfinite(found.boxes).all(axis=1) & np.isfinite(found.scores)
+    return Detections(found.boxes[is_finite], found.scores[is_finite], found.labels[is_finite])
 
 
 def _pair(first: Detections, second: Detections) -> tuple[_Integers, _Integers]:
