@@ -1,9 +1,10 @@
-"""Figures against pycocotools and a plain reference, and the evaluate command as a child process."""
+"""Figures against pycocotools, and the evaluate command as a child process."""
 
 import contextlib
 import io
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from safetensors.torch import load_file, save_file
 
-from raven_scan.trainer.evaluation.best_confidence import measure_best_confidence
+from raven_scan.figures.matches import read_matches
+from raven_scan.figures.reckoning import reckon_report
+from raven_scan.figures.report import decode_report
+from raven_scan.trainer.evaluation.agreement import check_agreement
 from raven_scan.trainer.evaluation.coco_figures import FIGURE_NAMES, measure_coco_figures
 from raven_scan.trainer.failures import TrainerError
 from raven_scan.wire.events import Evaluated, EvaluationProgress
-from raven_scan.wire.spec import EvaluateSpec, TrainSpec
+from raven_scan.wire.spec import EvaluateSpec, PartSpec, TrainSpec
 
 Run = Callable[..., Any]
 FinishedRun = tuple[TrainSpec, Any]
@@ -133,17 +137,13 @@ def test_no_detections_are_worth_nothing():
     truth, _ = make_scene(3)
     figures, _ = measure_coco_figures(truth, [], CATEGORY_IDS)
     assert figures["map"] == 0
-    best, _ = measure_best_confidence(truth, [], CATEGORY_IDS)
-    assert best == {"precision": 0, "recall": 0, "f1": 0, "confidence": None}
 
 
 def test_without_boxes_there_are_no_figures():
     truth, predictions = make_scene(3)
     truth["annotations"] = []
     figures, by_category = measure_coco_figures(truth, predictions, CATEGORY_IDS)
-    best, _ = measure_best_confidence(truth, predictions, CATEGORY_IDS)
     assert set(figures.values()) == {None}
-    assert set(best.values()) == {None}
     assert set(by_category[90].values()) == {None}
 
 
@@ -163,79 +163,7 @@ def test_measuring_leaves_its_input_as_it_is():
     truth, predictions = make_scene(4)
     before = json.dumps([truth, predictions])
     measure_coco_figures(truth, predictions, CATEGORY_IDS)
-    measure_best_confidence(truth, predictions, CATEGORY_IDS)
     assert json.dumps([truth, predictions]) == before
-
-
-def overlap(one: list[float], other: list[float], *, of_union: bool) -> float:
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    common = max(0.0, width) * max(0.0, height)
-    whole = one[2] * one[3] + (other[2] * other[3] - common if of_union else 0.0)
-    return common / whole
-
-
-def count_at(
-    truth: Document, predictions: list[dict[str, Any]], categories: list[int], least: float
-) -> tuple[int, int, int]:
-    """Hits, false alarms and misses of the detections with at least this score, counted one by one."""
-    hits = alarms = boxes = 0
-    for category_id in categories:
-        for image in truth["images"]:
-            here = [
-                each
-                for each in truth["annotations"]
-                if each["image_id"] == image["id"] and each["category_id"] == category_id
-            ]
-            free = [each for each in here if not each["iscrowd"]]
-            crowds = [each for each in here if each["iscrowd"]]
-            boxes += len(free)
-            found = [
-                each
-                for each in predictions
-                if each["image_id"] == image["id"]
-                and each["category_id"] == category_id
-                and each["score"] >= least
-            ]
-            for each in sorted(found, key=lambda each: -each["score"]):
-                best = max(
-                    free, key=lambda box: overlap(each["bbox"], box["bbox"], of_union=True), default=None
-                )
-                if best is not None and overlap(each["bbox"], best["bbox"], of_union=True) >= 0.5:
-                    free.remove(best)
-                    hits += 1
-                elif not any(overlap(each["bbox"], crowd["bbox"], of_union=False) >= 0.5 for crowd in crowds):
-                    alarms += 1
-    return hits, alarms, boxes - hits
-
-
-@given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_best_confidence_equals_a_count_one_by_one(seed: int):
-    truth, predictions = make_scene(seed, images=6)
-    overall, by_category = measure_best_confidence(truth, predictions, CATEGORY_IDS)
-    for categories, figures in [
-        (CATEGORY_IDS, overall),
-        *(([key], by_category[key]) for key in CATEGORY_IDS),
-    ]:
-        points = {
-            score: count_at(truth, predictions, categories, score)
-            for score in {each["score"] for each in predictions if each["category_id"] in categories}
-        }
-        f1 = {
-            score: 2 * hits / (2 * hits + alarms + misses)
-            for score, (hits, alarms, misses) in points.items()
-            if hits
-        }
-        if not f1:
-            assert figures["f1"] in {0, None}
-            continue
-        best = max(f1.values())
-        assert figures["f1"] == pytest.approx(best)
-        assert figures["confidence"] == max(score for score, value in f1.items() if math.isclose(value, best))
-        hits, alarms, misses = points[figures["confidence"]]
-        assert figures["precision"] == pytest.approx(hits / (hits + alarms))
-        assert figures["recall"] == pytest.approx(hits / (hits + misses))
 
 
 def test_metric_gives_mmdetections_names_and_no_number_for_what_is_not_there(tmp_path: Path):
@@ -282,6 +210,9 @@ def make_evaluate_spec(finished_run: FinishedRun, tmp_path: Path) -> Run:
             "device": "cpu",
             "threads": 1,
             "batch_size": 4,
+            "report": tmp_path / "report.json",
+            "matches": tmp_path / "matches.safetensors",
+            "seed": 3,
             **changes,
         }
         return EvaluateSpec(**values)
@@ -317,6 +248,66 @@ def test_evaluation_tells_figures_of_the_predictions_that_it_writes(
     assert evaluated.images_per_s > 0
     # In pixels of the source image of 128 x 128, not of the input of 64 x 64.
     assert max(box[0] + box[2] for box in (each["bbox"] for each in predictions)) > 100
+    check_report(spec, evaluated, len(predictions))
+
+
+def check_report(spec: EvaluateSpec, evaluated: Evaluated, detection_count: int) -> None:
+    """The report tells the same figures, and is what comes of the matches without a model."""
+    assert spec.report is not None
+    assert spec.matches is not None
+    report = decode_report(spec.report.read_bytes())
+    assert {name: figure.value for name, figure in report.figures.items()} == evaluated.figures
+    assert list(report.by_class) == spec.classes
+    assert report.counts.images == evaluated.image_count
+    assert report.counts.boxes == evaluated.box_count
+    assert 0 < report.counts.detections <= detection_count
+    assert report.speed.batch_size == 4
+    assert report.speed.device == "cpu"
+    assert report.parameter_count == 896_949
+    # Of YOLOX nano at 64 x 64; at 416 x 416 its authors count 1.08 billion.
+    assert report.flops.input_size_px == (64, 64)
+    assert report.flops.value == pytest.approx(1.01e9 * (64 / 416) ** 2, rel=0.05)
+    assert report.intervals.resamples == 1000
+    assert report.intervals.seed == spec.seed
+    again = reckon_report(
+        read_matches(spec.matches),
+        seed=spec.seed,
+        speed=report.speed,
+        parameter_count=report.parameter_count,
+        flops=report.flops,
+    )
+    assert again == report
+
+
+def test_without_a_stored_configuration_the_architecture_and_its_input_size_are_taken(
+    make_evaluate_spec: Run, run_trainer: Run, tmp_path: Path
+):
+    spec = make_evaluate_spec()
+    folder = tmp_path / "part"
+    shutil.copytree(spec.part.folder, folder)
+    document = json.loads((folder / "annotations_coco.json").read_text())
+    document["categories"].append({"id": 77, "name": "unknown"})
+    document["annotations"].append({**document["annotations"][0], "id": 999, "category_id": 77})
+    (folder / "annotations_coco.json").write_text(json.dumps(document))
+    part = PartSpec(folder=folder, image_count=6)
+    spec = make_evaluate_spec(configuration=None, part=part)
+    result = run_trainer("evaluate", spec)
+    assert result.exit_code == 0, result.output[-3000:]
+    report = decode_report(spec.report.read_bytes())
+    assert report.flops.input_size_px == (416, 416)
+    assert report.unknown_classes == ["unknown"]
+    assert report.counts.boxes == len(document["annotations"]) - 1
+
+
+def test_figures_that_two_programs_reckon_differently_are_not_told():
+    truth, predictions = make_scene(2)
+    figures, _ = measure_coco_figures(truth, predictions, CATEGORY_IDS)
+    check_agreement(figures, truth, predictions, CATEGORY_IDS)
+    assert figures["map50"]
+    for wrong in (figures["map50"] + 1e-5, None):
+        with pytest.raises(TrainerError) as caught:
+            check_agreement({**figures, "map50": wrong}, truth, predictions, CATEGORY_IDS)
+        assert caught.value.code == "crashed.figures_disagree"
 
 
 def test_weights_of_another_class_count_are_refused(make_evaluate_spec: Run, run_trainer: Run):

@@ -32,7 +32,7 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
 
 
 class Phase(Event, frozen=True, kw_only=True, tag="phase"):
-    """What it does now: build, weights, training, validation, checkpoint, export, evaluation."""
+    """What it does now: build, weights, training, validation, checkpoint, export, evaluation, figures."""
 
     phase: str
 

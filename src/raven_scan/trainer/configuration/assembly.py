@@ -100,6 +100,28 @@ def build_model_configuration(architecture: Architecture, class_count: int) -> d
     )
 
 
+def build_test_configuration(
+    architecture: Architecture, classes: list[str], part: PartSpec, device: str
+) -> dict[str, Any]:
+    """What evaluates a model of which no configuration is stored: `build_model_configuration`'s, and a test loader.
+
+    Images are fit into the architecture's own input size.
+    """
+    loader = {
+        **_build_plain_loader(_decide_loader_processes(None, device), device),
+        "batch_size": 1,
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+        "dataset": {
+            "type": "RavenCocoDataset",
+            "folder": str(part.folder),
+            "metainfo": {"classes": classes},
+            "pipeline": build_validation_pipeline(architecture.image_size),
+            "test_mode": True,
+        },
+    }
+    return {**build_model_configuration(architecture, len(classes)), "test_dataloader": make_plain(loader)}
+
+
 def _build_surroundings(spec: TrainSpec, parameters: TrainingParameters) -> dict[str, Any]:
     return {
         "default_scope": "mmdet",
@@ -163,12 +185,15 @@ def _build_evaluation_loader(
 
 def _build_loader(spec: TrainSpec, parameters: TrainingParameters) -> dict[str, Any]:
     processes = _decide_loader_processes(parameters.loader_processes, spec.devices[0])
+    return {"batch_size": parameters.batch_size, **_build_plain_loader(processes, spec.devices[0])}
+
+
+def _build_plain_loader(processes: int, device: str) -> dict[str, Any]:
     loader: dict[str, Any] = {
-        "batch_size": parameters.batch_size,
         "num_workers": processes,
         "persistent_workers": processes > 0,
         "drop_last": False,
-        "pin_memory": spec.devices[0] != "cpu",
+        "pin_memory": device != "cpu",
     }
     if processes > 0:
         loader["prefetch_factor"] = 4

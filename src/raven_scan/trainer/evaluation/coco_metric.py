@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
 from raven_scan.trainer.evaluation.coco_figures import measure_coco_figures
+from raven_scan.trainer.evaluation.collected_detections import read_detections
 
 # Our names of the figures, and those that MMDetection and its tools know them by.
 MMDETECTION_NAMES = {
@@ -48,18 +48,11 @@ def convert_to_coco_results(sample: dict[str, Any], category_ids: Sequence[int])
             pixels of the source image, scores float (N,), labels int (N,).
         category_ids: category id by label.
     """
-    instances = sample["pred_instances"]
-    boxes = instances["bboxes"].detach().float().cpu().numpy().astype(np.float64).reshape(-1, 4)
-    scores = instances["scores"].detach().float().cpu().numpy().astype(np.float64)
-    labels = instances["labels"].detach().cpu().numpy()
-    usable = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-    boxes[:, 2:] -= boxes[:, :2]
+    boxes, scores, labels = read_detections(sample)
     image_id = int(sample["img_id"])
     return [
         {"image_id": image_id, "category_id": category_ids[label], "bbox": box, "score": score}
-        for box, score, label in zip(
-            boxes[usable].tolist(), scores[usable].tolist(), labels[usable].tolist(), strict=True
-        )
+        for box, score, label in zip(boxes.tolist(), scores.tolist(), labels.tolist(), strict=True)
     ]
 
 

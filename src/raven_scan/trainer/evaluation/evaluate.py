@@ -10,14 +10,18 @@ from mmengine.device import get_device
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner
 
+from raven_scan.architectures.catalogue import get_architecture
+from raven_scan.figures.matches import write_matches
+from raven_scan.figures.matching import Detections, match_detections
+from raven_scan.figures.reckoning import measure_figures, reckon_report
+from raven_scan.figures.report import Speed, encode_report
+from raven_scan.trainer.configuration import build_test_configuration
 from raven_scan.trainer.data.coco_columns import ANNOTATIONS_FILE
-from raven_scan.trainer.evaluation.best_confidence import measure_best_confidence
-from raven_scan.trainer.evaluation.coco_figures import Figures, measure_coco_figures
-from raven_scan.trainer.evaluation.coco_metric import (
-    convert_to_coco_results,
-    find_category_ids,
-    read_annotations,
-)
+from raven_scan.trainer.evaluation.agreement import check_agreement
+from raven_scan.trainer.evaluation.coco_metric import find_category_ids, read_annotations
+from raven_scan.trainer.evaluation.collected_detections import DetectionCollector, convert_to_results
+from raven_scan.trainer.evaluation.operations import count_operations
+from raven_scan.trainer.evaluation.truth import read_truth
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError
 from raven_scan.trainer.registration import register_parts
@@ -30,39 +34,62 @@ _PROGRESS_INTERVAL_S = 0.5
 
 
 def evaluate(spec: EvaluateSpec, log: EventLog) -> None:
-    """Measure weights on a part; the predictions are written as COCO results beside the figures.
+    """Measure weights on a part; what the specification asks for is written: predictions, report, matches.
 
     Raises:
-        TrainerError: `refused.weights_*`, `refused.configuration`, `refused.dataset`.
+        TrainerError: `refused.weights_*`, `refused.configuration`, `refused.dataset`, `crashed.figures_disagree`.
     """
     log.tell_phase("build")
+    annotations = spec.part.folder / ANNOTATIONS_FILE
+    truth, unknown_classes = read_truth(annotations, spec.classes)
     configuration = _read_configuration(spec)
     init_default_scope("mmdet")
     register_parts(configuration)
     model = _build_model(spec, configuration)
-    loader = _build_loader(spec, configuration)
-    truth = read_annotations(spec.part.folder / ANNOTATIONS_FILE)
-    category_ids = find_category_ids(truth, spec.classes)
+    loader = _build_loader(spec, configuration, unknown_classes)
+    flops = count_operations(model, loader.dataset[0]) if spec.report and len(loader.dataset) else None
     log.tell_phase("evaluation")
     started_at = time.monotonic()
-    predictions = _predict(model, loader, category_ids, log)
-    seconds = time.monotonic() - started_at
-    write_bytes(spec.predictions, msgspec.json.encode(predictions))
-    figures, by_category = _measure(truth, predictions, category_ids)
+    detections = _predict(model, loader, log)
     image_count = len(loader.dataset)
+    images_per_s = image_count / max(time.monotonic() - started_at, 1e-9)
+    log.tell_phase("figures")
+    matches = match_detections(spec.classes, truth, detections)
+    figures, by_class = measure_figures(matches)
+    document = read_annotations(annotations)
+    category_ids = find_category_ids(document, spec.classes)
+    results = convert_to_results(detections, category_ids)
+    write_bytes(spec.predictions, msgspec.json.encode(results))
+    check_agreement(figures, document, results, category_ids)
+    if spec.matches is not None:
+        write_matches(matches, spec.matches)
+    if spec.report is not None:
+        report = reckon_report(
+            matches,
+            seed=spec.seed,
+            speed=Speed(images_per_s=images_per_s, batch_size=spec.batch_size, device=spec.device),
+            parameter_count=sum(each.numel() for each in model.parameters()),
+            flops=flops,
+            unknown_classes=unknown_classes,
+        )
+        write_bytes(spec.report, encode_report(report))
     log.emit(
         Evaluated(
             time=time.time(),
             figures=figures,
-            by_class=dict(zip(spec.classes, (by_category[each] for each in category_ids), strict=True)),
+            by_class=by_class,
             image_count=image_count,
-            box_count=_count_boxes(truth, category_ids),
-            images_per_s=image_count / max(seconds, 1e-9),
+            box_count=int((~matches.crowds).sum()),
+            images_per_s=images_per_s,
         )
     )
 
 
 def _read_configuration(spec: EvaluateSpec) -> dict[str, Any]:
+    if spec.configuration is None:
+        return build_test_configuration(
+            get_architecture(spec.architecture), spec.classes, spec.part, spec.device
+        )
     try:
         configuration = msgspec.json.decode(spec.configuration.read_bytes())
         _ = configuration["model"]["type"], configuration["test_dataloader"]["dataset"]["type"]
@@ -90,10 +117,12 @@ def _build_model(spec: EvaluateSpec, configuration: dict[str, Any]) -> torch.nn.
     return model.to(get_device()).eval()
 
 
-def _build_loader(spec: EvaluateSpec, configuration: dict[str, Any]) -> Any:
+def _build_loader(spec: EvaluateSpec, configuration: dict[str, Any], unknown_classes: list[str]) -> Any:
     section = configuration["test_dataloader"]
+    # What the model does not know has labels of its own behind all others, which nothing looks at.
+    classes = [*spec.classes, *unknown_classes]
     dataset = DATASETS.build(
-        {**section["dataset"], "folder": str(spec.part.folder), "metainfo": {"classes": spec.classes}}
+        {**section["dataset"], "folder": str(spec.part.folder), "metainfo": {"classes": classes}}
     )
     # The part is gone through once.
     return Runner.build_dataloader(
@@ -101,10 +130,8 @@ def _build_loader(spec: EvaluateSpec, configuration: dict[str, Any]) -> Any:
     )
 
 
-def _predict(
-    model: torch.nn.Module, loader: Any, category_ids: list[int], log: EventLog
-) -> list[dict[str, Any]]:
-    predictions: list[dict[str, Any]] = []
+def _predict(model: torch.nn.Module, loader: Any, log: EventLog) -> Detections:
+    detections = DetectionCollector()
     total = len(loader.dataset)
     done = 0
     told_at = time.monotonic()
@@ -112,27 +139,10 @@ def _predict(
         for batch in loader:
             # The frameworks' call for prediction: normalises, pads, predicts, scales boxes back to the source image.
             for sample in model.test_step(batch):  # pyright: ignore[reportCallIssue]
-                predictions.extend(convert_to_coco_results(sample.to_dict(), category_ids))
+                detections.add(sample.to_dict())
                 done += 1
             now = time.monotonic()
             if done == total or now - told_at >= _PROGRESS_INTERVAL_S:
                 told_at = now
                 log.emit(EvaluationProgress(time=time.time(), done=done, total=total))
-    return predictions
-
-
-def _measure(
-    truth: dict[str, Any], predictions: list[dict[str, Any]], category_ids: list[int]
-) -> tuple[Figures, dict[int, Figures]]:
-    figures, by_category = measure_coco_figures(truth, predictions, category_ids)
-    best, best_by_category = measure_best_confidence(truth, predictions, category_ids)
-    return figures | best, {each: by_category[each] | best_by_category[each] for each in category_ids}
-
-
-def _count_boxes(truth: dict[str, Any], category_ids: list[int]) -> int:
-    measured = set(category_ids)
-    return sum(
-        1
-        for annotation in truth.get("annotations", [])
-        if not annotation.get("iscrowd", 0) and annotation["category_id"] in measured
-    )
+    return detections.collect()
