@@ -179,10 +179,7 @@ class EvaluationExecution:
         row.error = asdict(error)
         row.ended_at = func.now()
 
-    def _write(
-        self, actor: Actor, attempt: EvaluationAttempt, *, urgent: bool = False, **values: Any
-    ) -> None:
-        actor.require(Claim.TRAINING_RUN_EXECUTE)
+    def _write(self, attempt: EvaluationAttempt, *, urgent: bool = False, **values: Any) -> None:
         with self._database.transaction(urgent=urgent) as session:
             if not repository.write_fenced(session, attempt.id, attempt.fence, **values):
                 raise LeaseLost
