@@ -155,6 +155,14 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     assert model.test
     assert model.test.map is not None
     assert model.test.box_count == 8
+    evaluation = platform.evaluations.find_latest(ADMIN, model.id, run.dataset_version.id)
+    assert evaluation
+    assert evaluation.training_run_id == run.id
+    assert (evaluation.image_count, evaluation.box_count) == (8, 8)
+    assert evaluation.figures
+    assert evaluation.figures["map"].value == pytest.approx(model.test.map)
+    assert platform.evaluations.read_report(ADMIN, evaluation.id).figures == evaluation.figures
+    assert platform.evaluations.open_matches(ADMIN, evaluation.id).is_file()
     assert model.classes == ["waste"]
     lineage = model.lineage
     assert lineage.training_run is not None

@@ -282,11 +282,9 @@ class AttemptWork:
 
     def _keep_evaluation(
         self, inputs: _Inputs, evaluated: Evaluated, began_at: datetime
-    ) -> RunEvaluation | None:
+    ) -> RunEvaluation:
         """The test as an evaluation like any other, so that the model can be compared and looked into."""
         report, matches = self._folder.path / _REPORT, self._folder.path / _MATCHES
-        if not report.is_file():
-            return None
         result = self._patience.do(
             partial(store_result, self._tools.blobs, evaluated, report=report, matches=matches)
         )

@@ -26,6 +26,9 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+sys.path.append(str(Path(__file__).parents[2] / "evaluations"))
+from pretended_detector import write_evaluation
+
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.trainer.checkpoint_files import identify_run, read_newest_checkpoint
 from raven_scan.trainer.checkpoint_writing import CheckpointWriter
@@ -341,6 +344,9 @@ def evaluate(spec: EvaluateSpec, log: EventLog, _stop: StopRequest) -> None:
     score = measure(weights, dataset)
     figures = {**score, **dict.fromkeys(("precision", "recall", "f1", "confidence"), score["map50"])}
     write_bytes(spec.predictions, b"[]")
+    assert spec.report
+    assert spec.matches
+    write_evaluation(spec.part.folder, spec.classes, report=spec.report, matches=spec.matches)
     document = json.loads((spec.part.folder / "annotations_coco.json").read_bytes())
     log.emit(
         Evaluated(
