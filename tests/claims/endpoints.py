@@ -20,6 +20,7 @@ from .world import (
     NOWHERE,
     PRESET,
     PROCESSING,
+    PUBLISHED,
     ROLE,
     USER,
     WAITING,
@@ -461,6 +462,54 @@ EVALUATIONS = [
     _act_on_evaluation("post", "/cancel", Claim.TRAINED_MODEL_REVIEW, status=409),
 ]
 
+_PUBLISHED = "/api/v1/published-models"
+
+
+def _act_on_published(method: str, path: str, claim: Claim, *, ref: str = PUBLISHED, **more: Any) -> Endpoint:
+    return _act(_PUBLISHED, method, path, Claim.TRAINED_MODEL_VIEW, claim, ref=ref, **more)
+
+
+PUBLISHING = [
+    Endpoint(
+        method="post",
+        path=f"{_MODEL}/{{ref}}/publication-check",
+        needs=_needs(Claim.TRAINED_MODEL_VIEW),
+        any_of=_needs(Claim.TRAINED_MODEL_REVIEW, Claim.TRAINED_MODEL_PUBLISH),
+        view=Claim.TRAINED_MODEL_VIEW,
+        values={"ref": MODEL},
+        status=409,
+    ),
+    Endpoint(method="get", path=_PUBLISHED, needs=_needs(Claim.TRAINED_MODEL_VIEW)),
+    Endpoint(
+        method="post",
+        path=_PUBLISHED,
+        needs=_needs(Claim.TRAINED_MODEL_VIEW, Claim.TRAINED_MODEL_PUBLISH),
+        view=Claim.TRAINED_MODEL_VIEW,
+        body={"model": MODEL},
+        status=409,
+    ),
+    _act_on_published("get", "", Claim.TRAINED_MODEL_VIEW),
+    _act_on_published("get", "/versions", Claim.TRAINED_MODEL_VIEW),
+    _act_on_published("get", "/history", Claim.TRAINED_MODEL_VIEW),
+    _act_on_published(
+        "post",
+        "/withdraw",
+        Claim.TRAINED_MODEL_PUBLISH,
+        ref=f"{PUBLISHED}@1",
+        body={"reason": "x"},
+        status=409,
+    ),
+    _act_on_published("post", "/rollback", Claim.TRAINED_MODEL_PUBLISH, body={"to": 1}, status=409),
+    Endpoint(method="get", path="/api/v1/policy", needs=_needs(Claim.TRAINED_MODEL_VIEW)),
+    Endpoint(
+        method="patch",
+        path="/api/v1/policy",
+        needs=_needs(Claim.TRAINED_MODEL_VIEW, Claim.POLICY_EDIT),
+        **_stale({"set": {"min_map50": 0.1}}),
+    ),
+    Endpoint(method="get", path="/api/v1/policy/history", needs=_needs(Claim.TRAINED_MODEL_VIEW)),
+]
+
 _DELETE_CLAIMS = _needs(Claim.TRAINING_RUN_DELETE, Claim.TRAINED_MODEL_DELETE, Claim.DATASET_DELETE)
 
 TRASH = [
@@ -493,5 +542,6 @@ ENDPOINTS = [
     *SUBSCRIPTIONS,
     *DETECTIONS,
     *EVALUATIONS,
+    *PUBLISHING,
     *TRASH,
 ]

@@ -39,6 +39,7 @@ from .world import (
     MODEL,
     NOWHERE,
     PRESET,
+    PUBLISHED,
     ROLE,
     USER,
     WAITING,
@@ -677,7 +678,41 @@ EVALUATIONS = [
     _row("trained_models.select_ids", lambda p, a: p.trained_models.select_ids(a), _M),
 ]
 
+_PUBLISH = Claim.TRAINED_MODEL_PUBLISH
+
+PUBLISHING = [
+    _row(
+        "publishing.check",
+        lambda p, a: p.publishing.check(a, MODEL),
+        _M,
+        view=_M,
+        any_of=frozenset({_REVIEW, _PUBLISH}),
+    ),
+    _on(_M, "publishing.publish", lambda p, a: p.publishing.publish(a, MODEL), _PUBLISH),
+    _on(
+        _M,
+        "publishing.withdraw",
+        lambda p, a: p.publishing.withdraw(a, PUBLISHED, reason="x"),
+        _PUBLISH,
+    ),
+    _on(_M, "publishing.roll_back", lambda p, a: p.publishing.roll_back(a, PUBLISHED, to=1), _PUBLISH),
+    _row(
+        "publishing.resolve",
+        lambda p, a: p.publishing.resolve(a, PUBLISHED),
+        any_of=frozenset({_M, Claim.DETECTION_CREATE}),
+    ),
+    _row("publishing.list_names", lambda p, a: p.publishing.list_names(a, _PAGE), _M),
+    _on(_M, "publishing.get_name", lambda p, a: p.publishing.get_name(a, PUBLISHED)),
+    _on(_M, "publishing.get_version", lambda p, a: p.publishing.get_version(a, PUBLISHED)),
+    _on(_M, "publishing.list_versions", lambda p, a: p.publishing.list_versions(a, PUBLISHED, _PAGE)),
+    _on(_M, "publishing.list_history", lambda p, a: p.publishing.list_history(a, PUBLISHED, _PAGE)),
+    _row("policy.get_policy", lambda p, a: p.policy.get_policy(a), _M),
+    _row("policy.change", lambda p, a: p.policy.change(a, {"min_map50": 0.1}), _M, Claim.POLICY_EDIT),
+    _row("policy.list_changes", lambda p, a: p.policy.list_changes(a, _PAGE), _M),
+]
+
 USE_CASES = [
+    *PUBLISHING,
     *EVALUATIONS,
     *RUNS,
     *ACCOUNTS,

@@ -26,6 +26,9 @@ FOREIGN_TOKEN, FOREIGN_UPLOAD, FOREIGN_SUBSCRIPTION = (
 EVALUATION = "00000000-0000-7000-8000-000000000010"
 """Of `MODEL`; it was cancelled."""
 
+PUBLISHED = "published"
+"""A name with `MODEL` as version 1, which was withdrawn, and 2, which is in use."""
+
 NOWHERE = "00000000-0000-7000-8000-00000000dead"
 
 
@@ -71,6 +74,26 @@ def make_things(platform: Platform) -> None:
                 " FROM trained_models WHERE name = :name"
             ),
             {"id": EVALUATION, "name": MODEL},
+        )
+        session.execute(
+            text(
+                "INSERT INTO published_names (id, name, number, last_used_number, last_number, created_by, created_at,"
+                " changed_at) VALUES (gen_random_uuid(), :name, 2, 2, 2, 'somebody', now(), now())"
+            ),
+            {"name": PUBLISHED},
+        )
+        session.execute(
+            text(
+                "INSERT INTO published_versions (id, name_id, number, model_id, model_name, notes, policy_version,"
+                " policy, requirements, published_by, published_by_id, published_at, withdrawn_by, withdrawn_at,"
+                " withdrawal_reason) SELECT gen_random_uuid(), published_names.id, number.number, model.id,"
+                " model.name, '', 0, '{}', '[]', 'somebody', gen_random_uuid(), now(), withdrawn.by,"
+                " CASE WHEN withdrawn.by IS NOT NULL THEN now() END, withdrawn.by"
+                " FROM published_names, trained_models AS model, generate_series(1, 2) AS number(number),"
+                " LATERAL (SELECT CASE WHEN number.number = 1 THEN 'somebody' END) AS withdrawn(by)"
+                " WHERE published_names.name = :name AND model.name = :model"
+            ),
+            {"name": PUBLISHED, "model": MODEL},
         )
         session.execute(
             text("UPDATE api_tokens SET id = :foreign WHERE id = :id"),
