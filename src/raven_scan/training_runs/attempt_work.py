@@ -280,9 +280,7 @@ class AttemptWork:
             )
         )
 
-    def _keep_evaluation(
-        self, inputs: _Inputs, evaluated: Evaluated, began_at: datetime
-    ) -> RunEvaluation:
+    def _keep_evaluation(self, inputs: _Inputs, evaluated: Evaluated, began_at: datetime) -> RunEvaluation:
         """The test as an evaluation like any other, so that the model can be compared and looked into."""
         report, matches = self._folder.path / _REPORT, self._folder.path / _MATCHES
         result = self._patience.do(
