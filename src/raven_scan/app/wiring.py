@@ -236,6 +236,9 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     users_of_models = [EvaluationsOnModels(), PublicationsOfModels(), RUNS_ON_MODELS]
     model_stewardship = ModelStewardship(database, trained_models, blobs, clock, dependents=users_of_models)
     evaluations = EvaluationService(database, datasets, trained_models, blobs, clock)
+    evaluation_execution = EvaluationExecution(
+        database, trained_models, lease_timeout_s=settings.lease_timeout_s
+    )
     package_keys = PackageKeys(database, clock)
     staging, find_outcome = ModelStaging(database), RunOutcomes(database).find
     evidence = EvidenceGathering(evaluations, datasets, staging, find_outcome)
@@ -287,13 +290,11 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         publishing=publishing,
         policy=PolicyService(database, clock),
         detections=DetectionService(database, model_choice, settings),
-        evaluation_execution=EvaluationExecution(
-            database, trained_models, lease_timeout_s=settings.lease_timeout_s
-        ),
+        evaluation_execution=evaluation_execution,
         training_runs=training_runs,
         run_stewardship=RunStewardship(database, trained_models, clock),
         run_control=TrainingRunControl(database, blobs, clock),
-        run_queue=TrainingRunQueue(database, workers, clock),
+        run_queue=TrainingRunQueue(database, workers, evaluation_execution, clock),
         run_events=TrainingRunEvents(database),
         run_metrics=run_metrics,
         run_logs=run_logs,

@@ -11,17 +11,21 @@ class _Schema(BaseModel):
 
 
 class WorkReference(_Schema):
-    """What occupies a slot: a training run."""
+    """What occupies a slot: a training run, or an evaluation of a model."""
 
     id: UUID
     name: str
 
 
 class SlotOut(_Schema):
-    """A device of a worker; `run` is None while it is free. A run on several devices is at each of them."""
+    """A device of a worker, free while both `run` and `evaluation` are null.
+
+    A run on several devices is at each of them.
+    """
 
     device: str
     run: WorkReference | None
+    evaluation: WorkReference | None = None
 
 
 class WorkerOut(_Schema):

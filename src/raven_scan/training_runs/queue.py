@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from raven_scan.access.types import Actor, Claim
+from raven_scan.access.types import WORKER, Actor, Claim
+from raven_scan.evaluations.execution import EvaluationExecution
 from raven_scan.jobs.registry import WorkerRegistry, WorkerView
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
@@ -62,8 +63,11 @@ class _Forecast:
 class TrainingRunQueue:
     """The queue and the workers, looked at; workers take from it by themselves."""
 
-    def __init__(self, database: Database, registry: WorkerRegistry, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, registry: WorkerRegistry, evaluations: EvaluationExecution, clock: Clock
+    ) -> None:
         self._database = database
+        self._evaluations = evaluations
         self._registry = registry
         self._clock = clock
 
@@ -106,7 +110,7 @@ class TrainingRunQueue:
         actor.require(Claim.TRAINING_RUN_VIEW)
         with self._database.reading() as session:
             waiting = runs.list_waiting(session)
-            at_work = runs.list_at_work(session)
+            at_work = [*runs.list_at_work(session), *self._list_evaluations(actor)]
             ending = attempts.list_runs_with_open_ones(session)
             workers = self._registry.list_alive()
         first, last = find_part(waiting)
@@ -129,7 +133,7 @@ class TrainingRunQueue:
         return entries, waiting, last
 
     def list_workers(self, actor: Actor) -> list[RunWorker]:
-        """Workers that live, and what each of their slots does, as far as the actor may see runs.
+        """Workers that live, and what each of their slots does, as far as the actor may see it.
 
         Args:
             actor: needs `system:view`.
@@ -137,6 +141,7 @@ class TrainingRunQueue:
         actor.require(Claim.SYSTEM_VIEW)
         with self._database.reading() as session:
             at_work = runs.list_at_work(session) if actor.may(Claim.TRAINING_RUN_VIEW) else []
+            at_work += self._list_evaluations(actor)
             workers = self._registry.list_alive()
         return [
             RunWorker(
@@ -148,6 +153,21 @@ class TrainingRunQueue:
                 heartbeat_at=worker.heartbeat_at,
             )
             for worker in workers
+        ]
+
+
+    def _list_evaluations(self, actor: Actor) -> list[RunAtWork]:
+        """Evaluations that are at work; of which models, those hear who may see them."""
+        is_hidden = not actor.may(Claim.TRAINED_MODEL_VIEW)
+        return [
+            RunAtWork(
+                NamedReference(each.evaluation.id, "an evaluation" if is_hidden else each.evaluation.name),
+                each.worker,
+                (each.device,),
+                each.time_left_s,
+                is_evaluation=True,
+            )
+            for each in self._evaluations.list_at_work(WORKER)
         ]
 
 
@@ -184,14 +204,21 @@ def _forecast(
 
 def _list_worker_slots(worker: WorkerView, at_work: Sequence[RunAtWork]) -> list[WorkerSlot]:
     occupied = [
-        (device, each.run) for each in at_work if each.worker == worker.name for device in each.devices
+        (device, each) for each in at_work if each.worker == worker.name for device in each.devices
     ]
     slots: list[WorkerSlot] = []
     for device in worker.slots:
         mine = next((each for each in occupied if each[0] == device), None)
         if mine is not None:
             occupied.remove(mine)
-        slots.append(WorkerSlot(device=device, run=mine[1] if mine else None))
+        work = mine[1] if mine else None
+        slots.append(
+            WorkerSlot(
+                device=device,
+                run=work.run if work and not work.is_evaluation else None,
+                evaluation=work.run if work and work.is_evaluation else None,
+            )
+        )
     return slots
 
 
@@ -203,10 +230,11 @@ def _list_slots(workers: Sequence[WorkerView], at_work: Sequence[RunAtWork], now
             continue
         for slot in _list_worker_slots(worker, at_work):
             free_at: datetime | None = now
-            if slot.run is not None:
-                left_s = left.get(slot.run.id)
+            work = slot.run or slot.evaluation
+            if work is not None:
+                left_s = left.get(work.id)
                 free_at = None if left_s is None else now + timedelta(seconds=left_s)
-            name = None if slot.run is None else slot.run.name
+            name = None if work is None else work.name
             slots.append(_Slot(worker.name, get_kind(slot.device), free_at, name))
     return slots
 

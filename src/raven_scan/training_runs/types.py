@@ -231,20 +231,25 @@ class WaitingRun:
 
 @dataclass(frozen=True, slots=True)
 class RunAtWork:
-    """A run that occupies devices of a worker; `time_left_s` is None where nobody knows it yet."""
+    """What occupies devices of a worker: a run, or an evaluation of a model.
+
+    `time_left_s` is None where nobody knows it yet.
+    """
 
     run: "NamedReference"
     worker: str
     devices: tuple[str, ...]
     time_left_s: float | None
+    is_evaluation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSlot:
-    """A device of a worker, and the run that it computes; None where it is free."""
+    """A device of a worker, and the run or evaluation that it computes; both are None where it is free."""
 
     device: str
     run: "NamedReference | None"
+    evaluation: "NamedReference | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,4 +40,5 @@ def list_workers(as_json: JsonFlag = False) -> None:
 
 
 def _describe_slot(slot: "SlotOut") -> str:
-    return f"{slot.device}: {slot.run.name if slot.run else 'free'}"
+    work = slot.run or slot.evaluation
+    return f"{slot.device}: {work.name if work else 'free'}"
