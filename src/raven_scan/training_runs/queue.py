@@ -155,7 +155,6 @@ class TrainingRunQueue:
             for worker in workers
         ]
 
-
     def _list_evaluations(self, actor: Actor) -> list[RunAtWork]:
         """Evaluations that are at work; of which models, those hear who may see them."""
         is_hidden = not actor.may(Claim.TRAINED_MODEL_VIEW)
@@ -203,9 +202,7 @@ def _forecast(
 
 
 def _list_worker_slots(worker: WorkerView, at_work: Sequence[RunAtWork]) -> list[WorkerSlot]:
-    occupied = [
-        (device, each) for each in at_work if each.worker == worker.name for device in each.devices
-    ]
+    occupied = [(device, each) for each in at_work if each.worker == worker.name for device in each.devices]
     slots: list[WorkerSlot] = []
     for device in worker.slots:
         mine = next((each for each in occupied if each[0] == device), None)
