@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raven_scan.figures.average_precision import MAP50, count_boxes
+from raven_scan.figures.average_precision import MAP50, count_boxes, sort_by_class
 from raven_scan.figures.matches import Bools, Floats, Matches
+from raven_scan.figures.overlaps import Integers
 from raven_scan.figures.report import ConfidenceCurve, ConfidencePoint
 
 CONFIDENCES: Floats = np.linspace(0.0, 1.0, 101)
@@ -28,15 +29,20 @@ class ScoredHits:
     box_count: int
 
 
-def collect_scored_hits(matches: Matches, label: int | None = None) -> ScoredHits:
-    """Of one class, or of all of them together."""
-    counted = matches.get_counted(MAP50)
+def collect_scored_hits(matches: Matches) -> tuple[ScoredHits, list[ScoredHits]]:
+    """Of all classes together, and of each."""
+    counted, hits = matches.get_counted(MAP50), matches.get_hits(MAP50)
     boxes = count_boxes(matches)
-    if label is not None:
-        counted &= matches.detection_label == label
-    scores, hits = matches.scores[counted], matches.get_hits(MAP50)[counted]
-    order = np.argsort(-scores, kind="stable")
-    return ScoredHits(scores[order], hits[order], int(boxes.sum() if label is None else boxes[label]))
+
+    def collect(rows: Integers, box_count: int) -> ScoredHits:
+        kept = rows[counted[rows]]
+        return ScoredHits(matches.scores[kept], hits[kept], box_count)
+
+    overall = collect(np.argsort(-matches.scores, kind="stable"), int(boxes.sum()))
+    by_class = [
+        collect(rows, count) for rows, count in zip(sort_by_class(matches), boxes.tolist(), strict=True)
+    ]
+    return overall, by_class
 
 
 def find_best_point(scored: ScoredHits) -> ConfidencePoint | None:

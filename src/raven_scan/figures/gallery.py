@@ -74,7 +74,7 @@ def describe_images(
 
 def find_gallery_confidence(matches: Matches) -> float:
     """The confidence with the best F1, or 0.5 where nothing is found at any."""
-    point = find_best_point(collect_scored_hits(matches))
+    point = find_best_point(collect_scored_hits(matches)[0])
     return CONFIDENCE_WITHOUT_HITS if point is None else point.confidence
 
 

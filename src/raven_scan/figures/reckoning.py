@@ -70,7 +70,8 @@ def reckon_report(
         unknown_classes: classes of the part that the model does not know.
     """
     precision = measure_precision(matches)
-    overall, by_class = measure_figures(matches, precision)
+    scored, scored_by_class = collect_scored_hits(matches)
+    overall, by_class = _summarise(matches, precision, scored, scored_by_class)
     resampled = resample(
         matches,
         overall["confidence"],
@@ -93,10 +94,10 @@ def reckon_report(
         precision_recall=_trace_precision(matches, precision),
         f1_by_confidence=F1ByConfidence(
             iou=IOU_THRESHOLDS[MAP50],
-            overall=trace_confidences(collect_scored_hits(matches)),
+            overall=trace_confidences(scored),
             by_class={
-                name: trace_confidences(collect_scored_hits(matches, label))
-                for label, name in enumerate(matches.classes)
+                name: trace_confidences(each)
+                for name, each in zip(matches.classes, scored_by_class, strict=True)
             },
         ),
         confusion=count_confusions(matches, CONFIDENCE_WITHOUT_HITS if best is None else best),
@@ -109,17 +110,9 @@ def reckon_report(
     )
 
 
-def measure_figures(matches: Matches, precision: Precision | None = None) -> tuple[Values, dict[str, Values]]:
+def measure_figures(matches: Matches) -> tuple[Values, dict[str, Values]]:
     """The figures of `FIGURE_NAMES`, overall and by class, without intervals."""
-    if precision is None:
-        precision = measure_precision(matches)
-    overall = summarise_precision(precision) | describe_best_point(collect_scored_hits(matches))
-    by_class = {
-        name: summarise_precision(precision[:, :, [label]])
-        | describe_best_point(collect_scored_hits(matches, label))
-        for label, name in enumerate(matches.classes)
-    }
-    return overall, by_class
+    return _summarise(matches, measure_precision(matches), *collect_scored_hits(matches))
 
 
 def describe_best_point(scored: ScoredHits) -> Values:
@@ -143,6 +136,17 @@ def describe_best_point(scored: ScoredHits) -> Values:
         "f1": point.f1,
         "confidence": point.confidence,
     }
+
+
+def _summarise(
+    matches: Matches, precision: Precision, scored: ScoredHits, scored_by_class: Sequence[ScoredHits]
+) -> tuple[Values, dict[str, Values]]:
+    overall = summarise_precision(precision) | describe_best_point(scored)
+    by_class = {
+        name: summarise_precision(precision[:, :, [label]]) | describe_best_point(scored_by_class[label])
+        for label, name in enumerate(matches.classes)
+    }
+    return overall, by_class
 
 
 def _add_intervals(

@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from raven_scan.architectures.catalogue import get_architecture
 from raven_scan.figures.matches import write_matches
 from raven_scan.figures.matching import Detections, match_detections
-from raven_scan.figures.reckoning import measure_figures, reckon_report
-from raven_scan.figures.report import Speed, encode_report
+from raven_scan.figures.reckoning import RESAMPLES, reckon_report
+from raven_scan.figures.report import Figure, Speed, encode_report
 from raven_scan.trainer.configuration import build_test_configuration
 from raven_scan.trainer.data.coco_columns import ANNOTATIONS_FILE
 from raven_scan.trainer.evaluation.agreement import check_agreement
@@ -55,31 +55,31 @@ def evaluate(spec: EvaluateSpec, log: EventLog) -> None:
     images_per_s = image_count / max(time.monotonic() - started_at, 1e-9)
     log.tell_phase("figures")
     matches = match_detections(spec.classes, truth, detections)
-    figures, by_class = measure_figures(matches)
+    report = reckon_report(
+        matches,
+        seed=spec.seed,
+        resamples=RESAMPLES if spec.report else 0,
+        speed=Speed(images_per_s=images_per_s, batch_size=spec.batch_size, device=spec.device),
+        parameter_count=sum(each.numel() for each in model.parameters()),
+        flops=flops,
+        unknown_classes=unknown_classes,
+    )
     document = read_annotations(annotations)
     category_ids = find_category_ids(document, spec.classes)
     results = convert_to_results(detections, category_ids)
+    check_agreement(_list_values(report.figures), document, results, category_ids)
     write_bytes(spec.predictions, msgspec.json.encode(results))
-    check_agreement(figures, document, results, category_ids)
     if spec.matches is not None:
         write_matches(matches, spec.matches)
     if spec.report is not None:
-        report = reckon_report(
-            matches,
-            seed=spec.seed,
-            speed=Speed(images_per_s=images_per_s, batch_size=spec.batch_size, device=spec.device),
-            parameter_count=sum(each.numel() for each in model.parameters()),
-            flops=flops,
-            unknown_classes=unknown_classes,
-        )
         write_bytes(spec.report, encode_report(report))
     log.emit(
         Evaluated(
             time=time.time(),
-            figures=figures,
-            by_class=by_class,
+            figures=_list_values(report.figures),
+            by_class={name: _list_values(figures) for name, figures in report.by_class.items()},
             image_count=image_count,
-            box_count=int((~matches.crowds).sum()),
+            box_count=report.counts.boxes,
             images_per_s=images_per_s,
         )
     )
@@ -146,3 +146,7 @@ def _predict(model: torch.nn.Module, loader: Any, log: EventLog) -> Detections:
                 told_at = now
                 log.emit(EvaluationProgress(time=time.time(), done=done, total=total))
     return detections.collect()
+
+
+def _list_values(figures: dict[str, Figure]) -> dict[str, float | None]:
+    return {name: figure.value for name, figure in figures.items()}
