@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.packages import errors
 from raven_scan.packages.manifest import WEIGHTS
@@ -32,9 +33,12 @@ def check_weights(path: Path, architecture: str, *, class_count: int, folder: Pa
     """
     work = folder / "fit"
     work.mkdir()
-    read = read_checkpoint(
-        path, architecture, folder=work, file_name=WEIGHTS, url=None, progress=ignore_progress
-    )
+    try:
+        read = read_checkpoint(
+            path, architecture, folder=work, file_name=WEIGHTS, url=None, progress=ignore_progress
+        )
+    except Invalid as error:
+        raise errors.make_bad_content(WEIGHTS, error.message.removesuffix(".")) from error
     (work / "weights.safetensors").unlink()
     report = read.report
     wrong = [*report.missing, *report.unexpected, *report.mismatched]

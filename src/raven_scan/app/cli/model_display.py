@@ -6,7 +6,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from raven_scan.app.cli.output import Output
-    from raven_scan.trained_models.schemas import FiguresOut, LineageReferenceOut, TrainedModelOut
+    from raven_scan.trained_models.schemas import (
+        FiguresOut,
+        LineageReferenceOut,
+        PackageStepOut,
+        TrainedModelOut,
+    )
 
 _FIGURES = ("map", "map50", "map75", "map_small", "map_medium", "map_large", "precision", "recall", "f1")
 _TITLES = ("mAP", "mAP50", "mAP75", "small", "medium", "large", "precision", "recall", "F1")
@@ -32,8 +37,16 @@ def print_figures(console: "Console", model: "TrainedModelOut") -> None:
     """Prints what the model scores on the parts, and by class on the test part."""
     from raven_scan.app.cli.tables import format_figure, print_table  # noqa: PLC0415
 
+    package = model.package
     parts: list[tuple[str, FiguresOut]] = [
-        (part, figures) for part, figures in (("valid", model.valid), ("test", model.test)) if figures
+        (part, figures)
+        for part, figures in (
+            ("valid", model.valid),
+            ("test", model.test),
+            ("valid, elsewhere", package.valid if package else None),
+            ("test, elsewhere", package.test if package else None),
+        )
+        if figures
     ]
     if not parts:
         return
@@ -80,7 +93,19 @@ def _list_facts(model: "TrainedModelOut") -> dict[str, Any]:
         facts["Reported mAP"] = f"{model.reported.map} ({model.reported.source})"
     if model.checkpoint is not None:
         facts.update(_describe_checkpoint(model))
+    if model.package is not None:
+        facts["Package"] = (
+            f"of {model.package.key_name}, signed with {model.package.key_fingerprint};"
+            " figures from elsewhere were not measured here"
+        )
+        facts["Came from"] = "\n".join(_describe_step(step) for step in model.package.models)
     return facts
+
+
+def _describe_step(step: "PackageStepOut") -> str:
+    """A model in the lineage that a package told."""
+    came = [name for name in (step.training_run, step.dataset_version, step.checkpoint) if name]
+    return f"{step.name} ({step.origin}{': ' if came else ''}{', '.join(came)})"
 
 
 def _find_name(reference: "LineageReferenceOut | None") -> str | None:
