@@ -185,7 +185,8 @@ def test_one_that_dies_twice_is_one_clear_error_and_the_next_request_is_answered
 
 
 @pytest.mark.parametrize(
-    ("image", "code"), [("nonsense", "detection.crashed"), ("memory", "detection.out_of_memory.host")]
+    ("image", "code"),
+    [("nonsense", "detection.unreadable_answer"), ("memory", "detection.out_of_memory.host")],
 )
 def test_one_that_fails_is_told_of(
     make_pool: MAKE_POOL, make_model: MAKE_MODEL, tmp_path: Path, image: str, code: str

@@ -27,8 +27,8 @@ def make_image_problem(name: str, code: str, sentence: str) -> ImageProblem:
 def make_not_published(name: str) -> Forbidden:
     return Forbidden(
         "detection.model_not_published",
-        f"The trained model {name!r} is not published, so nobody detects with it but reviewers.",
-        hint=f"Have it published, or ask for a role with the claim {Claim.TRAINED_MODEL_REVIEW}.",
+        f"{name!r} is a trained model that nothing is published as; by its own name, only reviewers detect with it.",
+        hint=f"`raven models published` lists the names; reviewers have the claim {Claim.TRAINED_MODEL_REVIEW}.",
         parameters={"name": name, "claim": str(Claim.TRAINED_MODEL_REVIEW)},
     )
 
@@ -105,6 +105,15 @@ def make_timeout(name: str, timeout_s: float) -> Unavailable:
         f"The model {name!r} did not answer within {timeout_s:g} s, and was stopped.",
         hint="Send fewer images at a time.",
         parameters={"model": name, "timeout_s": timeout_s},
+    )
+
+
+def make_unreadable_answer(name: str, error: Exception) -> Unavailable:
+    return Unavailable(
+        "detection.unreadable_answer",
+        f"The process of the model {name!r} answered what cannot be read: {error}.",
+        hint="The versions of server and trainer may differ: install again.",
+        parameters={"model": name},
     )
 
 

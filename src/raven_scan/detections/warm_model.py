@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 import psutil
 
+from raven_scan.detections.errors import make_unreadable_answer
 from raven_scan.jobs.child_errors import make_crash, make_failure
 from raven_scan.jobs.child_process import TRAINER_MODULE, ChildProcess
 from raven_scan.kernel.errors import Invalid, RavenError, Unavailable
@@ -209,8 +210,10 @@ class WarmModel:
             return receive_message(self._connection, _answers)
         except TimeoutError:
             raise
-        except (OSError, msgspec.DecodeError):
+        except OSError:
             return None
+        except msgspec.DecodeError as error:
+            raise ProcessLost(make_unreadable_answer(self.name, error)) from None
 
     def _describe_end(self) -> ProcessLost:
         """How the process ended: what it told of it, or what the system says."""
