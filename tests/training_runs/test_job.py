@@ -164,6 +164,14 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     assert platform.evaluations.read_report(ADMIN, evaluation.id).figures == evaluation.figures
     assert platform.evaluations.open_matches(ADMIN, evaluation.id).is_file()
     assert model.classes == ["waste"]
+    environment = run.attempts[0].environment
+    assert environment is not None
+    assert {"raven-scan", "python", "torch", "operating-system", "device", "threads"} <= set(environment)
+    assert model.environment == environment
+    assert run.record is not None
+    assert run.record.weights_digest == model.weights_digest
+    assert run.record.dataset_version_digest == model.dataset_version_digest
+    assert run.record.dataset_version_digest is not None
     lineage = model.lineage
     assert lineage.training_run is not None
     assert lineage.training_run.id == run.id

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 from sqlalchemy import text
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim
@@ -12,6 +15,7 @@ from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.kernel.errors import NotFound
 from raven_scan.kernel.ids import make_id
 from raven_scan.trained_models.lineage_graph import LineageGraph, LineageNode, NodeKind, Presence
+from raven_scan.trained_models.types import NewPackagedModel, Origin, PackageOrigin, PackageStep
 from raven_scan.training_runs.types import TrainingRunView
 
 from .finished_runs import ENVIRONMENT, finish_run
@@ -118,3 +122,64 @@ def test_starting_weights_come_from_nothing(platform: Platform):
     graph = platform.lineage.get_lineage(ADMIN, "yolox-nano")
     assert [node.name for node in graph.nodes] == ["yolox-nano"]
     assert graph.edges == []
+
+
+def test_a_lineage_goes_on_where_a_package_came_from(platform: Platform, create_run: CreateRun):
+    def make_step(name: str, origin: Origin, **of_run: Any) -> PackageStep:
+        return PackageStep(
+            platform="theirs",
+            id=make_id(),
+            name=name,
+            origin=origin,
+            architecture="yolox-nano",
+            created_at=LONG_AHEAD,
+            **of_run,
+        )
+
+    of_run = {"dataset_version": "dunes@3", "dataset_digest": "abc", "parameters": {"seed": 9}}
+    platform.trained_models.create_from_package(
+        ADMIN,
+        NewPackagedModel(
+            name="packed",
+            architecture="yolox-nano",
+            classes=["waste"],
+            starting_weights=None,
+            weights_digest=platform.blobs.put_bytes(save({"weight": np.ones(3, np.float32)})),
+            configuration_digest=None,
+            parameter_count=3,
+            leak_allowed=False,
+            package=PackageOrigin(
+                key_name="theirs",
+                key_fingerprint="theirs",
+                manifest_digest="0" * 64,
+                platform_version="0.1.0",
+                models=[
+                    make_step("sand", Origin.TRAINED, training_run="sand run", base_model="beach", **of_run),
+                    make_step("beach", Origin.TRAINED, training_run="beach run", base_model="gone", **of_run),
+                ],
+                valid=None,
+                test=None,
+            ),
+        ),
+    )
+    finish_run(platform, create_run("child", base_model="packed"))
+    graph = platform.lineage.get_lineage(ADMIN, "child")
+    theirs = {
+        (source, target, relation)
+        for source, target, relation in list_edges(graph)
+        if "child" not in source + target
+    }
+    assert theirs == {
+        ("trained_model:gone", "training_run:beach run", "base_model"),
+        ("dataset_version:dunes@3", "training_run:beach run", "dataset_version"),
+        ("training_run:beach run", "trained_model:beach", "made"),
+        ("trained_model:beach", "training_run:sand run", "base_model"),
+        ("dataset_version:dunes@3", "training_run:sand run", "dataset_version"),
+        ("training_run:sand run", "trained_model:sand", "made"),
+        ("trained_model:sand", "trained_model:packed", "packed"),
+    }
+    assert find(graph, NodeKind.TRAINED_MODEL, "sand").presence is Presence.ELSEWHERE
+    run = find(graph, NodeKind.TRAINING_RUN, "sand run").training_run
+    assert run is not None
+    assert run.parameters == {"seed": 9}
+    assert find(graph, NodeKind.TRAINED_MODEL, "packed").presence is Presence.THERE

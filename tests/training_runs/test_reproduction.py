@@ -61,6 +61,10 @@ def test_the_same_weights_are_a_reproduction(platform: Platform, create_run: Cre
     assert report.is_configuration_equal  # though it names another folder
     assert report.differences == []
     assert report.largest_difference == 0
+    platform.run_stewardship.edit(ADMIN, "first", name="renamed")
+    followed = platform.training_runs.get_run(ADMIN, report.run.name).reproduces
+    assert followed is not None
+    assert followed.name == "renamed"
     # What becomes of the models changes nothing of that.
     platform.model_stewardship.delete(ADMIN, "first")
     assert platform.run_reproductions.get_report(ADMIN, report.run.name).verdict is report.verdict

@@ -16,20 +16,25 @@ class NodeKind(StrEnum):
 
 
 class Presence(StrEnum):
-    """Whether something is still to be had. Hidden: the asker may not see more than its name."""
+    """Whether something is still to be had.
+
+    Hidden: the asker may not see more than its name. Elsewhere: on the platform that a package came from.
+    """
 
     THERE = "there"
     IN_TRASH = "in_trash"
     DELETED = "deleted"
     HIDDEN = "hidden"
+    ELSEWHERE = "elsewhere"
 
 
 class Relation(StrEnum):
-    """How one thing led to the next: the run started from it, the run learned from it, the run made it."""
+    """How one thing led to the next: the run began from it, learned from it, or made it; a package carried it over."""
 
     BASE_MODEL = "base_model"
     DATASET_VERSION = "dataset_version"
     MADE = "made"
+    PACKED = "packed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +42,19 @@ class ModelFacts:
     """Of a model.
 
     Attributes:
+        stage, created_by: None of one that is elsewhere.
         checkpoint: of an imported one: the file's name, and where it was pulled from.
         weights_digest, configuration_digest: sha256.
     """
 
     origin: Origin
-    stage: Stage
+    stage: Stage | None
     architecture: str
     checkpoint: str | None
     weights_digest: str | None
     configuration_digest: str | None
     test_map50: float | None
-    created_by: str
+    created_by: str | None
     created_at: datetime
 
 
@@ -80,14 +86,14 @@ class LineageNode:
 
     Attributes:
         id: unique in the graph.
-        ref: its own id.
+        ref: its own id; None where only its name is known.
         is_subject: whose lineage this is.
         trained_model, training_run, dataset_version: by `kind`; None where it is gone or hidden.
     """
 
     id: str
     kind: NodeKind
-    ref: UUID
+    ref: UUID | None
     name: str
     presence: Presence
     is_subject: bool = False

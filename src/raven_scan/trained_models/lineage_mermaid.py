@@ -14,12 +14,14 @@ _WORDS = {
     Relation.BASE_MODEL: "base model",
     Relation.DATASET_VERSION: "dataset",
     Relation.MADE: "made",
+    Relation.PACKED: "package",
 }
 _REMARKS = {
     Presence.THERE: "",
     Presence.IN_TRASH: " (in the trash)",
     Presence.DELETED: " (deleted)",
     Presence.HIDDEN: "",
+    Presence.ELSEWHERE: " (elsewhere)",
 }
 _DIGEST_DIGITS = 12
 

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from raven_scan.trained_models.models import TrainedModel
-from raven_scan.trained_models.types import LineageReference, Origin, Stage
+from raven_scan.trained_models.types import LineageReference, Origin, PackageOrigin, Stage
 
 _COLUMNS = (
     TrainedModel.id,
@@ -22,6 +23,7 @@ _COLUMNS = (
     TrainedModel.configuration_digest,
     TrainedModel.test_map50,
     TrainedModel.checkpoint,
+    TrainedModel.package,
     TrainedModel.parameters,
     TrainedModel.environment,
     TrainedModel.base_model_id,
@@ -39,7 +41,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyMember:
-    """A model as lineage knows it. `checkpoint`: where an imported one is from."""
+    """A model as lineage knows it. `checkpoint`, `package`: where an imported one is from."""
 
     id: UUID
     name: str
@@ -50,6 +52,7 @@ class FamilyMember:
     configuration_digest: str | None
     test_map50: float | None
     checkpoint: str | None
+    package: PackageOrigin | None
     parameters: dict[str, Any]
     environment: dict[str, str]
     base_model: LineageReference | None
@@ -106,6 +109,7 @@ def _make_member(row: Any) -> FamilyMember:
         configuration_digest=row.configuration_digest,
         test_map50=row.test_map50,
         checkpoint=checkpoint.get("url") or checkpoint.get("file_name"),
+        package=msgspec.convert(row.package, PackageOrigin | None),
         parameters=row.parameters or {},
         environment=row.environment,
         base_model=_make_reference(row.base_model_id, row.base_model_name),

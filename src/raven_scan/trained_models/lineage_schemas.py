@@ -16,16 +16,16 @@ class _Schema(BaseModel):
 
 
 class ModelFactsOut(_Schema):
-    """`checkpoint`: what an imported model was read from."""
+    """`checkpoint`: what an imported model was read from. Stage and creator are null of one that is elsewhere."""
 
     origin: Origin
-    stage: Stage
+    stage: Stage | None
     architecture: str
     checkpoint: str | None
     weights_digest: str | None
     configuration_digest: str | None
     test_map50: float | None
-    created_by: str
+    created_by: str | None
     created_at: datetime
 
 
@@ -48,9 +48,11 @@ class LineageNodeOut(_Schema):
 
     id: str = Field(description="Unique in the graph; edges name it.")
     kind: NodeKind
-    ref: UUID = Field(description="Its own id.")
+    ref: UUID | None = Field(description="Its own id; null where only its name is known.")
     name: str
-    presence: Presence = Field(description="Hidden: you may not see more than its name.")
+    presence: Presence = Field(
+        description="Hidden: you may not see more than its name. Elsewhere: on the platform that a package came from."
+    )
     is_subject: bool
     trained_model: ModelFactsOut | None
     training_run: RunFactsOut | None

@@ -18,7 +18,8 @@ from raven_scan.trained_models.lineage_graph import (
     RunFacts,
     VersionFacts,
 )
-from raven_scan.trained_models.types import LineageReference
+from raven_scan.trained_models.lineage_packages import draw_package
+from raven_scan.trained_models.types import LineageReference, PackageOrigin
 from raven_scan.training_runs.repository import runs
 from raven_scan.training_runs.repository.runs import RunPresence
 
@@ -101,6 +102,8 @@ class _Drawing:
     def add(self, member: FamilyMember) -> None:
         if member.training_run is not None:
             self._add_run(member, member.training_run)
+        if member.package is not None:
+            self._add_package(member, member.package)
         self._add(
             LineageNode(
                 id=_make_id(NodeKind.TRAINED_MODEL, member.id),
@@ -128,6 +131,19 @@ class _Drawing:
                 (NodeKind.TRAINED_MODEL, member.id),
                 Relation.MADE,
             )
+
+    def _add_package(self, member: FamilyMember, package: PackageOrigin) -> None:
+        nodes, edges = draw_package(
+            package, shows_runs=self._runs is not None, shows_versions=self._versions is not None
+        )
+        for node in nodes:
+            self._add(node)
+        self.edges += [
+            edge for edge in edges if edge not in self.edges
+        ]  # two may have come from one platform
+        if nodes:
+            id_ = _make_id(NodeKind.TRAINED_MODEL, member.id)
+            self.edges.append(LineageEdge(nodes[-1].id, id_, Relation.PACKED))
 
     def _add_run(self, member: FamilyMember, run: LineageReference) -> None:
         """The run that made a model, with what it was made of."""

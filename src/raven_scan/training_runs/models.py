@@ -90,6 +90,11 @@ class TrainingRun(Base):
             postgresql_with={"fastupdate": "off"},
         ),
         Index(
+            "ix_training_runs_reproduces_id",
+            "reproduces_id",
+            postgresql_where=text("reproduces_id IS NOT NULL"),
+        ),
+        Index(
             "ix_training_runs_queue",
             text("priority DESC"),
             "queue_position",

@@ -1,7 +1,6 @@
 """Runs a run again from its record, and compares what comes out with what came out then."""
 
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from typing import Any
 
@@ -285,6 +284,8 @@ def _check_environment(run: TrainingRunView) -> list[Finding]:
 
 def _find_version(name: str) -> str | None:
     """Of a library on this machine; None of what is none."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - a worker needs it not
+
     if name == _HERE:
         return raven_scan.__version__
     try:

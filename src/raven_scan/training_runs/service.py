@@ -147,7 +147,16 @@ class TrainingRunService:
                 session.flush()
                 session.refresh(run)
                 made_of = {"dataset": run.dataset_version_name, "base_model": run.base_model_name}
-                record_run(session, actor, "created", run, **made_of, preset=preset, cloned_from=cloned_from)
+                record_run(
+                    session,
+                    actor,
+                    "created",
+                    run,
+                    **made_of,
+                    preset=preset,
+                    cloned_from=cloned_from,
+                    **({"reproduces": reproduces.name} if reproduces else {}),
+                )
                 return make_view(run)
         except IntegrityError as error:
             raise name_taken(name) from error

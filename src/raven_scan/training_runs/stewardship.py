@@ -17,7 +17,7 @@ from raven_scan.kernel.revisions import check_revision
 from raven_scan.kernel.trash import DeletedItem, make_not_in_trash
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.training_runs.errors import name_taken, run_is_processing
-from raven_scan.training_runs.repository import logs, trash
+from raven_scan.training_runs.repository import logs, runs, trash
 from raven_scan.training_runs.run_log import format_line
 from raven_scan.training_runs.service import get_run, record_run, view_changed_run
 from raven_scan.training_runs.transitions import take_out_of_queue
@@ -70,6 +70,7 @@ class RunStewardship:
                         self._models.check_name_free(actor, name)
                     changes["name"] = {"from": run.name, "to": name}
                     run.name = name
+                    runs.rename_reproduced(session, run.id, name)
                     self._models.follow_run(actor, run.id, name)
                 if notes is not None and notes != run.notes:
                     check_notes(self.kind, notes)

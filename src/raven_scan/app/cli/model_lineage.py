@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from raven_scan.trained_models.lineage_schemas import LineageGraphOut, LineageNodeOut
 
 _DIGEST_DIGITS = 12
-_REMARKS = {"in_trash": "in the trash", "deleted": "deleted", "hidden": "you may not see more"}
+_REMARKS = {
+    "in_trash": "in the trash",
+    "deleted": "deleted",
+    "hidden": "you may not see more",
+    "elsewhere": "on another platform",
+}
 _STYLE_OF_VERDICT = {"good": "green", "damaged": "bold red", "missing": "bold red", "not_checked": "dim"}
 _TOLD_OF_ENVIRONMENT = ("raven-scan", "torch", "onedl-mmdetection", "python")
 
@@ -130,7 +135,9 @@ def _describe(node: "LineageNodeOut", version: "LineageNodeOut | None") -> str:
         head = f"model {node.name}"
         facts = node.trained_model
         if facts is not None:
-            parts.append(facts.origin if facts.stage == "candidate" else f"{facts.origin}, {facts.stage}")
+            parts.append(
+                facts.origin if facts.stage in {None, "candidate"} else f"{facts.origin}, {facts.stage}"
+            )
             parts.append(facts.architecture)
             parts += [f"from {facts.checkpoint}"] if facts.checkpoint else []
             parts += [f"test mAP50 {facts.test_map50:.3f}"] if facts.test_map50 is not None else []

@@ -49,6 +49,7 @@ def show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOu
                 **({"Options": options} if options else {}),
                 **({"Preset": run.preset} if run.preset else {}),
                 **({"Cloned from": run.cloned_from} if run.cloned_from else {}),
+                **({"Reproduces": run.reproduces.name} if run.reproduces else {}),
                 **({"Estimate": describe_estimate(run.estimate)} if run.estimate else {}),
                 **_describe_best(run),
                 **({"Model": run.model.name} if run.model else {}),

@@ -71,6 +71,14 @@ def find_presences(session: Session, run_ids: Collection[UUID]) -> dict[UUID, Ru
     return {run_id: RunPresence(fence, is_deleted) for run_id, fence, is_deleted in rows}
 
 
+def rename_reproduced(session: Session, run_id: UUID, name: str) -> None:
+    """Runs that reproduce a run that is renamed have its new name."""
+    session.execute(
+        update(TrainingRun).where(TrainingRun.reproduces_id == run_id).values(reproduces_name=name),
+        execution_options={"synchronize_session": False},
+    )
+
+
 def find_record(session: Session, run_id: UUID) -> dict[str, Any] | None:
     """Of a run in whatever state; None where it is gone, or older than records."""
     return session.scalar(select(TrainingRun.record).where(TrainingRun.id == run_id))

@@ -23,5 +23,11 @@ def upgrade() -> None:
         "training_runs",
         "(reproduces_id IS NULL) = (reproduces_name IS NULL)",
     )
+    op.create_index(
+        "ix_training_runs_reproduces_id",
+        "training_runs",
+        ["reproduces_id"],
+        postgresql_where=sa.text("reproduces_id IS NOT NULL"),
+    )
     op.add_column("training_run_attempts", sa.Column("environment", _json(), nullable=True))
     op.add_column("trained_models", sa.Column("dataset_version_digest", sa.Text(), nullable=True))
