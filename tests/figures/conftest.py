@@ -114,7 +114,8 @@ def draw_scene(
 
 
 def run_pycocotools(scene: Scene, labels: list[int] | None = None) -> COCOeval:
-    document, results = scene.make_document(), scene.make_results()
+    document: Any = scene.make_document()
+    results: Any = scene.make_results()
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = json.loads(json.dumps(document))

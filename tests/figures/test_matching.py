@@ -24,7 +24,7 @@ _found_row = st.tuples(_image, _label, _place, _place, _side, _side, _score)
 
 
 @given(st.lists(_truth_row, max_size=25), st.lists(_found_row, max_size=40))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_figures_and_flags_equal_those_of_pycocotools(scenes: Scenes, truth: Any, found: Any):
     # Near boxes: what is found is often a true box, moved a little.
     found += [
@@ -36,7 +36,7 @@ def test_figures_and_flags_equal_those_of_pycocotools(scenes: Scenes, truth: Any
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_figures_of_scattered_boxes_equal_those_of_pycocotools(scenes: Scenes, seed: int):
     check(scenes, scenes.draw(seed))
 

@@ -25,6 +25,7 @@ from raven_scan.figures.resampling import (
 COMPARED_FIGURES = tuple(name for name in FIGURE_NAMES if name != "confidence")
 TELLING_HALF_WIDTH = 0.05
 """An interval that reaches further to each side would hide differences that matter."""
+_ROUNDING = 1e-6
 
 
 def compare(
@@ -144,9 +145,9 @@ def _judge(low: float, high: float, images_with_boxes: int) -> tuple[Verdict, st
     if images_with_boxes < IMAGES_MIN:
         reason = f"Only {images_with_boxes} images have such boxes; {IMAGES_MIN} are the least to tell from."
         return Verdict.TOO_FEW_IMAGES, reason
-    if low > 0:
+    if low > _ROUNDING:
         return Verdict.BETTER, None
-    if high < 0:
+    if high < -_ROUNDING:
         return Verdict.WORSE, None
     if (high - low) / 2 <= TELLING_HALF_WIDTH:
         return Verdict.NO_SIGNIFICANT_DIFFERENCE, None

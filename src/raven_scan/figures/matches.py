@@ -156,12 +156,13 @@ def _check(matches: Matches, path: Path) -> None:
         column = getattr(matches, name)
         if column.dtype != dtype or column.shape != tuple(sizes[letter] for letter in letters):
             raise UnreadableMatchesError(f"{path.name}: {name} is {column.dtype} {column.shape}.")
-    for name, end in (
-        ("detection_image", sizes["I"]),
-        ("truth_image", sizes["I"]),
-        ("detection_label", len(matches.classes)),
-        ("truth_label", len(matches.classes)),
+    for name, start, end in (
+        ("detection_image", 0, sizes["I"]),
+        ("truth_image", 0, sizes["I"]),
+        ("detection_label", 0, len(matches.classes)),
+        ("truth_label", 0, len(matches.classes)),
+        ("found_by", -1, sizes["D"]),
     ):
         column = getattr(matches, name)
-        if column.size and (int(column.min()) < 0 or int(column.max()) >= end):
+        if column.size and (int(column.min()) < start or int(column.max()) >= end):
             raise UnreadableMatchesError(f"{path.name}: {name} points at nothing.")
