@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from raven_scan.trained_models.lineage_schemas import LineageGraphOut, LineageNodeOut
 
 _DIGEST_DIGITS = 12
+_MOST_EDGES_OF_MERMAID = 500
 _REMARKS = {
     "in_trash": "in the trash",
     "deleted": "deleted",
@@ -38,10 +39,16 @@ def lineage(
         raise typer.BadParameter("--mermaid and --json exclude each other.")
     with open_raven() as raven:
         graph = raven.lineage.get(model)
+    output = Output(as_json)
     if mermaid:
         sys.stdout.write(_draw_mermaid(graph))
+        if len(graph.edges) > _MOST_EDGES_OF_MERMAID:
+            output.say(
+                f"It has {len(graph.edges)} arrows; Mermaid draws {_MOST_EDGES_OF_MERMAID}, where its maxEdges and "
+                "maxTextSize are not set to more.",
+                style="yellow",
+            )
         return
-    output = Output(as_json)
     output.show(graph.model_dump(mode="json"), lambda console: _print_trees(console, graph))
     if graph.is_cut:
         output.say("It has more descendants than are shown.", style="yellow")
