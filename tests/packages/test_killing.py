@@ -9,6 +9,7 @@ import pytest
 from tests.packages.conftest import ADMIN, MODEL, list_names, trust
 
 from raven_scan.app.wiring import Platform
+from raven_scan.kernel.errors import Invalid
 
 _CHILD = """
 import os, signal, sys
@@ -45,10 +46,10 @@ def kill_at(platform: Platform, what: str, stage: str, argument: str) -> None:
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
-@pytest.mark.parametrize("stage", ["packing", "storing"])
-def test_a_killed_export_leaves_nothing(here: Platform, package: Path, stage: str):
+@pytest.mark.usefixtures("package")
+def test_a_killed_export_leaves_nothing(here: Platform):
     before = list_names(here)
-    kill_at(here, "make", stage, MODEL)
+    kill_at(here, "make", "storing", MODEL)
     assert list_names(here) - before  # its working folder, until the next one comes
     here.package_exports.make(ADMIN, MODEL)
     assert list_names(here) == before
@@ -61,6 +62,6 @@ def test_a_killed_import_leaves_nothing(here: Platform, there: Platform, package
     left = list_names(there) - before
     assert left
     assert all(name.startswith("package-import-") for name in left)
-    with pytest.raises(Exception, match="signed by a stranger|is no zip"):
+    with pytest.raises(Invalid, match="no zip"):
         there.package_imports.import_package(ADMIN, Path(__file__))
     assert list_names(there) == before
