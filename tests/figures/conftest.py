@@ -121,7 +121,7 @@ def run_pycocotools(scene: Scene, labels: list[int] | None = None) -> COCOeval:
         coco.dataset = json.loads(json.dumps(document))
         coco.createIndex()
         # It cannot load an empty list of results.
-        found = coco.loadRes(results) if results else COCO()
+        found: Any = coco.loadRes(results) if results else COCO()
         if not results:
             found.dataset = {**document, "annotations": []}
             found.createIndex()
