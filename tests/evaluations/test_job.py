@@ -102,36 +102,29 @@ def test_an_evaluation_ends_with_figures_a_report_and_matches(
     assert latest == done
 
 
-@pytest.mark.parametrize(
-    ("child", "code", "words"),
-    [
+def test_every_failure_says_which_it_was(
+    platform: Platform, asked: EvaluationView, use_child: Callable[[str], str]
+):
+    for child, code, words in (
         ("crash", "crashed.signal", "SIGABRT"),
         ("silent_exit", "crashed", "exit code 0"),
         ("garbage", "unreadable_events", "cannot be read"),
         ("refuse", "out_of_memory", "No memory is left."),
         ("killed", "crashed.killed", "SIGKILL"),
         ("forgetful", "crashed.internal", "went wrong"),
-    ],
-)
-def test_every_failure_says_which_it_was(
-    platform: Platform,
-    asked: EvaluationView,
-    use_child: Callable[[str], str],
-    child: str,
-    code: str,
-    words: str,
-):
-    ended = execute(platform, asked, use_child(child))
-    assert ended.status is EvaluationStatus.ERROR
-    assert ended.error
-    assert ended.error.code == code
-    assert words in ended.error.message
-    assert ended.error.hint
-    # What came from outside is tried again.
-    assert ended.attempt_count == (3 if child == "killed" else 1)
-    if child == "crash":
-        assert "about to crash" in ended.error.log_tail[0]
-        assert "about to crash" in platform.evaluations.read_log(ADMIN, asked.id)
+    ):
+        ended = execute(platform, asked, use_child(child))
+        assert ended.status is EvaluationStatus.ERROR
+        assert ended.error
+        assert ended.error.code == code
+        assert words in ended.error.message
+        assert ended.error.hint
+        # What came from outside is tried again.
+        assert ended.attempt_count == (3 if child == "killed" else 1)
+        if child == "crash":
+            assert "about to crash" in ended.error.log_tail[0]
+            assert "about to crash" in platform.evaluations.read_log(ADMIN, asked.id)
+        asked = platform.evaluations.request(ADMIN, "first", "squares")
 
 
 @pytest.fixture

@@ -49,7 +49,9 @@ def test_a_difference_has_an_interval_and_words(
     assert bad.difference
     assert alike.difference
     assert (good.difference.verdict, bad.difference.verdict) == (Verdict.BETTER, Verdict.WORSE)
-    assert good.difference.value == pytest.approx(good.value - base.value)  # pyright: ignore[reportOptionalOperand]
+    assert good.value is not None
+    assert base.value is not None
+    assert good.difference.value == pytest.approx(good.value - base.value)
     assert good.difference.low is not None
     assert good.difference.value
     assert good.difference.high is not None
@@ -122,9 +124,12 @@ def test_different_parts_are_not_compared(
     assert refused.value.code == "evaluations.missing"
 
 
-@pytest.mark.parametrize(
-    ("models", "options", "code"),
-    [
+def test_what_cannot_be_compared_says_why(
+    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    for name in ("first", "second"):
+        evaluate(make_model(name), dataset)
+    cases: list[tuple[list[str], dict[str, Any], str]] = [
         (["first"], {}, "evaluations.bad_model_count"),
         (["first", "first"], {}, "evaluations.bad_model_count"),
         (["first", "second"], {"figure": "beauty"}, "evaluations.unknown_figure"),
@@ -132,23 +137,12 @@ def test_different_parts_are_not_compared(
         (["first", "second"], {"class_name": "tree"}, "evaluations.unknown_class"),
         (["first", "nobody"], {}, "trained_model.not_found"),
         (["first", "second"], {"dataset": "nowhere"}, "dataset.not_found"),
-    ],
-)
-def test_what_cannot_be_compared_says_why(
-    platform: Platform,
-    dataset: DatasetVersionView,
-    make_model: MakeModel,
-    evaluate: Evaluate,
-    models: list[str],
-    options: dict[str, Any],
-    code: str,
-):
-    for name in ("first", "second"):
-        evaluate(make_model(name), dataset)
-    with pytest.raises(RavenError) as refused:
-        compare(platform, *models, **options)
-    assert refused.value.code == code
-    assert refused.value.hint
+    ]
+    for models, options, code in cases:
+        with pytest.raises(RavenError) as refused:
+            compare(platform, *models, **options)
+        assert refused.value.code == code
+        assert refused.value.hint
 
 
 def test_a_gallery_shows_the_worst_first_and_goes_on(

@@ -61,33 +61,24 @@ def test_what_has_ended_is_not_cancelled(
     assert refused.value.code == "evaluations.has_ended"
 
 
-@pytest.mark.parametrize(
-    ("model", "dataset_ref", "part", "code"),
-    [
+def test_what_cannot_be_evaluated_is_refused_with_its_reason(
+    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel
+):
+    del dataset
+    make_model()
+    make_model("stranger", ["tree"])
+    for model, dataset_ref, part, code in (
         ("nobody", "squares", "test", "trained_model.not_found"),
         ("first", "nowhere", "test", "dataset.not_found"),
         ("first", "squares@7", "test", "dataset.version_not_found"),
         ("first", "squares", "all", "evaluations.unknown_part"),
         ("yolox-nano", "squares", "test", "evaluations.no_classes"),
         ("stranger", "squares", "test", "evaluations.no_common_class"),
-    ],
-)
-def test_what_cannot_be_evaluated_is_refused_with_its_reason(
-    platform: Platform,
-    dataset: DatasetVersionView,
-    make_model: MakeModel,
-    model: str,
-    dataset_ref: str,
-    part: str,
-    code: str,
-):
-    del dataset
-    make_model()
-    make_model("stranger", ["tree"])
-    with pytest.raises(RavenError) as refused:
-        platform.evaluations.request(ADMIN, model, dataset_ref, part)
-    assert refused.value.code == code
-    assert refused.value.hint
+    ):
+        with pytest.raises(RavenError) as refused:
+            platform.evaluations.request(ADMIN, model, dataset_ref, part)
+        assert refused.value.code == code
+        assert refused.value.hint
     assert list_models(platform) == []
 
 
@@ -120,7 +111,7 @@ def test_classes_that_the_model_does_not_know_are_told(
     make_model("knows less", ["waste"])
     (warning,) = platform.evaluations.request(ADMIN, "knows less", "both").warnings
     assert "'bottle'" in warning
-    assert "missed" in warning
+    assert "in no figure" in warning
 
 
 def test_evaluations_go_with_their_model(
@@ -213,13 +204,13 @@ def test_a_result_is_recorded_only_with_its_blobs(
     assert list_models(platform) == []
 
 
-@pytest.mark.parametrize("part", ["train", "valid"])
 def test_a_part_that_the_model_learned_from_flatters_it(
-    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel, part: str
+    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel
 ):
     make_model(version_id=dataset.id)
-    (warning,) = platform.evaluations.request(ADMIN, "first", "squares", part).warnings
-    assert "flatter" in warning
+    for part in ("train", "valid"):
+        (warning,) = platform.evaluations.request(ADMIN, "first", "squares", part).warnings
+        assert "flatter" in warning
 
 
 def test_an_unknown_part_is_no_filter(platform: Platform):

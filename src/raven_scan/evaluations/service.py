@@ -309,7 +309,7 @@ class EvaluationService:
         ]
         if unknown:
             warnings.append(
-                f"The model does not know {_name_some(unknown)}: all boxes of {_name_these(unknown)} count as missed."
+                f"The model does not know {_name_some(unknown)}: boxes of {_name_these(unknown)} are in no figure."
             )
         if not counts.box_count:
             warnings.append("The part has no box: figures that need one cannot be had.")
