@@ -135,13 +135,10 @@ def compare(first: list[Detections], second: list[Detections]) -> None:
 
 
 @pytest.fixture(scope="module")
-def yolox(make_spec: Callable[..., ExportOnnxSpec], run_trainer: Callable[..., Any]) -> Any:
-    """YOLOX-nano, exported by the command: its specification and its report."""
+def yolox(make_spec: Callable[..., ExportOnnxSpec]) -> Any:
+    """YOLOX-nano, exported: its specification and its report."""
     spec = make_spec("yolox-nano")
-    child = run_trainer("export-onnx", spec)
-    assert child.exit_code == 0, child.output
-    (done,) = child.of(OnnxExported)
-    return SimpleNamespace(spec=spec, report=done.report)
+    return SimpleNamespace(spec=spec, report=export(spec))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
