@@ -9,8 +9,7 @@ import torch
 from raven_scan.trainer.export.detectors import ExportableDetector
 from raven_scan.wire.onnx import OnnxTensor
 
-# The first with everything that the graphs use, RoiAlign with pixel centres among it; more readers know it than newer
-# ones.
+# RoiAlign knows of pixel centres from 16 on; what is newer fewer runtimes read.
 OPSET = 17
 INPUT = OnnxTensor(
     name="images",
