@@ -39,9 +39,10 @@ def _draw_precision_recall(report: EvaluationReport) -> "Drawing | None":
     if curves.overall is None:
         return None
     drawing, axes = _make_axes("Recall", "Precision", f"Precision by recall, IoU {curves.iou:g}")
-    for values in list(curves.by_class.values())[:_MOST_CLASSES]:
-        if values is not None:
-            axes.plot(curves.recalls, values, color=_GREY, linewidth=0.8)
+    known = [values for values in curves.by_class.values() if values is not None][:_MOST_CLASSES]
+    for index, values in enumerate(known):
+        label = "_" if index else "single classes"  # the library leaves out what begins so
+        axes.plot(curves.recalls, values, color=_GREY, linewidth=0.8, label=label)
     axes.plot(curves.recalls, curves.overall, color=_BLUE, linewidth=2, label="mean of the classes")
     axes.legend(loc="lower left", frameon=False)
     return drawing

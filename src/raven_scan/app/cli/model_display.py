@@ -90,7 +90,7 @@ def _list_facts(model: "TrainedModelOut") -> dict[str, Any]:
             "Its dataset has identical images in two parts (--allow-leak): the figures flatter it."
         )
     if model.reported is not None:
-        facts["Reported mAP"] = f"{model.reported.map} ({model.reported.source})"
+        facts["Reported mAP"] = f"{model.reported.map:.4g} ({model.reported.source})"
     if model.checkpoint is not None:
         facts.update(_describe_checkpoint(model))
     if model.package is not None:
