@@ -85,7 +85,7 @@ class PublishingService(PublishedModels):
         if not actor.may(Claim.TRAINED_MODEL_REVIEW):
             actor.require(Claim.TRAINED_MODEL_PUBLISH)
         found = self._checks.get_model(actor, model)
-        return self._checks.plan(actor, found, name or found.name, dataset).check
+        return self._checks.plan(actor, found, found.name if name is None else name, dataset).check
 
     def publish(
         self,
@@ -120,7 +120,7 @@ class PublishingService(PublishedModels):
         """
         found = self._checks.get_model(actor, model)
         actor.require(Claim.TRAINED_MODEL_PUBLISH)
-        name = name or found.name
+        name = found.name if name is None else name
         check_notes(KIND, notes)
         if override is not None:
             if not actor.may(Claim.TRAINED_MODEL_OVERRIDE):
