@@ -8,8 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raven_scan.figures import overlaps
 from raven_scan.figures.average_precision import measure_precision, summarise_precision
 from raven_scan.figures.matches import AREA_RANGES, IOU_THRESHOLDS
+from raven_scan.figures.reckoning import reckon_report
 
 Scenes = Any
 
@@ -98,3 +100,11 @@ def test_a_box_on_no_image_is_refused(scenes: Scenes):
         scenes.Scene([1], [], [(2, 0, 0.0, 0.0, 5.0, 5.0, 0.5)]).match()
     with pytest.raises(ValueError, match="one id"):
         scenes.Scene([1, 1], [], []).match()
+
+
+def test_very_many_pairs_are_looked_at_some_at_a_time(scenes: Scenes, monkeypatch: pytest.MonkeyPatch):
+    scene = scenes.draw(9, images=20, noise=0.3)
+    whole = reckon_report(scene.match(), resamples=0)
+    for at_once in (1, 7):
+        monkeypatch.setattr(overlaps, "PAIRS_AT_ONCE", at_once)
+        assert reckon_report(scene.match(), resamples=0) == whole

@@ -1,5 +1,6 @@
 """Which of two models is better on the same images."""
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ from raven_scan.figures.difference import Difference, DifferentPartsError, Verdi
 from raven_scan.figures.intervals import IMAGES_MIN
 from raven_scan.figures.matches import Floats, Matches
 from raven_scan.figures.reasons import explain_absence
-from raven_scan.figures.reckoning import RESAMPLES, measure_figures
+from raven_scan.figures.reckoning import RESAMPLES, TIME_LIMIT_S, measure_figures
 from raven_scan.figures.report import FIGURE_NAMES
 from raven_scan.figures.resampling import (
     NEEDS,
@@ -18,6 +19,7 @@ from raven_scan.figures.resampling import (
     ResampledPrecision,
     Weights,
     average_classes,
+    decide_resamples_at_once,
     draw_weights,
     find_interval,
 )
@@ -36,6 +38,7 @@ def compare(
     class_name: str | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> Difference:
     """By how much the first is better than the second, by a paired bootstrap over their images.
 
@@ -50,6 +53,7 @@ def compare(
         class_name: compare it for this class; None: overall.
         seed: of the resamples.
         resamples: how often the images are drawn anew.
+        time_limit_s: after it no further resamples are drawn.
 
     Raises:
         DifferentPartsError: they are not of the same images, true boxes and classes.
@@ -79,17 +83,21 @@ def compare(
             return replace(difference, reason=explain_absence(each, figure, label))
     value = (values[0] or 0.0) - (values[1] or 0.0)
     reckon = [_prepare(each, figure, class_name) for each in (first, second)]
-    drawn = list(draw_weights(images, resamples, seed))
-    resampled = np.concatenate([reckon[0](weights) - reckon[1](weights) for weights in drawn])
-    interval = find_interval(value, resampled, (-1.0, 1.0))
+    resampled: list[Floats] = []
+    ends_at = time.monotonic() + time_limit_s
+    for weights in draw_weights(images, resamples, seed, at_once=decide_resamples_at_once(first, second)):
+        resampled.append(reckon[0](weights) - reckon[1](weights))
+        if time.monotonic() >= ends_at:
+            break
+    differences = np.concatenate(resampled)
+    difference = replace(difference, value=value, resamples=len(differences))
+    interval = find_interval(value, differences, (-1.0, 1.0))
     if interval is None:
         reason = "Most resamples of the images have no box that this figure needs."
-        return replace(difference, value=value, resamples=resamples, reason=reason)
+        return replace(difference, reason=reason)
     low, high = interval
     verdict, reason = _judge(low, high, _count_images_with_boxes(first, class_name))
-    return replace(
-        difference, value=value, low=low, high=high, verdict=verdict, resamples=resamples, reason=reason
-    )
+    return replace(difference, low=low, high=high, verdict=verdict, reason=reason)
 
 
 def check_same_part(first: Matches, second: Matches) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 from raven_scan.figures.average_precision import MAP50
 from raven_scan.figures.matches import IOU_THRESHOLDS, Matches
 from raven_scan.figures.matching import Pairs, match_pairs
-from raven_scan.figures.overlaps import measure_overlaps, pair_up
+from raven_scan.figures.overlaps import find_overlapping
 from raven_scan.figures.report import BACKGROUND, Confusion
 
 
@@ -24,17 +24,17 @@ def count_confusions(matches: Matches, confidence: float) -> Confusion:
     left = left[np.lexsort((-matches.scores[left], matches.detection_image[left]))]
     missed = np.flatnonzero(~found & ~matches.crowds)
     images = matches.detection_image[left]
-    rows, boxes = pair_up(images, matches.truth_image[missed])
-    overlaps = measure_overlaps(
-        matches.detection_boxes[left[rows]],
-        matches.truth_boxes[missed[boxes]],
-        np.zeros(len(rows), np.bool_),
-    )
-    close = overlaps >= IOU_THRESHOLDS[MAP50]
     none = np.zeros(len(missed), np.bool_)
-    confused_rows, confused = match_pairs(
-        Pairs(rows[close], boxes[close], overlaps[close]), images, none, none, [IOU_THRESHOLDS[MAP50]]
+    iou = IOU_THRESHOLDS[MAP50]
+    pairs = find_overlapping(
+        matches.detection_boxes[left],
+        images,
+        matches.truth_boxes[missed],
+        matches.truth_image[missed],
+        none,
+        iou,
     )
+    confused_rows, confused = match_pairs(Pairs(*pairs), images, none, none, [iou])
     is_confused = confused[:, 0] >= 0
     detections = left[confused_rows[is_confused]]
     taken = missed[confused[is_confused, 0]]
@@ -51,5 +51,5 @@ def count_confusions(matches: Matches, confidence: float) -> Confusion:
         labels=[*matches.classes, BACKGROUND],
         matrix=matrix.tolist(),
         confidence=confidence,
-        iou=IOU_THRESHOLDS[MAP50],
+        iou=iou,
     )

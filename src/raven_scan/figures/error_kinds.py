@@ -14,7 +14,6 @@ from raven_scan.figures.overlaps import Integers, measure_overlaps, pair_up
 from raven_scan.figures.report import ERROR_KINDS, ErrorKind, ErrorKinds, Figure
 
 IOU_BACKGROUND = 0.1
-_IMAGES_AT_ONCE = 500
 _CLASSIFICATION, _LOCALISATION, _BOTH, _DOUBLE, _BACKGROUND = range(5)
 _NONE = -1
 
@@ -108,21 +107,18 @@ def _find_nearest(matches: Matches, rows: Integers) -> _Nearest:
     boxes = np.flatnonzero(~matches.crowds)
     near = _Nearest(np.zeros(len(rows)), np.full(len(rows), -1), np.zeros(len(rows)), np.full(len(rows), -1))
     images = matches.detection_image[rows]
-    # Some images at a time: every pair of an image is looked at, which takes memory.
-    for start in range(0, len(matches.image_ids), _IMAGES_AT_ONCE):
-        low, high = np.searchsorted(images, (start, start + _IMAGES_AT_ONCE))
-        part = slice(int(low), int(high))
-        own_rows, own_boxes = pair_up(images[part], matches.truth_image[boxes])
-        own_rows, own_boxes = own_rows + part.start, boxes[own_boxes]
+    for own_rows, own_boxes in pair_up(images, matches.truth_image[boxes]):
+        truth = boxes[own_boxes]
         overlaps = measure_overlaps(
             matches.detection_boxes[rows[own_rows]],
-            matches.truth_boxes[own_boxes],
+            matches.truth_boxes[truth],
             np.zeros(len(own_rows), np.bool_),
         )
-        same = matches.detection_label[rows[own_rows]] == matches.truth_label[own_boxes]
-        for chosen, best, best_box in ((same, near.own, near.own_box), (~same, near.other, near.other_box)):
-            chosen = chosen & (overlaps > 0)  # noqa: PLW2901 - the pairs that matter
-            _keep_best(own_rows[chosen], own_boxes[chosen], overlaps[chosen], best, best_box)
+        is_same = matches.detection_label[rows[own_rows]] == matches.truth_label[truth]
+        near_pairs = overlaps > 0
+        for wanted, best, best_box in ((True, near.own, near.own_box), (False, near.other, near.other_box)):
+            chosen = near_pairs & (is_same == wanted)
+            _keep_best(own_rows[chosen], truth[chosen], overlaps[chosen], best, best_box)
     return near
 
 

@@ -15,6 +15,7 @@ from raven_scan.figures.resampling import (
     ResampledPoint,
     ResampledPrecision,
     average_classes,
+    decide_resamples_at_once,
     draw_weights,
     find_interval,
 )
@@ -76,7 +77,8 @@ def resample(
     overall: dict[str, list[Floats]] = {}
     by_class: dict[str, list[Floats]] = {}
     done = 0
-    for weights in draw_weights(len(matches.image_ids), resamples, seed):
+    at_once = decide_resamples_at_once(matches)
+    for weights in draw_weights(len(matches.image_ids), resamples, seed, at_once=at_once):
         for figure, values in precision.reckon(weights).items():
             by_class.setdefault(figure, []).append(values)
             overall.setdefault(figure, []).append(average_classes(values))

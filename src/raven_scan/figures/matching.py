@@ -19,7 +19,7 @@ from raven_scan.figures.matches import (
     Matches,
     Rows,
 )
-from raven_scan.figures.overlaps import Integers, measure_overlaps, pair_up
+from raven_scan.figures.overlaps import Integers, find_overlapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,10 +83,8 @@ def match_detections(classes: Sequence[str], truth: Truth, detections: Detection
     image = _find_rows(image_ids, detections.images)
     order, groups = _rank(image * len(classes) + detections.labels, detections.scores)
     boxes = detections.boxes[order]
-    rows, truth_rows = pair_up(groups, truth_image * len(classes) + truth_label)
-    overlaps = measure_overlaps(boxes[rows], truth_boxes[truth_rows], crowds[truth_rows])
-    close = overlaps >= IOU_THRESHOLDS[0]
-    pairs = Pairs(rows[close], truth_rows[close], overlaps[close])
+    truth_groups = truth_image * len(classes) + truth_label
+    pairs = Pairs(*find_overlapping(boxes, groups, truth_boxes, truth_groups, crowds, IOU_THRESHOLDS[0]))
     hits = np.zeros((len(order), len(AREA_RANGES)), np.uint16)
     ignored = np.zeros_like(hits)
     found_by = np.full((len(crowds), len(IOU_THRESHOLDS)), -1, np.int32)

@@ -1,5 +1,7 @@
 """Which boxes lie on which."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,22 +9,34 @@ from raven_scan.figures.matches import Bools, Floats
 
 Integers = npt.NDArray[np.int64]
 
+PAIRS_AT_ONCE = 1_000_000
 
-def pair_up(first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]) -> tuple[Integers, Integers]:
-    """Every pair of the same group.
+
+def pair_up(
+    first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]
+) -> Iterator[tuple[Integers, Integers]]:
+    """Every pair of the same group, some at a time: images with hundreds of boxes have very many.
 
     Args:
         first: integers (F,): the group of each.
         second: integers (S,), ascending: the group of each.
 
-    Returns:
-        int64 (P,): rows of `first`, ascending; int64 (P,): rows of `second`, ascending for each of `first`.
+    Yields:
+        int64 (P,): rows of `first`, ascending; int64 (P,): rows of `second`, ascending for each of `first`. All pairs
+        of a row come together.
     """
     start = np.searchsorted(second, first, side="left")
     count = np.searchsorted(second, first, side="right") - start
-    first_rows = np.repeat(np.arange(len(first)), count)
-    within = np.arange(len(first_rows)) - np.repeat(np.cumsum(count) - count, count)
-    return first_rows, within + np.repeat(start, count)
+    total = np.cumsum(count)
+    begin = 0
+    while begin < len(first):
+        done = int(total[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(total, done + PAIRS_AT_ONCE, side="right")))
+        part = slice(begin, end)
+        rows = np.repeat(np.arange(begin, end), count[part])
+        within = np.arange(done, done + len(rows)) - np.repeat(total[part] - count[part], count[part])
+        yield rows, within + np.repeat(start[part], count[part])
+        begin = end
 
 
 def measure_overlaps(detected: Floats, truth: Floats, crowds: Bools) -> Floats:
@@ -44,3 +58,37 @@ def measure_overlaps(detected: Floats, truth: Floats, crowds: Bools) -> Floats:
     area = detected[:, 2] * detected[:, 3]
     whole = np.where(crowds, area, area + truth[:, 2] * truth[:, 3] - intersection)
     return np.divide(intersection, whole, out=np.zeros_like(whole), where=intersection > 0)
+
+
+def find_overlapping(
+    detected: Floats,
+    detected_groups: npt.NDArray[np.integer],
+    truth: Floats,
+    truth_groups: npt.NDArray[np.integer],
+    crowds: Bools,
+    overlap_min: float,
+) -> tuple[Integers, Integers, Floats]:
+    """Pairs of the same group that overlap by at least so much.
+
+    Args:
+        detected: float64 (D, 4): x y w h in pixels.
+        detected_groups: integers (D,).
+        truth: float64 (B, 4): x y w h in pixels.
+        truth_groups: integers (B,), ascending.
+        crowds: bool (B,).
+        overlap_min: more than 0.
+
+    Returns:
+        int64 (P,): rows of `detected`, ascending; int64 (P,): rows of `truth`; float64 (P,): overlaps.
+    """
+    found: list[tuple[Integers, Integers, Floats]] = []
+    for rows, boxes in pair_up(detected_groups, truth_groups):
+        overlaps = measure_overlaps(detected[rows], truth[boxes], crowds[boxes])
+        close = overlaps >= overlap_min
+        found.append((rows[close], boxes[close], overlaps[close]))
+    none = np.zeros(0, np.int64)
+    return (
+        np.concatenate([none, *(rows for rows, _, _ in found)]),
+        np.concatenate([none, *(boxes for _, boxes, _ in found)]),
+        np.concatenate([np.zeros(0), *(overlaps for _, _, overlaps in found)]),
+    )

@@ -26,6 +26,7 @@ from raven_scan.figures.overlaps import Integers
 
 LEVEL = 0.95
 RESAMPLES_AT_ONCE = 100
+_NUMBERS_AT_ONCE = 10_000_000
 
 Weights: TypeAlias = npt.NDArray[np.int32]
 
@@ -41,16 +42,24 @@ NEEDS: Mapping[str, tuple[int, tuple[int, ...]]] = {
 """Area range and thresholds that an average precision is reckoned from."""
 
 
-def draw_weights(image_count: int, resamples: int, seed: int) -> Iterator[Weights]:
+def draw_weights(
+    image_count: int, resamples: int, seed: int, *, at_once: int = RESAMPLES_AT_ONCE
+) -> Iterator[Weights]:
     """How often each image was drawn: int32 (R, I), for some resamples at a time; the same for the same seed."""
     random = np.random.default_rng(seed)
-    for start in range(0, resamples, RESAMPLES_AT_ONCE):
-        count = min(RESAMPLES_AT_ONCE, resamples - start)
+    for start in range(0, resamples, at_once):
+        count = min(at_once, resamples - start)
         drawn = (
             random.integers(0, image_count, (count, image_count)) + np.arange(count)[:, None] * image_count
         )
         weights = np.bincount(drawn.ravel(), minlength=count * image_count)
         yield weights.reshape(count, image_count).astype(np.int32)
+
+
+def decide_resamples_at_once(*matches: Matches) -> int:
+    """So many that what is held of a class takes some hundred megabytes at most."""
+    largest = max(int(np.bincount(each.detection_label, minlength=1).max()) for each in matches)
+    return max(1, min(RESAMPLES_AT_ONCE, _NUMBERS_AT_ONCE // max(1, largest)))
 
 
 def find_interval(value: float, resampled: Floats, bounds: tuple[float, float]) -> tuple[float, float] | None:
