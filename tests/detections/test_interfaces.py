@@ -138,8 +138,8 @@ def test_bad_forms_are_refused(post: Post, http: httpx.Client, measured: Measure
     large.write_bytes(b"\0" * (MOST_BYTES + 1))
     assert refused(post([large])) == "detection.too_many_bytes"
     assert refused(post(query="?format=xml")) == "request.invalid"
-    other = {"files": [("pictures", ("a.png", b"x"))], "data": {"model": "litter"}}
-    assert refused(http.post(PATH, **other)) == "detection.bad_request"
+    other = http.post(PATH, files=[("pictures", ("a.png", b"x"))], data={"model": "litter"})
+    assert refused(other) == "detection.bad_request"
     assert refused(http.post(PATH, content=b"x", headers={"Content-Type": "image/png"})) == (
         "detection.bad_request"
     )

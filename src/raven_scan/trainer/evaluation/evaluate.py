@@ -5,9 +5,7 @@ from typing import Any
 
 import msgspec
 import torch
-from mmengine.config import ConfigDict
-from mmengine.device import get_device
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from raven_scan.architectures.catalogue import get_architecture
@@ -23,10 +21,8 @@ from raven_scan.trainer.evaluation.collected_detections import DetectionCollecto
 from raven_scan.trainer.evaluation.operations import count_operations
 from raven_scan.trainer.evaluation.truth import read_truth
 from raven_scan.trainer.event_log import EventLog
-from raven_scan.trainer.failures import TrainerError
-from raven_scan.trainer.registration import register_parts
-from raven_scan.trainer.weights import count_classes
-from raven_scan.trainer.weights_file import load_strictly, read_weights, write_bytes
+from raven_scan.trainer.loaded_network import load_network, read_stored_configuration
+from raven_scan.trainer.weights_file import write_bytes
 from raven_scan.wire.events import Evaluated, EvaluationProgress
 from raven_scan.wire.spec import EvaluateSpec
 
@@ -43,9 +39,7 @@ def evaluate(spec: EvaluateSpec, log: EventLog) -> None:
     annotations = spec.part.folder / ANNOTATIONS_FILE
     truth, unknown_classes = read_truth(annotations, spec.classes)
     configuration = _read_configuration(spec)
-    init_default_scope("mmdet")
-    register_parts(configuration)
-    model = _build_model(spec, configuration)
+    model = load_network(configuration, spec.weights, spec.classes)
     loader = _build_loader(spec, configuration, unknown_classes)
     flops = count_operations(model, loader.dataset[0]) if spec.report and len(loader.dataset) else None
     log.tell_phase("evaluation")
@@ -90,31 +84,7 @@ def _read_configuration(spec: EvaluateSpec) -> dict[str, Any]:
         return build_test_configuration(
             get_architecture(spec.architecture), spec.classes, spec.part, spec.device
         )
-    try:
-        configuration = msgspec.json.decode(spec.configuration.read_bytes())
-        _ = configuration["model"]["type"], configuration["test_dataloader"]["dataset"]["type"]
-    except (OSError, msgspec.MsgspecError, KeyError, TypeError) as error:
-        raise TrainerError(
-            "refused.configuration",
-            f"{spec.configuration.name} is no configuration of a trained model: {error!r}.",
-            hint="The model's files are damaged: train or import it again.",
-        ) from error
-    return configuration
-
-
-def _build_model(spec: EvaluateSpec, configuration: dict[str, Any]) -> torch.nn.Module:
-    tensors = read_weights(spec.weights)
-    # The heads ask their settings by attribute.
-    model: torch.nn.Module = MODELS.build(ConfigDict(configuration["model"]))
-    class_count = count_classes({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    if class_count is not None and class_count != len(spec.classes):
-        raise TrainerError(
-            "refused.weights_class_count",
-            f"The weights are for {class_count} classes, the class list has {len(spec.classes)}.",
-            hint="The weights and the class list must come from the same model.",
-        )
-    load_strictly(model, tensors, what=f"The weights file {spec.weights.name}")
-    return model.to(get_device()).eval()
+    return read_stored_configuration(spec.configuration)
 
 
 def _build_loader(spec: EvaluateSpec, configuration: dict[str, Any], unknown_classes: list[str]) -> Any:
