@@ -23,6 +23,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.python.asgi import ASGIClient
 from sqlalchemy import URL
 from tests.conftest import make_database
+from tests.publishing.conftest import Place, World
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Claim
 from raven_scan.app.server import build_app
@@ -137,11 +138,15 @@ def fill(platform: Platform, sample_folder: Path) -> tuple[dict[str, list[str]],
     platform.roles.create(ADMIN, name="Reader", claims=[Claim.DATASET_VIEW])
     upload = platform.uploads.begin(ADMIN, UploadPurpose.DATASET, file_name="a.zip", size_bytes=10)
     model = platform.trained_models.get_model(ADMIN, "yolox-nano")
+    place = Place(version.id, version.full_name)
+    detector = World(platform, sample_folder).add_model("detector", place)
+    platform.publishing.publish(ADMIN, "detector", name="waste", override="It was never evaluated.")
     subscription = platform.subscriptions.subscribe(ADMIN, Wish(user="chief")).subscription
     refs = {
         "datasets": ["flights", str(version.dataset_id), version.full_name, "1"],
         "training-runs": [*(run.name for run in runs), *(str(run.id) for run in runs)],
-        "trained-models": ["yolox-nano", str(model.id), "rtmdet-tiny"],
+        "trained-models": ["yolox-nano", str(model.id), "rtmdet-tiny", str(detector.id)],
+        "published-models": ["waste", "waste@1"],
         "training-presets": ["good"],
         "users": ["ana", "chief"],
         "roles": ["Reader", "Viewer"],
@@ -154,6 +159,7 @@ def fill(platform: Platform, sample_folder: Path) -> tuple[dict[str, list[str]],
     named = {
         "dataset": version.full_name,
         "base_model": "yolox-nano",
+        "model": "detector",
         "run": "first",
         "user": "ana",
         "role": "Viewer",
