@@ -159,7 +159,6 @@ def fill(platform: Platform, sample_folder: Path) -> tuple[dict[str, list[str]],
     named = {
         "dataset": version.full_name,
         "base_model": "yolox-nano",
-        "model": "detector",
         "run": "first",
         "user": "ana",
         "role": "Viewer",
