@@ -127,8 +127,8 @@ def judge_agreement(agreement: OnnxAgreement) -> None:
             f"images {agreement.beyond_share:.1%} differ by more than {tolerance.box_px:g} px or {tolerance.score:g} "
             f"in score, where {tolerance.share:.0%} may; {agreement.unpaired_share:.1%} have no partner, and the "
             f"largest differences are {agreement.box_difference_px:.3g} px and {agreement.score_difference:.3g}.",
-            hint="A model that has hardly learned anything differs by chance: train it further. Another one is still good "
-            "with PyTorch; report this.",
+            hint="A model that has hardly learned anything differs by chance: train it further. Others stay good with "
+            "PyTorch: please report this.",
             evidence=evidence,
         )
 
