@@ -108,7 +108,7 @@ TRAINING_RUNS = [
     ),
     _act_on_run("get", "/comparison", Claim.TRAINING_RUN_VIEW, query={"with": WAITING}),
     _act_on_run("post", "/reproduce", Claim.TRAINING_RUN_CREATE, body={}, status=409),
-    _act_on_run("get", "/reproduction", Claim.TRAINING_RUN_VIEW, status=409),
+    _act_on_run("get", "/reproduction", Claim.TRAINING_RUN_VIEW, status=404),
     _act_on_run("post", "/cancel", Claim.TRAINING_RUN_CANCEL, status=409),
     _act_on_run("post", "/pause", Claim.TRAINING_RUN_CANCEL, status=409),
     _act_on_run("post", "/resume", Claim.TRAINING_RUN_SCHEDULE, status=409),

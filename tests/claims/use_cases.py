@@ -121,13 +121,19 @@ RUNS = [
         "run_comparisons.compare_runs",
         lambda p, a: p.run_comparisons.compare_runs(a, [DRAFT, WAITING]),
     ),
-    # Neither is let in for good: the Draft has made nothing, and reproduces nothing.
+    # The Draft has made nothing that could be reproduced, and reproduces nothing.
     _on_run(
         "run_reproductions.reproduce",
         lambda p, a: p.run_reproductions.reproduce(a, DRAFT),
         Claim.TRAINING_RUN_CREATE,
     ),
-    _on_run("run_reproductions.get_report", lambda p, a: p.run_reproductions.get_report(a, DRAFT)),
+    _row(
+        "run_reproductions.get_report",
+        lambda p, a: p.run_reproductions.get_report(a, DRAFT),
+        Claim.TRAINING_RUN_VIEW,
+        view=Claim.TRAINING_RUN_VIEW,
+        finds_nothing=True,
+    ),
     _on_run("run_control.cancel", lambda p, a: p.run_control.cancel(a, WAITING), Claim.TRAINING_RUN_CANCEL),
     _on_run("run_control.pause", lambda p, a: p.run_control.pause(a, WAITING), Claim.TRAINING_RUN_CANCEL),
     _on_run("run_control.resume", lambda p, a: p.run_control.resume(a, DRAFT), Claim.TRAINING_RUN_SCHEDULE),

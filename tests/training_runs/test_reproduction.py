@@ -8,7 +8,7 @@ import pytest
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import Augmentation
-from raven_scan.kernel.errors import Conflict
+from raven_scan.kernel.errors import Conflict, NotFound, RavenError
 from raven_scan.training_runs.reproduction import ReproductionReport
 from raven_scan.training_runs.reproduction_verdicts import ReproductionVerdict
 from raven_scan.training_runs.types import DeviceKind, RunOptions, RunStatus, TrainingRunView
@@ -110,8 +110,8 @@ def test_what_may_make_a_difference_is_said_before(platform: Platform, create_ru
 
 
 def test_what_cannot_be_reproduced_is_refused(platform: Platform, create_run: CreateRun):
-    def refuse(act: Callable[[], object]) -> Conflict:
-        with pytest.raises(Conflict) as refused:
+    def refuse(act: Callable[[], object], kind: type[RavenError] = Conflict) -> RavenError:
+        with pytest.raises(kind) as refused:
             act()
         assert refused.value.hint
         return refused.value
@@ -119,7 +119,7 @@ def test_what_cannot_be_reproduced_is_refused(platform: Platform, create_run: Cr
     create_run("draft")
     reproductions = platform.run_reproductions
     assert refuse(lambda: reproductions.reproduce(ADMIN, "draft")).code == "training_run.not_reproduced"
-    code = refuse(lambda: reproductions.get_report(ADMIN, "draft")).code
+    code = refuse(lambda: reproductions.get_report(ADMIN, "draft"), NotFound).code
     assert code == "training_run.reproduces_nothing"
     platform.run_stewardship.delete(ADMIN, "draft")
     finish_run(platform, create_run())
@@ -130,7 +130,7 @@ def test_what_cannot_be_reproduced_is_refused(platform: Platform, create_run: Cr
     assert refused.code == "training_run.dataset_gone"
     assert "squares@1" in refused.message
     platform.run_stewardship.delete(ADMIN, "first")
-    code = refuse(lambda: reproductions.get_report(ADMIN, report.run.name)).code
+    code = refuse(lambda: reproductions.get_report(ADMIN, report.run.name), NotFound).code
     assert code == "training_run.original_gone"
 
 

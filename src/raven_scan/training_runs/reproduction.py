@@ -124,13 +124,12 @@ class RunReproductions:
             tolerance: how much figures in 0-1 may differ.
 
         Raises:
-            NotFound: there is no such run.
-            Conflict: it is no reproduction, or its original is gone.
+            NotFound: there is no such run, it is no reproduction, or its original is gone.
         """
         with self._database.reading() as session:
             run = view_run(session, get_run(session, actor, ref))
             if run.reproduces is None:
-                raise Conflict(
+                raise NotFound(
                     "training_run.reproduces_nothing",
                     f"The training run {run.name!r} was not made to reproduce another.",
                     hint="`raven runs reproduce RUN` makes one that is; `raven runs compare` compares any.",
@@ -139,7 +138,7 @@ class RunReproductions:
             try:
                 original = view_run(session, get_run(session, actor, str(run.reproduces.id)))
             except NotFound as error:
-                raise Conflict(
+                raise NotFound(
                     "training_run.original_gone",
                     f"The training run {run.reproduces.name!r}, which {run.name!r} reproduces, is deleted.",
                     hint="Restore it from the trash: `raven trash list`.",
