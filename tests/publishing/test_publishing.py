@@ -11,6 +11,7 @@ from tests.publishing.conftest import ME, Place, World, make_actor
 from raven_scan.access.audit_types import EntryFilter
 from raven_scan.access.types import Claim
 from raven_scan.app.wiring import Platform
+from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound, RavenError
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.publishing.types import PublishedVersionView, Verdict, VersionState
@@ -271,6 +272,41 @@ def test_an_author_is_no_reviewer_of_their_own(platform: Platform, world: World,
     refuse(platform, "published_model.requirements_not_met", platform.publishing.publish, author, "imported")
     namesake = make_actor(VIEW, PUBLISH, name="ann")
     assert platform.publishing.publish(namesake, "imported").number == 1
+
+
+def test_a_run_tells_how_it_ended_and_whose_it_was(platform: Platform, world: World, place: Place):
+    author = make_actor(*Claim, name="ann")
+    run = platform.training_runs.create(
+        author,
+        name="attempt",
+        dataset=place.name,
+        base_model="yolox-nano",
+        parameters=TrainingParameters(epochs=1),
+    )
+    publish = platform.publishing.publish
+    for status, words in (("Draft", "that is Draft"), ("Cancelled", "that ended in Cancelled")):
+        with platform.database.transaction() as session:
+            session.execute(text("UPDATE training_runs SET status = :status"), {"status": status})
+        error = refuse(platform, "published_model.run_not_successful", publish, ME, "attempt")
+        assert words in error.message
+    # Who may not see runs hears nothing of them.
+    refuse(platform, "trained_model.not_found", publish, make_actor(VIEW, PUBLISH), "attempt")
+    # No run makes a model but with its Success; should one ever, it is not let through.
+    model = world.add_model("first", place, run_id=run.id, run_name="attempt")
+    world.evaluate(model, place)
+    platform.policy.change(ME, {"require_other_reviewer": True})
+    verdicts = {each.requirement: each for each in platform.publishing.check(author, "first").requirements}
+    assert verdicts["require_success"].verdict is Verdict.FAILED
+    assert verdicts["require_success"].value == "Cancelled"
+    assert verdicts["require_other_reviewer"].verdict is Verdict.FAILED
+    verdicts = {each.requirement: each for each in platform.publishing.check(ME, "first").requirements}
+    assert verdicts["require_other_reviewer"].verdict is Verdict.PASSED
+    assert verdicts["require_other_reviewer"].value == "ann"
+    with platform.database.transaction() as session:
+        session.execute(text("DELETE FROM training_runs"))
+    verdicts = {each.requirement: each for each in platform.publishing.check(ME, "first").requirements}
+    assert verdicts["require_success"].verdict is Verdict.PASSED
+    assert verdicts["require_other_reviewer"].verdict is Verdict.CANNOT_BE_JUDGED
 
 
 @pytest.mark.usefixtures("first", "second")
