@@ -78,6 +78,7 @@ def _list_facts(model: "TrainedModelOut") -> dict[str, Any]:
         "Base model": _find_name(lineage.base_model),
         "Dataset": _find_name(lineage.dataset_version),
         "Run": _find_name(lineage.training_run),
+        "Made with": _describe_environment(model.environment),
         "Created": model.created_at,
         "By": model.created_by,
     }
@@ -118,6 +119,13 @@ def _describe_value(value: Any) -> str | None:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def _describe_environment(environment: dict[str, str]) -> str | None:
+    """The code, the framework and the device; `raven models lineage` and `--json` tell more."""
+    names = ("raven-scan", "onedl-mmdetection", "torch")
+    parts = [f"{name} {environment[name]}" for name in names if name in environment]
+    return ", ".join([*parts, f"on {environment['device']}"] if "device" in environment else parts) or None
 
 
 def _describe_classes(classes: list[str]) -> str | None:
