@@ -65,6 +65,8 @@ config = Config.fromfile(given["configuration"])
 for transform in [*config.test_pipeline, *config.test_dataloader.dataset.pipeline]:
     for name in {"scale", "size"} & set(transform):
         transform[name] = tuple(transform[name])
+    if "pad_val" in transform:
+        transform["pad_val"] = {"img": tuple(transform["pad_val"]["img"])}
 tensors = load_file(given["weights"])
 paths, size = given["images"], given["batch_size"]
 

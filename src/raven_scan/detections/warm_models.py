@@ -83,6 +83,7 @@ class WarmModels:
         self._process = process
         self._places: dict[tuple[UUID, str], _Place] = {}
         self._changed = threading.Condition()
+        self._waiting_for_place = 0
         self._keeper: threading.Thread | None = None
         self._is_closed = False
 
@@ -188,11 +189,17 @@ class WarmModels:
                     place = self._places[key] = _Place(model, device)
                     self._ensure_keeper()
                 if place is not None:
+                    place.model = model  # it may have another name by now, and its files another place
                     place.users += 1
                     return place
-                if not self._end_least_recently_used() and not self._changed.wait(
-                    deadline - time.monotonic()
-                ):
+                if self._end_least_recently_used():
+                    continue
+                if self._waiting_for_place >= _MOST_WAITING:
+                    raise make_queue_full(model.name, _MOST_WAITING)
+                self._waiting_for_place += 1
+                is_changed = self._changed.wait(deadline - time.monotonic())
+                self._waiting_for_place -= 1
+                if not is_changed:
                     raise make_not_in_time(model.name, request.timeout_s)
 
     def _has_room(self, model: LoadableModel) -> bool:
