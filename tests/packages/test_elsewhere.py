@@ -13,11 +13,13 @@ import pytest
 from pydantic import SecretStr
 from tests.packages.conftest import ADMIN, CLASSES, MODEL, list_names, trust
 
+from raven_scan.access.audit_types import EntryFilter
 from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform
 from raven_scan.client import RavenClient
 from raven_scan.client.in_process import InProcessTransport
 from raven_scan.kernel.errors import Conflict, Forbidden, NotFound
+from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.packages.recognition import is_package
 from raven_scan.trained_models.types import Origin
@@ -162,6 +164,10 @@ def test_a_package_is_taken_in_with_its_lineage_and_goes_on(
     assert [step.name for step in model.package.models] == [MODEL, "yolox-nano"]
     assert model.package.models[0].id == first.id
     assert model.package.key_name == "field office"
+    entry = there.audit.list_entries(
+        ADMIN, PageRequest(), EntryFilter(action="trained_model.imported")
+    ).items[0]
+    assert entry.details["fingerprint"] == here.package_keys.get_own(ADMIN).fingerprint
     assert there.trained_models.get_model(ADMIN, MODEL) == model
     configuration = there.trained_models.open_configuration(ADMIN, model.id)
     assert configuration is not None

@@ -5,13 +5,17 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 from tests.packages.conftest import ADMIN
 
 from raven_scan.access.audit_types import EntryFilter
 from raven_scan.app.wiring import Platform
 from raven_scan.kernel.errors import Conflict, Invalid, NotFound
+from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.packages.keys import PackageKeys
+from raven_scan.packages.models import PackageKey
 from raven_scan.packages.signing import find_public_key, is_signed, make_key_pair, write_public_key
 
 
@@ -54,6 +58,16 @@ def test_a_revoked_key_of_ones_own_is_gone_and_the_next_is_another(there: Platfo
         (first.fingerprint, False),
         (second.fingerprint, True),
     ]
+
+
+def test_no_error_of_the_database_tells_the_private_key(there: Platform):
+    pair = make_key_pair()
+    columns = {"id": make_id(), "name": "x", "public_key": b"short", "fingerprint": "x", "is_own": True}
+    row = {**columns, "private_key": pair.private_key, "added_by": "x", "added_at": there.clock.now()}
+    with pytest.raises(IntegrityError) as caught, there.database.transaction() as session:
+        session.execute(insert(PackageKey).values(row))
+    assert repr(pair.private_key)[2:-1] not in str(caught.value)
+    assert repr(pair) == object.__repr__(pair)
 
 
 def test_keys_of_others_are_trusted_and_revoked_and_it_is_known_by_whom(there: Platform):

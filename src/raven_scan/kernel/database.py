@@ -146,7 +146,14 @@ class Database:
 
 def _make_engine(url: str, connecting: dict[str, Any], **arguments: Any) -> Engine:
     # Runs and models hold much JSON: Python's own reader would take longer over it than all else does.
-    engine = create_engine(url, connect_args=connecting, json_deserializer=msgspec.json.decode, **arguments)
+    engine = create_engine(
+        url,
+        connect_args=connecting,
+        json_deserializer=msgspec.json.decode,
+        # Errors are logged with their text, and what is stored may be a key.
+        hide_parameters=True,
+        **arguments,
+    )
     _try_before_use(engine)
     return engine
 

@@ -404,7 +404,9 @@ class TrainedModelService:
             model = repository.find_by_id(session, row["id"])
             verb = "trained_model.imported" if row["origin"] is Origin.IMPORTED else "trained_model.created"
             target = Target(repository.KIND, row["id"], row["name"])
-            record(session, actor, verb, target, architecture=row["architecture"])
+            package = row.get("package")
+            signed = {} if package is None else {"fingerprint": package["key_fingerprint"]}
+            record(session, actor, verb, target, architecture=row["architecture"], **signed)
         if model is None:
             raise make_not_found(row["id"])
         return model
