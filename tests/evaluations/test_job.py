@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from tests.training_runs.conftest import list_children
 
-from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
 from raven_scan.app.wiring import Platform
 from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.evaluations.measuring import EvaluationTools
@@ -23,10 +23,13 @@ from raven_scan.jobs.dispatcher import TakenWork
 from raven_scan.jobs.held_attempts import release_attempt
 from raven_scan.jobs.lease import LeaseLost
 from raven_scan.jobs.worker_names import make_worker_name
+from raven_scan.kernel.ids import make_id
 
 from .conftest import MakeModel
 
 ADMIN = LOCAL_ADMINISTRATOR
+OPERATOR = Actor(make_id(), "operator", frozenset({Claim.SYSTEM_VIEW}))
+"""Who may see workers, and no models."""
 HERE = Path(__file__).parent
 DEADLINE_S = 60.0
 
@@ -157,6 +160,11 @@ def test_progress_is_told_and_workers_show_what_they_do(
     (work,) = platform.evaluation_execution.list_at_work(ADMIN)
     assert (work.evaluation.id, work.device) == (found.id, "cpu")
     assert work.time_left_s is not None
+    platform.workers.beat(work.worker, ["cpu", "cpu"])
+    for actor, name in ((ADMIN, "evaluation of first"), (OPERATOR, "an evaluation")):
+        (worker,) = platform.run_queue.list_workers(actor)
+        assert [each.evaluation and each.evaluation.name for each in worker.slots] == [name, None]
+        assert [each.run for each in worker.slots] == [None, None]
 
 
 def test_a_cancelled_one_ends_its_processes_and_stays_cancelled(
