@@ -36,6 +36,7 @@ _RANKING = {
     GalleryKind.FALSE_ALARMS: ImageRanking.FALSE_ALARMS,
 }
 _GALLERY = "evaluation_images"
+_FURTHEST = 1 << 31
 
 
 class EvaluationReview:
@@ -132,7 +133,7 @@ class EvaluationReview:
         offset = 0
         if page.cursor is not None:
             offset, _ = read_cursor(_GALLERY, kind, page.cursor, int)
-            offset = max(0, offset)
+            offset = min(max(0, offset), _FURTHEST)
         results, count = rank_worst_images(path, _RANKING[kind], offset=offset, limit=page.limit)
         digests = self._find_digests(actor, evaluation)
         images = [
