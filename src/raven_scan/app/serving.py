@@ -136,6 +136,8 @@ def serve(
             _log.info("server.stopping")
             app.state.run_waker.close()
             server.should_exit = True
+            # Requests that wait for a model end now, not when it has answered.
+            platform.detections.close()
             if worker is not None:
                 worker.stop()
             if keeper is not None:
