@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from shlex import quote
 from typing import Any
 
 from raven_scan.access.types import Claim
@@ -34,7 +35,7 @@ def make_version_not_found(name: str, ref: str) -> NotFound:
     return NotFound(
         "published_model.version_not_found",
         f"There is no {ref[:_SHOWN]!r}.",
-        hint=f"`raven models published {name}` lists the versions.",
+        hint=f"`raven models published {quote(name)}` lists the versions.",
         parameters={"name": name, "ref": ascii(ref[:_SHOWN])},
     )
 
@@ -45,8 +46,8 @@ def make_withdrawn(full_name: str, reason: str) -> Conflict:
     return Conflict(
         "published_model.withdrawn",
         f"{full_name} was withdrawn: {reason}",
-        hint=f"`raven models published {name}` shows what there is; "
-        f"`raven models rollback {name}` takes an earlier version into use.",
+        hint=f"`raven models published {quote(name)}` shows what there is; "
+        f"`raven models rollback {quote(name)}` takes an earlier version into use.",
         parameters={"name": name, "ref": full_name, "reason": reason},
     )
 
@@ -64,7 +65,7 @@ def make_nothing_in_use(name: str) -> Conflict:
     return Conflict(
         "published_model.nothing_in_use",
         f"Of {name} no version is in use.",
-        hint=f"Name a version: `raven models published {name}` lists them.",
+        hint=f"Name a version: `raven models published {quote(name)}` lists them.",
         parameters={"name": name},
     )
 
@@ -111,7 +112,7 @@ def make_run_not_successful(run: RunOutcome) -> Conflict:
     return Conflict(
         "published_model.run_not_successful",
         f"{run.name!r} is a training run that {ended} {run.status}; it has made no model.",
-        hint=f"See why: raven runs show {run.name}; publish a model once its run has ended in Success.",
+        hint=f"See why: raven runs show {quote(run.name)}; publish a model once its run has ended in Success.",
         parameters={"run": run.name, "status": run.status},
     )
 
@@ -126,12 +127,12 @@ def make_is_builtin(model: str) -> Conflict:
 
 
 def make_not_evaluated(check: PublicationCheck) -> Conflict:
-    where = check.dataset or "NAME@VERSION"
+    where = quote(check.dataset) if check.dataset else "NAME@VERSION"
     on = f" on the test part of {check.dataset}" if check.dataset else ""
     return Conflict(
         "published_model.not_evaluated",
         f"The model {check.model!r} has not been evaluated{on}.",
-        hint=f"raven models evaluate {check.model} --dataset {where}",
+        hint=f"raven models evaluate {quote(check.model)} --dataset {where}",
         parameters={"model": check.model, "dataset": check.dataset, **_describe(check)},
     )
 

@@ -1,6 +1,7 @@
 """Judges a model by the quality requirements. What is missing is never taken for good."""
 
 from collections.abc import Callable, Mapping
+from shlex import quote
 
 from raven_scan.publishing.policy import CLASS_RECALL
 from raven_scan.publishing.types import (
@@ -243,7 +244,8 @@ _MORE_IMAGES = "Evaluate both on a dataset version with a larger test part."
 
 
 def _say_evaluate(model: str, dataset: str | None) -> str:
-    return f"raven models evaluate {model} --dataset {dataset or 'NAME@VERSION'}"
+    """The command that makes what is missing."""
+    return f"raven models evaluate {quote(model)} --dataset {quote(dataset) if dataset else 'NAME@VERSION'}"
 
 
 def _format_interval(low: float | None, high: float | None) -> str:
