@@ -108,7 +108,7 @@ def find_by_name(session: Session, name: str) -> TrainedModelView | None:
     return _find(session, TrainedModel.name == name)
 
 
-def select_ids() -> Select[tuple[UUID]]:
+def select_ids() -> Select[UUID]:
     return select(TrainedModel.id).where(_IS_THERE)
 
 

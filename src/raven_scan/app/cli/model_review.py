@@ -128,7 +128,9 @@ def compare(
         typer.Option("--dataset", help="On this name@version. Default: where the first was evaluated last."),
     ] = None,
     part: PartOption = "test",
-    figure: Annotated[str, typer.Option("--figure", help="map50, map, map75, precision, recall, f1, …")] = "map50",
+    figure: Annotated[
+        str, typer.Option("--figure", help="map50, map, map75, precision, recall, f1, …")
+    ] = "map50",
     class_name: Annotated[str | None, typer.Option("--class", help="By this class alone.")] = None,
     as_json: JsonFlag = False,
 ) -> None:

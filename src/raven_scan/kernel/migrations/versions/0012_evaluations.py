@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("figures", _JSON, nullable=True),
         sa.Column("image_count", sa.Integer(), nullable=True),
         sa.Column("box_count", sa.Integer(), nullable=True),
-        sa.Column("images_per_s", sa.Double(), nullable=True),
+        sa.Column("images_per_s", sa.Double[float](), nullable=True),
         sa.Column("report_digest", sa.Text(), nullable=True),
         sa.Column("matches_digest", sa.Text(), nullable=True),
         sa.Column("error", _JSON, nullable=True),

@@ -80,9 +80,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("name_id", "number", name=op.f("uq_published_versions_name_id_number")),
     )
     op.create_index("ix_published_versions_model_id", "published_versions", ["model_id"])
-    op.create_index(
-        "ix_published_versions_dataset_version_id", "published_versions", ["dataset_version_id"]
-    )
+    op.create_index("ix_published_versions_dataset_version_id", "published_versions", ["dataset_version_id"])
     op.create_table(
         "published_name_events",
         sa.Column("id", sa.Uuid(), nullable=False),
