@@ -103,6 +103,8 @@ class ModelChoice:
 
     def _find_pixel_rules(self, model: TrainedModelView) -> PixelRules:
         """Of the images that it learned from; plain ones, where they are not known here."""
+        if model.package is not None:
+            return model.package.models[0].pixel_rules or PixelRules()
         version = model.lineage.dataset_version
         if version is None:
             return PixelRules()
@@ -117,4 +119,7 @@ class ModelChoice:
         evaluation = self._evaluations.find_latest(_READER, model.id, None)
         figures = {} if evaluation is None else evaluation.figures or {}
         measured = figures["confidence"].value if "confidence" in figures else None
+        if measured is None and model.package is not None and model.package.test is not None:
+            # What was measured elsewhere, where nothing was here: so it finds here what it finds there.
+            measured = model.package.test.confidence
         return DEFAULT_CONFIDENCE if measured is None else measured

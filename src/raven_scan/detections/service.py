@@ -182,7 +182,8 @@ class DetectionService:
         return ProcessSettings(
             folder=self._settings.work_folder,
             threads=cores if device == CPU else 1,
-            loader_threads=min(_MOST_LOADER_THREADS, len(os.sched_getaffinity(0))),
+            # Computing needs a core for itself.
+            loader_threads=min(_MOST_LOADER_THREADS, max(1, len(os.sched_getaffinity(0)) - 1)),
             image_memory_bytes=self._settings.detection_memory_bytes,
             largest_image_pixels=self._settings.largest_image_pixels,
         )

@@ -3,6 +3,7 @@
 import gc
 import os
 import socket
+import sys
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,10 @@ from raven_scan.wire.prediction import (
     send_message,
 )
 
+_SWITCH_INTERVAL_S = 0.0005
+"""How long a thread that decodes may hold the interpreter up. A network is hundreds of operations, after each of which
+the thread that computes needs it again; at Python's 5 ms it would wait for longer than it computes."""
+
 
 def serve_predictions(spec: PredictSpec, log: EventLog) -> None:
     """Load the model, tell so, and answer until the other end of the socket is closed.
@@ -32,6 +37,7 @@ def serve_predictions(spec: PredictSpec, log: EventLog) -> None:
         TrainerError: the model cannot be loaded.
     """
     log.tell_phase("build")
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with socket.socket(fileno=spec.connection) as connection:
         detector = build_detector(spec)
         loader = ImageLoader(
