@@ -99,7 +99,9 @@ def here(
     folder = tmp_path_factory.mktemp("here")
     make_sample_dataset(folder / "dataset", image_count=20, image_size=128)
     with open_platform(server_url, template_database, folder / "home") as platform:
-        platform.datasets.import_version(ADMIN, folder / "dataset", ImportOptions(name="dumps"))
+        platform.datasets.import_version(
+            ADMIN, folder / "dataset", ImportOptions(name="dumps", bands=(2, 1, 0))
+        )
         platform.dataset_stewardship.edit(
             ADMIN, "dumps", notes="Seen from a drone.\nLicence: CC BY 4.0, <b>M. Müller</b>"
         )
@@ -119,7 +121,10 @@ def add_model(platform: Platform, weights: Path, name: str = MODEL) -> None:
         parameter_count=1,
         valid=Figures.collect({"map": 0.25, "map50": 0.5}),
         test=Figures.collect(
-            {"map": 0.24, "map50": 0.4}, by_class={"waste": {"map": 0.3}}, image_count=4, box_count=6
+            {"map": 0.24, "map50": 0.4, "confidence": 0.42},
+            by_class={"waste": {"map": 0.3}},
+            image_count=4,
+            box_count=6,
         ),
         leak_allowed=True,
         base_model_id=platform.trained_models.get_model(ADMIN, ARCHITECTURE).id,

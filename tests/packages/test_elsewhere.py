@@ -18,10 +18,12 @@ from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform
 from raven_scan.client import RavenClient
 from raven_scan.client.in_process import InProcessTransport
+from raven_scan.detections.model_choice import ModelChoice
 from raven_scan.kernel.errors import Conflict, Forbidden, NotFound
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.packages.recognition import is_package
+from raven_scan.pixels.rules import PixelRules
 from raven_scan.trained_models.types import Origin
 
 Raven = Callable[..., Any]
@@ -260,3 +262,16 @@ def test_a_builtin_model_has_nothing_to_pack(here: Platform):
     with pytest.raises(NotFound) as caught:
         here.package_exports.open(ADMIN, MODEL, "0" * 64)
     assert caught.value.code == "package.not_made"
+
+
+def test_a_model_sees_and_shows_elsewhere_what_it_does_here(here: Platform, there: Platform, package: Path):
+    trust(there, here)
+    there.package_imports.import_package(ADMIN, package)
+    chosen = [
+        ModelChoice(
+            platform.publishing, platform.trained_models, platform.datasets, platform.evaluations
+        ).choose(ADMIN, MODEL)
+        for platform in (here, there)
+    ]
+    assert [each.loadable.pixel_rules for each in chosen] == [PixelRules(bands=(2, 1, 0))] * 2
+    assert [each.confidence for each in chosen] == [0.42, 0.42]

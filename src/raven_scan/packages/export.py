@@ -30,6 +30,7 @@ from raven_scan.packages.manifest import Manifest, PackedFile, PackedModel, Sign
 from raven_scan.packages.model_card import CardSource, write_model_card
 from raven_scan.packages.onnx_export import MODEL_FILE, OnnxExport
 from raven_scan.packages.types import FORMAT, MadePackage, PackageFile, PackageKeyView
+from raven_scan.pixels.rules import PixelRules
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.collector import GRACE
 from raven_scan.storage.scratch import hold_scratch_folder
@@ -207,7 +208,13 @@ class PackageExports:
             from raven_scan.packages.plots import draw_plots  # noqa: PLC0415
 
             plots = draw_plots(report)
-        steps = list_steps(self._models, actor, model, platform=own.fingerprint)
+        steps = list_steps(
+            self._models,
+            actor,
+            model,
+            platform=own.fingerprint,
+            pixel_rules=self._find_pixel_rules(model),
+        )
         dataset, notes = self._find_dataset(actor, model)
         card = CardSource(
             model=model,
@@ -259,6 +266,15 @@ class PackageExports:
             version_id = None
         told = self._onnx.export(actor, model, folder, version_id=version_id, progress=progress)
         return {MODEL_FILE: folder / MODEL_FILE, _ONNX_REPORT: encode_json(told)}
+
+    def _find_pixel_rules(self, model: TrainedModelView) -> PixelRules | None:
+        """Without them it would see other pixels elsewhere; so they go with it, whoever may see the dataset."""
+        if model.package is not None:
+            return model.package.models[0].pixel_rules
+        version = model.lineage.dataset_version
+        if version is None or not self._has_version(version.id):
+            return None
+        return self._datasets.get_version(WORKER, str(version.id)).pixel_rules
 
     def _has_version(self, id_: UUID) -> bool:
         try:

@@ -1,6 +1,9 @@
 """What a model came from, as a package tells it: as far as its exporter may see."""
 
+from dataclasses import replace
+
 from raven_scan.access.types import Actor
+from raven_scan.pixels.rules import PixelRules
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import PackageStep, TrainedModelView
 
@@ -8,7 +11,12 @@ MOST_STEPS = 50
 
 
 def list_steps(
-    models: TrainedModelService, actor: Actor, model: TrainedModelView, *, platform: str
+    models: TrainedModelService,
+    actor: Actor,
+    model: TrainedModelView,
+    *,
+    platform: str,
+    pixel_rules: PixelRules | None,
 ) -> list[PackageStep]:
     """The model, and before it its base models, nearest first.
 
@@ -20,6 +28,7 @@ def list_steps(
         actor: who exports.
         model: where it begins.
         platform: fingerprint of the key that this platform signs with.
+        pixel_rules: of the images that the model learned from.
     """
     steps: list[PackageStep] = []
     current: TrainedModelView | None = model
@@ -30,7 +39,7 @@ def list_steps(
             break
         base = current.lineage.base_model
         current = None if base is None else models.find_model(actor, base.id)
-    return steps[:MOST_STEPS]
+    return [replace(steps[0], pixel_rules=pixel_rules), *steps[1:MOST_STEPS]]
 
 
 def _make_step(model: TrainedModelView, platform: str) -> PackageStep:

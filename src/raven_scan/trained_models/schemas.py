@@ -73,6 +73,13 @@ class CheckpointReportOut(_Schema):
     meta: dict[str, Any]
 
 
+class PackagePixelRulesOut(_Schema):
+    """How files became the pixels that the packed model learned from; bands are counted from 0."""
+
+    bands: tuple[int, int, int] | None
+    percentiles: tuple[tuple[float, float], tuple[float, float], tuple[float, float]] | None
+
+
 class PackageStepOut(_Schema):
     """A model in the lineage that a package told, on the platform that had it: a key's fingerprint."""
 
@@ -93,6 +100,7 @@ class PackageStepOut(_Schema):
     checkpoint_digest: str | None
     checkpoint_url: str | None
     environment: dict[str, str]
+    pixel_rules: PackagePixelRulesOut | None
 
 
 class PackageOriginOut(_Schema):

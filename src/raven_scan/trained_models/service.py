@@ -113,7 +113,7 @@ class TrainedModelService:
             if not (actor.may(Claim.TRAINED_MODEL_VIEW) and repository.keep_model(session, id_)):
                 raise make_not_found(id_)
 
-    def select_ids(self, actor: Actor) -> Select[tuple[UUID]]:
+    def select_ids(self, actor: Actor) -> Select[UUID]:
         """A query for the ids of all models that are not in the trash: a part of others' queries."""
         actor.require(Claim.TRAINED_MODEL_VIEW)
         return repository.select_ids()

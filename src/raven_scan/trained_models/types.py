@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from raven_scan.architectures.catalogue import StartingWeights
+from raven_scan.pixels.rules import PixelRules
 
 
 class Origin(StrEnum):
@@ -149,6 +150,7 @@ class PackageStep:
         base_model, dataset_version, training_run: their names there, None where it came from none.
         dataset_digest: of the dataset version's content.
         checkpoint: what the file was called that it was read from, where it was; `checkpoint_digest` its sha256.
+        pixel_rules: how files became the pixels that the packed model learned from; told of that one alone.
     """
 
     platform: str
@@ -168,6 +170,7 @@ class PackageStep:
     checkpoint_digest: str | None = None
     checkpoint_url: str | None = None
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    pixel_rules: PixelRules | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
