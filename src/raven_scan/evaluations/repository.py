@@ -33,7 +33,7 @@ _OPEN = (EvaluationStatus.WAITING, EvaluationStatus.PROCESSING)
 _LOOKED_AHEAD = 10
 """Evaluations at the head that others may be taking just now."""
 
-Models = Select[tuple[UUID]]
+Models = Select[UUID]
 """The ids of the models that there are: evaluations of others are not shown."""
 
 
