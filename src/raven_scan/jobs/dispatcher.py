@@ -6,7 +6,7 @@ notifies, when a device becomes free, and every two seconds, for work whose time
 """
 
 import os
-import select
+import selectors
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -135,7 +135,11 @@ class Dispatcher:
             self._wake()
 
     def _wait(self, connection: psycopg.Connection) -> None:
-        readable, _, _ = select.select([connection.fileno(), self._wake_reader], [], [], _POLLING_INTERVAL_S)
+        # Not `select.select`, which knows no descriptor beyond 1023: a server has one for each of its clients.
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection.fileno(), selectors.EVENT_READ)
+            selector.register(self._wake_reader, selectors.EVENT_READ)
+            readable = {key.fd for key, _ in selector.select(_POLLING_INTERVAL_S)}
         if self._wake_reader in readable:
             with suppress(BlockingIOError):
                 os.read(self._wake_reader, 4096)
