@@ -34,6 +34,7 @@ def test_a_user_without_a_role_is_a_viewer(accounts: Accounts):
         Claim.TRAINED_MODEL_VIEW,
         Claim.DATASET_VIEW,
         Claim.SYSTEM_VIEW,
+        Claim.DETECTION_CREATE,
     }
     assert (created.user.created_by, created.user.must_change_password) == ("local administrator", True)
     assert accounts.users.get_user(ADMIN, str(created.user.id)) == created.user

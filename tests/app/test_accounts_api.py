@@ -294,14 +294,16 @@ def test_a_lost_database_is_told_at_the_door(
     )
     headers = {"Authorization": f"Bearer {minted.secret.get_secret_value()}"}
     assert browser.get("/api/v1/datasets", headers=headers).status_code == 200
-    platform.database.engine.dispose()
     unreachable: dict[str, Any] = {"port": 1, "connect_timeout": 1}
-    connect = platform.database.engine.dialect.connect
-    monkeypatch.setattr(
-        platform.database.engine.dialect,
-        "connect",
-        lambda *arguments, **options: connect(*arguments, **(options | unreachable)),
-    )
+    for engine in (platform.database.engine, platform.database.reading_engine):
+        engine.dispose()
+        monkeypatch.setattr(
+            engine.dialect,
+            "connect",
+            lambda *arguments, _connect=engine.dialect.connect, **options: _connect(
+                *arguments, **(options | unreachable)
+            ),
+        )
     assert told(browser.get("/api/v1/datasets", headers=headers)) == (503, "database.unavailable")
     monkeypatch.undo()
     assert browser.get("/api/v1/datasets", headers=headers).status_code == 200

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,7 +20,14 @@ from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.storage.blobs import LocalBlobStore
 from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.trained_models.types import LineageReference, ModelFilter, NewTrainedModel, Origin, Stage
+from raven_scan.trained_models.types import (
+    LineageReference,
+    ModelFilter,
+    NewPackagedModel,
+    NewTrainedModel,
+    Origin,
+    Stage,
+)
 
 NewModelMaker = Callable[..., NewTrainedModel]
 ME = LOCAL_ADMINISTRATOR
@@ -241,6 +249,13 @@ CALLS: dict[str, tuple[Claim, Callable[[TrainedModelService, Actor, NewTrainedMo
         lambda s, a, _: s.find_weights_problems(a, s.get_model(ME, "dino-r50")),
     ),
     "create_from_run": (Claim.TRAINED_MODEL_CREATE, lambda s, a, n: s.create_from_run(a, n)),
+    "create_from_package": (
+        Claim.TRAINED_MODEL_IMPORT,
+        lambda s, a, _: s.create_from_package(
+            a, cast("NewPackagedModel", SimpleNamespace(architecture="?", name="x"))
+        ),
+    ),
+    "select_ids": (Claim.TRAINED_MODEL_VIEW, lambda s, a, _: s.select_ids(a)),
     "check_import": (
         Claim.TRAINED_MODEL_IMPORT,
         lambda s, a, _: s.check_import(a, architecture="dino-r50", name="x"),

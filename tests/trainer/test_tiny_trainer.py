@@ -131,6 +131,8 @@ def test_what_it_trained_is_evaluated(
         part=tiny_parts["test"],
         predictions=tmp_path / "predictions.json",
         events=tmp_path / "evaluation.jsonl",
+        report=tmp_path / "report.json",
+        matches=tmp_path / "matches.safetensors",
         device="cpu",
         threads=1,
         batch_size=4,

@@ -31,8 +31,19 @@ _SERVERS = ("postgres", "weed")
 
 
 def list_children() -> list[psutil.Process]:
-    """Trainers of this process that live, with their descendants."""
-    return [child for child in psutil.Process().children(recursive=True) if is_trainer_alive(child)]
+    """Trainers of this process that live, with their descendants; those of other tests keep models ready."""
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if is_trainer_alive(child) and not _keeps_a_model_ready(child)
+    ]
+
+
+def _keeps_a_model_ready(process: psutil.Process) -> bool:
+    try:
+        return "predict" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def is_trainer_alive(process: psutil.Process) -> bool:

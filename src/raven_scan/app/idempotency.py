@@ -34,7 +34,7 @@ from raven_scan.kernel.errors import Conflict, Invalid, RavenError
 T = TypeVar("T")
 
 WITHOUT_KEYS = re.compile(
-    r"/api/v1/(datasets/import|trained-models/(import|upload|pull|packages/import|[^/]+/package)"
+    r"/api/v1/(datasets/import|trained-models/(import|upload|pull|packages/import|[^/]+/(package|verify))"
     r"|detections|uploads/[^/]+/complete|audit/verify|session(/.*)?)"
 )
 """What streams its progress, or signs in: there is no one answer to keep, or it is a secret from end to end."""

@@ -253,7 +253,7 @@ def _make_version_view(row: DatasetVersion, dataset_name: str) -> DatasetVersion
         leaked_image_count=row.leaked_image_count,
         image_bytes=row.image_bytes,
         options=row.options,
-        warnings=[Notice(**warning) for warning in row.warnings],
+        warnings=msgspec.convert(row.warnings, list[Notice]),
         created_at=row.created_at,
         created_by=row.created_by,
     )
