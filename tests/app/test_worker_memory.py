@@ -30,7 +30,12 @@ def look():
     deadline = time.monotonic() + 60
     while "dispatcher" not in [thread.name for thread in threading.enumerate()] and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(1.5)
+    seen = [0]
+    while len(set(seen[-10:])) > 1 or len(seen) < 10:
+        # Until it has stopped growing: for half a second.
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        seen.append(read_resident_bytes()["VmRSS"])
     told["before"] = read_resident_bytes()
     release_program_pages()
     told["after"] = read_resident_bytes()
