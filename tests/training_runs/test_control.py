@@ -10,6 +10,7 @@ from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
 from raven_scan.app.wiring import Platform
 from raven_scan.jobs.lease import LeaseLost
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from raven_scan.kernel.paging import PageRequest, make_cursor
 from raven_scan.training_runs.execution import Attempt, Checkpoint
 from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS
 from raven_scan.training_runs.types import (
@@ -69,6 +70,35 @@ def read(platform: Platform, ref: str = "first") -> TrainingRunView:
 
 def list_names(platform: Platform) -> list[str]:
     return [entry.run.name for entry in platform.run_queue.list_queue(ADMIN)]
+
+
+class TestPagesOfTheQueue:
+    def test_pages_are_the_queue_though_it_moves_on(self, platform: Platform, schedule_run: ScheduleRun):
+        for name, priority in (("a", 0), ("b", 5), ("c", 0), ("d", -1), ("e", 5)):
+            schedule_run(name=name, options=RunOptions(priority=priority))
+        whole = platform.run_queue.list_queue(ADMIN)
+        assert [entry.run.name for entry in whole] == ["b", "e", "a", "c", "d"]
+        first = platform.run_queue.list_page(ADMIN, PageRequest(limit=2))
+        assert first.items == whole[:2]
+        # What the cursor stands behind may be gone when it is used.
+        platform.run_control.cancel(ADMIN, "e")
+        second = platform.run_queue.list_page(ADMIN, PageRequest(limit=2, cursor=first.next))
+        assert [(entry.place, entry.run.name) for entry in second.items] == [(2, "a"), (3, "c")]
+        third = platform.run_queue.list_page(ADMIN, PageRequest(limit=2, cursor=second.next))
+        assert [entry.run.name for entry in third.items] == ["d"]
+        assert third.next is None
+
+    @pytest.mark.parametrize("value", ["x", [1, "2"], [1], None, [0.5, 1]])
+    def test_cursors_of_others_are_refused(self, platform: Platform, value: object):
+        for cursor in (
+            make_cursor("queue", "place", value, ADMIN.id),
+            make_cursor("users", "name", "x", ADMIN.id),
+        ):
+            with pytest.raises(Invalid) as caught:
+                platform.run_queue.list_page(ADMIN, PageRequest(cursor=cursor))
+            assert caught.value.code in {"paging.bad_cursor", "paging.other_cursor"}
+        with pytest.raises(Invalid):
+            platform.run_queue.list_page(ADMIN, PageRequest(sort="-place"))
 
 
 class TestCancel:
