@@ -1,23 +1,14 @@
 """Settings, from the environment (`RAVEN_…`)."""
 
-from collections.abc import Callable
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from raven_scan.kernel.addresses import (
-    check_web_address,
-    is_loopback,
-    read_email_address,
-    read_signing_key,
-    split_list,
-)
+from raven_scan.kernel import setting_checks as checks
 
 _SHORTEST_SECRET_PATH = 8
 """Characters; a shorter path of a webhook holds no token, and masking it would mask half the log."""
@@ -159,12 +150,17 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR."
     )
-    public_url: str | None = Field(
+    public_url: Annotated[str | None, AfterValidator(checks.check_public_url)] = Field(
         default=None,
         description="Where users reach the server, as https://raven.example.org. Notifications link to the run there, "
         "and browsers may sign in from there.",
     )
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(checks.split),
+        AfterValidator(checks.check_proxies),
+    ] = Field(
         default=(),
         description="Addresses or networks of proxies before the server, as 127.0.0.1 or 10.0.0.0/8; commas between. "
         "Who asks, and whether over TLS, is taken from their X-Forwarded-For and X-Forwarded-Proto.",
@@ -182,35 +178,47 @@ class Settings(BaseSettings):
         default="starttls",
         description="starttls: encrypted before anything is said, or not sent; tls: encrypted from the start; none.",
     )
-    smtp_user: str | None = Field(
+    smtp_user: Annotated[str | None, AfterValidator(checks.check_mail_sign_in)] = Field(
         default=None, description="Who signs in at the mail server. Default: nobody."
     )
-    smtp_password: SecretStr | None = Field(default=None, description="The password of `RAVEN_SMTP_USER`.")
-    smtp_sender: str | None = Field(
+    smtp_password: Annotated[SecretStr | None, AfterValidator(checks.check_mail_password)] = Field(
+        default=None, description="The password of `RAVEN_SMTP_USER`."
+    )
+    smtp_sender: Annotated[str | None, AfterValidator(checks.check_sender)] = Field(
         default=None,
         description="Whom notifications come from, as raven@example.org or Raven Scan <raven@example.org>.",
     )
-    notify_emails: Annotated[tuple[str, ...], NoDecode] = Field(
+    notify_emails: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(checks.split),
+        AfterValidator(checks.check_emails),
+    ] = Field(
         default=(),
         description="Who gets an e-mail when a run ends in Success or Error; several with commas between.",
     )
-    webhook_secret: SecretStr | None = Field(
+    webhook_secret: Annotated[SecretStr | None, AfterValidator(checks.check_webhook_secret)] = Field(
         default=None,
         description="The key that webhooks are signed with: whsec_ and 24 to 64 bytes in base64.",
     )
-    notify_webhooks: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+    notify_webhooks: Annotated[
+        tuple[SecretStr, ...],
+        NoDecode,
+        BeforeValidator(checks.split),
+        AfterValidator(checks.check_webhooks),
+    ] = Field(
         default=(),
         description="Addresses that get a signed POST when a run ends in Success or Error; commas between.",
     )
-    oidc_issuer: str | None = Field(
+    oidc_issuer: Annotated[str | None, AfterValidator(checks.check_issuer)] = Field(
         default=None,
         description="An identity provider that accounts may sign in at with OpenID Connect, as "
         "https://login.example.org; what it calls itself. Default: none.",
     )
-    oidc_client_id: str | None = Field(
+    oidc_client_id: Annotated[str | None, AfterValidator(checks.check_client_id)] = Field(
         default=None, min_length=1, description="What the identity provider calls this platform."
     )
-    oidc_client_secret: SecretStr | None = Field(
+    oidc_client_secret: Annotated[SecretStr | None, AfterValidator(checks.check_client_secret)] = Field(
         default=None,
         description="What it recognises this platform by. Default: none, for a public client.",
     )
@@ -225,7 +233,7 @@ class Settings(BaseSettings):
     oidc_groups_claim: str = Field(
         default="groups", min_length=1, description="Where the provider tells somebody's groups."
     )
-    oidc_roles: Annotated[dict[str, str], NoDecode] = Field(
+    oidc_roles: Annotated[dict[str, str], NoDecode, BeforeValidator(checks.read_roles)] = Field(
         default={},
         description="Roles by the provider's groups, as staff=Trainer, boss=Admin. Whoever signs in has exactly those "
         "of these roles that their groups give; other roles stay as administrators gave them.",
@@ -240,111 +248,6 @@ class Settings(BaseSettings):
         default=False,
         description="Lets users' subscriptions name webhooks of this machine and of its own networks.",
     )
-
-    @field_validator("notify_emails", "notify_webhooks", "trusted_proxies", mode="before")
-    @classmethod
-    def _split(cls, given: Any) -> Any:
-        return split_list(given) if isinstance(given, str) else given
-
-    @field_validator("public_url")
-    @classmethod
-    def _check_public_url(cls, given: str | None) -> str | None:
-        if given is not None:
-            _refuse_where(check_web_address, given, "it")
-        return given
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _check_proxies(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        for network in given:
-            try:
-                ip_network(network)
-            except ValueError:
-                raise _refuse("one is no address or network, as 127.0.0.1 or 10.0.0.0/8") from None
-        return given
-
-    @field_validator("smtp_user", "smtp_password")
-    @classmethod
-    def _check_sign_in(cls, given: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
-        plain = given.get_secret_value() if isinstance(given, SecretStr) else given
-        if plain is None:
-            return given
-        if not plain.isascii() or not plain.isprintable():
-            raise _refuse("it has a character that is not in ASCII, which the sign-in at mail servers wants")
-        if info.data.get("smtp_security") == "none":
-            raise _refuse(
-                "nobody signs in without encryption; set RAVEN_SMTP_SECURITY to starttls or tls, or unset this"
-            )
-        if info.field_name == "smtp_password" and info.data.get("smtp_user", "") is None:
-            raise _refuse("RAVEN_SMTP_USER is missing")
-        return given
-
-    @field_validator("smtp_sender")
-    @classmethod
-    def _check_sender(cls, given: str | None) -> str | None:
-        if given is not None:
-            _refuse_where(read_email_address, given, "it")
-        return given
-
-    @field_validator("notify_emails")
-    @classmethod
-    def _check_emails(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for number, address in enumerate(given, start=1):
-            _refuse_where(read_email_address, address, f"address {number}")
-        for needed in ("smtp_host", "smtp_sender"):
-            # What was itself refused is not in the data, and told already.
-            if given and info.data.get(needed, "") is None:
-                raise _refuse(f"RAVEN_{needed.upper()} is missing, without which no e-mail can be sent")
-        return given
-
-    @field_validator("webhook_secret")
-    @classmethod
-    def _check_webhook_secret(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None:
-            _refuse_where(read_signing_key, given.get_secret_value(), "it")
-        return given
-
-    @field_validator("notify_webhooks")
-    @classmethod
-    def _check_webhooks(cls, given: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
-        for number, address in enumerate(given, start=1):
-            _refuse_where(check_web_address, address.get_secret_value(), f"address {number}")
-        if given and info.data.get("webhook_secret", "") is None:
-            raise _refuse(
-                'RAVEN_WEBHOOK_SECRET is missing; make one: echo "whsec_$(openssl rand -base64 32)"'
-            )
-        return given
-
-    @field_validator("oidc_issuer")
-    @classmethod
-    def _check_issuer(cls, given: str | None) -> str | None:
-        if given is not None:
-            _refuse_where(check_web_address, given, "it")
-            parts = urlsplit(given)
-            if parts.query or parts.username is not None:
-                raise _refuse("it has more than a host and a path")
-            if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
-                raise _refuse("it must begin with https://, or be of this machine")
-        return given
-
-    @field_validator("oidc_client_id", "oidc_client_secret")
-    @classmethod
-    def _check_client(cls, given: Any, info: ValidationInfo) -> Any:
-        if given is not None and info.data.get("oidc_issuer", "") is None:
-            raise _refuse("RAVEN_OIDC_ISSUER is missing")
-        if info.field_name == "oidc_client_id" and given is None and info.data.get("oidc_issuer") is not None:
-            raise _refuse("it is missing; RAVEN_OIDC_ISSUER alone lets nobody in")
-        return given
-
-    @field_validator("oidc_roles", mode="before")
-    @classmethod
-    def _read_roles(cls, given: Any) -> Any:
-        if not isinstance(given, str):
-            return given
-        pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
-        if not all(group.strip() and equals and role.strip() for group, equals, role in pairs):
-            raise _refuse("it is not like group=Role, group=Role")
-        return {group.strip(): role.strip() for group, _, role in pairs}
 
     def list_secrets(self) -> list[SecretStr]:
         """What no log may show."""
@@ -390,15 +293,3 @@ class Settings(BaseSettings):
     def runs_folder(self) -> Path:
         """Where earlier releases kept the logs of runs."""
         return self.home / "runs"
-
-
-def _refuse(sentence: str) -> PydanticCustomError:
-    """What a validator raises; the sentence quotes no value, which may be a secret."""
-    return PydanticCustomError("setting", "{sentence}", {"sentence": sentence})
-
-
-def _refuse_where(check: Callable[[str], object], given: str, subject: str) -> None:
-    try:
-        check(given)
-    except ValueError as error:
-        raise _refuse(f"{subject} {error}") from None
