@@ -12,8 +12,9 @@ from pydantic import BaseModel
 
 from raven_scan.kernel.paging import Page
 from raven_scan.kernel.revisions import format_etag
+from raven_scan.training_runs.queue_types import QueueEntry
 from raven_scan.training_runs.schemas import TrainingRunOut
-from raven_scan.training_runs.types import QueueEntry, TrainingRunSummary, TrainingRunView
+from raven_scan.training_runs.types import TrainingRunSummary, TrainingRunView
 
 ETAG: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"ETag": {"schema": {"type": "string"}, "description": "Send it as If-Match."}}}

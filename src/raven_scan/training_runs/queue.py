@@ -14,16 +14,9 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.paging import Page, PageRequest, make_cursor, read_cursor
 from raven_scan.training_runs.device_choice import choose_kind, get_kind
+from raven_scan.training_runs.queue_types import QueueEntry, RunAtWork, RunWorker, WaitingRun, WorkerSlot
 from raven_scan.training_runs.repository import attempts, runs
-from raven_scan.training_runs.types import (
-    DeviceKind,
-    NamedReference,
-    QueueEntry,
-    RunAtWork,
-    RunWorker,
-    WaitingRun,
-    WorkerSlot,
-)
+from raven_scan.training_runs.types import DeviceKind, NamedReference
 
 _NAMED = 3
 _LIST = "queue"

@@ -14,9 +14,6 @@ Figures = dict[str, float | None]
 """Figures in 0-1 by name (map, map50, …); None where one cannot be had."""
 
 
-"""What PostgreSQL notifies on when a run waits."""
-
-
 def clean_text(text: str) -> str:
     """What a child process printed, as PostgreSQL can keep it: it takes no NUL."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -191,77 +188,6 @@ class RunEstimate:
     start_time_s: float
     steps: int
     device: str
-
-
-@dataclass(frozen=True, slots=True)
-class QueueEntry:
-    """A run that waits.
-
-    Attributes:
-        place: from 1.
-        reason: why it still waits: a code and a sentence.
-        expected_start_at: None where nothing is there to tell it from.
-    """
-
-    place: int
-    run: "NamedReference"
-    priority: int
-    device_kind: DeviceKind
-    device_count: int
-    scheduled_at: datetime | None
-    reason_code: str
-    reason: str
-    expected_start_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingRun:
-    """What the queue's order, and the time of a start, follow from; `takes_s` is None where no dry run told it."""
-
-    id: UUID
-    name: str
-    priority: int
-    queue_position: int
-    device_kind: str
-    device_count: int
-    scheduled_at: datetime | None
-    start_at: datetime | None
-    takes_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunAtWork:
-    """What occupies devices of a worker: a run, or an evaluation of a model.
-
-    `time_left_s` is None where nobody knows it yet.
-    """
-
-    run: "NamedReference"
-    worker: str
-    devices: tuple[str, ...]
-    time_left_s: float | None
-    is_evaluation: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSlot:
-    """A device of a worker, and the run or evaluation that it computes; both are None where it is free."""
-
-    device: str
-    run: "NamedReference | None"
-    evaluation: "NamedReference | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunWorker:
-    """A worker that lives. `is_draining`: it ends what it does and takes nothing more."""
-
-    name: str
-    version: str
-    slots: list[WorkerSlot]
-    is_draining: bool
-    started_at: datetime
-    heartbeat_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

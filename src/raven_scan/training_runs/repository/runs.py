@@ -12,13 +12,8 @@ from sqlalchemy.orm import Session
 from raven_scan.jobs.dispatcher import WORK_CHANNEL
 from raven_scan.kernel.ids import parse_id
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt
-from raven_scan.training_runs.types import (
-    DeviceKind,
-    NamedReference,
-    RunAtWork,
-    RunStatus,
-    WaitingRun,
-)
+from raven_scan.training_runs.queue_types import RunAtWork, WaitingRun
+from raven_scan.training_runs.types import DeviceKind, NamedReference, RunStatus
 
 _LOOKED_AHEAD = 10
 """Runs at the head that others may be taking just now."""
