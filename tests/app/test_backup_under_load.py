@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import SecretStr
+from tests.metric_points import list_points
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.housekeeping.backup_creation import create_backup
@@ -168,7 +169,7 @@ def assert_is_of_one_moment(platform: Platform, *, at_least: int) -> int:
     run = platform.training_runs.get_run(LOCAL_ADMINISTRATOR, "at work")
     last = run.progress.step
     assert last > at_least
-    metrics = platform.training_runs.list_metrics(LOCAL_ADMINISTRATOR, "at work", ["loss"])
+    metrics = list_points(platform, "at work", ["loss"])
     assert [point.step for point in metrics] == list(range(1, last + 1))
     assert [each.step for each in run.checkpoints] == [last - back for back in range(CHECKPOINTS_KEPT)]
     log = platform.training_runs.read_log(LOCAL_ADMINISTRATOR, "at work", 0, 1 << 20).text

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos import processes
+from tests.metric_points import list_points
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform
@@ -33,7 +34,7 @@ class Learned:
 
 
 def read_learned(platform: Platform, run: TrainingRunView) -> Learned:
-    points = platform.training_runs.list_metrics(LOCAL_ADMINISTRATOR, str(run.id), [])
+    points = list_points(platform, str(run.id))
     metrics: dict[str, dict[int, tuple[int, float | None]]] = {}
     for point in points:
         metrics.setdefault(point.name, {})[point.step] = (point.epoch, point.value)

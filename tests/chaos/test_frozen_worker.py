@@ -13,6 +13,7 @@ import psutil
 import pytest
 from tests.chaos import processes
 from tests.chaos.workers import start_worker
+from tests.metric_points import list_points
 from tests.training_runs.conftest import write_coco
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
@@ -106,7 +107,7 @@ def check_success(platform: Platform, *ends: AttemptEnd):
     run = read(platform)
     assert run.status is RunStatus.SUCCESS, run.error
     assert [attempt.end for attempt in run.attempts] == [*ends, AttemptEnd.SUCCESS]
-    steps = [point.step for point in platform.training_runs.list_metrics(ADMIN, "first", ["loss"])]
+    steps = [point.step for point in list_points(platform, "first", ["loss"])]
     assert steps == sorted(set(steps))
     assert steps[-1] == EPOCHS * STEPS_AN_EPOCH
     lineage = platform.trained_models.get_model(ADMIN, "first").lineage

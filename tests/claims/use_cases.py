@@ -587,7 +587,6 @@ def _read_log_file(p: Platform, a: Actor) -> object:
 
 
 READING = [
-    _on_run("training_runs.list_metrics", lambda p, a: p.training_runs.list_metrics(a, DRAFT, [])),
     _on_run("training_runs.read_log", lambda p, a: p.training_runs.read_log(a, DRAFT, 0, 100)),
     _on_run("run_events.open", lambda p, a: p.run_events.open(a, DRAFT, None, has_history=True)),
     _on_run("run_events.look", _look),

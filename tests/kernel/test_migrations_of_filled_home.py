@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
+from tests.metric_points import list_points
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.wiring import Platform, build_services
@@ -100,7 +101,7 @@ def test_what_ended_is_as_it_was(upgraded: Platform):
     assert well.warnings[-1] == "The loader waits."
     assert (well.progress.step, well.progress.epochs, well.parameters.batch_size) == (12, 3, 4)
     assert [(attempt.end, attempt.device) for attempt in well.attempts] == [(AttemptEnd.SUCCESS, "cpu")]
-    metrics = upgraded.training_runs.list_metrics(LOCAL_ADMINISTRATOR, "it went well", ["loss", "loss/boxes"])
+    metrics = list_points(upgraded, "it went well", ["loss", "loss/boxes"])
     assert [(point.step, point.value) for point in metrics if point.name == "loss"][:2] == [
         (1, 5.0),
         (2, 2.5),
@@ -126,7 +127,7 @@ def test_waiting_runs_keep_their_order_and_can_be_begun(upgraded: Platform):
     assert none is None
     # Its checkpoint cannot be gone on from: it starts again, without what was told before.
     assert (second.fence, second.checkpoints) == (2, [])
-    assert upgraded.training_runs.list_metrics(LOCAL_ADMINISTRATOR, "it goes on", []) == []
+    assert list_points(upgraded, "it goes on") == []
 
 
 def test_a_run_that_was_at_work_is_recovered(upgraded: Platform):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.metric_points import list_points
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
 from raven_scan.app.wiring import Platform
@@ -213,7 +214,7 @@ class TestRetry:
         view = platform.run_control.retry(ADMIN, "first", from_start=True)
         assert view.checkpoints == []
         assert not platform.blobs.has(digest)
-        assert platform.training_runs.list_metrics(ADMIN, "first", []) == []
+        assert list_points(platform, "first") == []
 
     def test_a_run_that_waits_is_refused(self, platform: Platform, schedule_run: ScheduleRun):
         schedule_run()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from tests.metric_points import list_points
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform
@@ -88,7 +89,7 @@ def wait_for_status(platform: Platform, status: RunStatus, ref: str = "first") -
 
 def check_metrics(platform: Platform, steps: int, *, resumed_at: int = 0):
     """Each of an attempt's first 20 steps is told; of later ones, where they are fast, a few together."""
-    points = platform.training_runs.list_metrics(ADMIN, "first", ["loss"])
+    points = list_points(platform, "first", ["loss"])
     told = [point.step for point in points]
     assert told == sorted(set(told)), "the metrics have doubles"
     assert (told[0], told[-1]) == (1, steps)

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from httpx_sse import ServerSentEvent, connect_sse
+from tests.metric_points import list_points
 from tests.training_runs.test_execution import ScheduleRun, hold, make_checkpoint, record
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
@@ -110,7 +111,7 @@ def make_points(steps: range, value: float = 1.0) -> list[MetricPoint]:
 
 
 def list_stored(platform: Platform) -> dict[tuple[str, int], float | None]:
-    points = platform.training_runs.list_metrics(ADMIN, "first", [])
+    points = list_points(platform, "first")
     return {(point.name, point.step): point.value for point in points}
 
 

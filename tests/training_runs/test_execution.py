@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from sqlalchemy import text
+from tests.metric_points import list_points
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.wiring import Platform, build_services
@@ -130,8 +131,8 @@ def test_progress_metrics_and_warnings_are_kept(platform: Platform, schedule_run
     assert view.progress.loss == 1.5
     assert view.warnings == [*before, "Careful 'now' %s."]
     assert view.best == {"map": 0.25}
-    assert platform.training_runs.list_metrics(ADMIN, "first", ["loss"]) == [MetricPoint("loss", 3, 1, 1.5)]
-    assert len(platform.training_runs.list_metrics(ADMIN, "first", [])) == 2
+    assert list_points(platform, "first", ["loss"]) == [("loss", 3, 1, 1.5)]
+    assert len(list_points(platform, "first")) == 2
 
 
 def test_a_failed_run_says_why(platform: Platform, schedule_run: ScheduleRun):
@@ -162,7 +163,7 @@ def test_a_worker_that_wakes_up_late_changes_nothing(platform: Platform, schedul
     ):
         with pytest.raises(LeaseLost):
             write()
-    assert platform.training_runs.list_metrics(ADMIN, "first", []) == []
+    assert list_points(platform, "first") == []
     assert read(platform, run).status is RunStatus.PROCESSING
     platform.execution.beat(WORKER, now)
 
@@ -231,10 +232,10 @@ def test_a_resumed_run_leaves_no_double_metrics(platform: Platform, schedule_run
     resumed = hold(platform, run)
     assert resumed.checkpoints == [checkpoint]
     platform.execution.go_on_from(WORKER, resumed, checkpoint)
-    steps = [point.step for point in platform.training_runs.list_metrics(ADMIN, "first", [])]
+    steps = [point.step for point in list_points(platform, "first")]
     assert steps == [1, 2, 3]
     record(platform, resumed, points=[MetricPoint("loss", 3, 0, 3.5), MetricPoint("loss", 4, 0, 4.5)])
-    values = [point.value for point in platform.training_runs.list_metrics(ADMIN, "first", [])]
+    values = [point.value for point in list_points(platform, "first")]
     assert values == [1.0, 2.0, 3.5, 4.5]
 
 
@@ -273,7 +274,7 @@ def test_going_on_from_an_earlier_checkpoint_forgets_the_later(platform: Platfor
     platform.execution.go_on_from(WORKER, resumed, first)
     assert [each.step for each in read(platform, run).checkpoints] == [1]
     assert not platform.blobs.has(second.digest)
-    assert platform.training_runs.list_metrics(ADMIN, "first", []) == []
+    assert list_points(platform, "first") == []
 
 
 def test_the_log_is_kept_in_the_order_it_was_told(platform: Platform, schedule_run: ScheduleRun):
@@ -519,7 +520,7 @@ def test_out_of_memory_is_tried_once_more_with_half_the_batch_where_that_is_allo
     assert view.attempts[0].end is AttemptEnd.RETRIED_SMALLER
     assert "batch of 2" in view.warnings[-1]
     assert view.checkpoints == []
-    assert platform.training_runs.list_metrics(ADMIN, "first", []) == []
+    assert list_points(platform, "first") == []
     platform.execution.fail(WORKER, hold(platform, run), failure)
     assert read(platform, run).status is RunStatus.ERROR
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
+from tests.metric_points import list_points
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform
@@ -80,7 +81,7 @@ def test_every_failure_says_which_it_was(
     assert words in run.error.message
     assert run.error.hint
     assert run.error.log_tail
-    assert [point.value for point in platform.training_runs.list_metrics(ADMIN, "first", ["loss"])] == [2.5]
+    assert [point.value for point in list_points(platform, "first", ["loss"])] == [2.5]
     assert not list(platform.settings.work_folder.iterdir())
     assert platform.trained_models.find_model(ADMIN, "first") is None
 
@@ -182,7 +183,7 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     weights = platform.trained_models.open_weights(ADMIN, model.id)
     assert weights
     assert weights.stat().st_size > 100_000
-    names = {point.name for point in platform.training_runs.list_metrics(ADMIN, "first", [])}
+    names = {point.name for point in list_points(platform, "first")}
     assert {"loss", "learning_rate", "valid/map", "valid/map50"} <= names
     assert not list(platform.settings.work_folder.iterdir())
     assert run.checkpoints == []

@@ -184,7 +184,6 @@ def test_each_use_case_asks_for_its_claim(
         lambda service, actor: service.get_run(actor, "first"),
         lambda service, actor: service.check(actor, "first"),
         lambda service, actor: service.schedule(actor, "first"),
-        lambda service, actor: service.list_metrics(actor, "first", []),
         lambda service, actor: service.read_log(actor, "first", 0, 10),
         lambda service, actor: service.clone(actor, "first", name="other", parameters={}, options={}),
     ],

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.metric_points import list_points
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform, build_platform
@@ -89,6 +90,6 @@ def test_a_run_whose_worker_is_killed_goes_on_with_another(
     run = runs.get_run(ADMIN, "first")
     assert run.status is RunStatus.SUCCESS, run.error
     assert [attempt.end for attempt in run.attempts] == [AttemptEnd.LOST, AttemptEnd.SUCCESS]
-    steps = [point.step for point in runs.list_metrics(ADMIN, "first", ["loss"])]
+    steps = [point.step for point in list_points(home_platform, "first", ["loss"])]
     assert steps == list(range(1, EPOCHS * STEPS_AN_EPOCH + 1)), "the metrics have holes or doubles"
     assert "Going on from the checkpoint" in runs.read_log(ADMIN, "first", 0, 1 << 20).text

@@ -36,11 +36,10 @@ from raven_scan.training_runs.models import TrainingRun
 from raven_scan.training_runs.preflight import PreflightChecks, get_starting_weights
 from raven_scan.training_runs.presets import TrainingPresetService
 from raven_scan.training_runs.records import RunRecord
-from raven_scan.training_runs.repository import attempts, checkpoints, metrics, run_lists, runs
+from raven_scan.training_runs.repository import attempts, checkpoints, run_lists, runs
 from raven_scan.training_runs.transitions import put_in_queue
 from raven_scan.training_runs.types import (
     LogRange,
-    MetricPoint,
     NamedReference,
     Preflight,
     RunFilter,
@@ -262,15 +261,6 @@ class TrainingRunService:
         with self._database.reading() as session:
             versions = self._list_versions(actor, wanted.dataset)
             return run_lists.list_runs(session, page, wanted, versions)
-
-    def list_metrics(self, actor: Actor, ref: str, names: list[str]) -> list[MetricPoint]:
-        """Metrics by name and step; all of them where no names are given. Raises NotFound."""
-        with self._database.reading() as session:
-            run = get_run(session, actor, ref)
-            return [
-                MetricPoint(name=row.name, step=row.step, epoch=row.epoch, value=row.value)
-                for row in metrics.list_points(session, run.id, names)
-            ]
 
     def read_log(self, actor: Actor, ref: str, offset: int, limit_bytes: int) -> LogRange:
         """A part of the run's log, in bytes from `offset`, cut at the end of a line where there is one.

@@ -128,18 +128,6 @@ def outline(session: Session, run_id: UUID, until_step: int) -> None:
     )
 
 
-def list_points(session: Session, run_id: UUID, names: list[str]) -> Sequence[TrainingRunMetric]:
-    """All points, by name and step; of the given names only, where there are any."""
-    query = (
-        select(TrainingRunMetric)
-        .where(TrainingRunMetric.run_id == run_id)
-        .order_by(TrainingRunMetric.name, TrainingRunMetric.step)
-    )
-    if names:
-        query = query.where(TrainingRunMetric.name.in_([name for name in names if name.isprintable()]))
-    return session.scalars(query).all()
-
-
 _NEW_POINTS = text(
     f"""
     WITH {_NAMES}
