@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from raven_scan.figures.class_lists import merge_class_lists
 from raven_scan.figures.matches import Matches, write_matches
 from raven_scan.figures.matching import Detections, Truth, match_detections
 from raven_scan.figures.reckoning import reckon_report
@@ -28,10 +29,9 @@ def match_part(folder: Path, classes: Sequence[str], *, skill: float, seed: int 
         seed: of which it finds.
     """
     document = json.loads((folder / "annotations_coco.json").read_bytes())
-    labels = {
-        each["id"]: classes.index(each["name"]) for each in document["categories"] if each["name"] in classes
-    }
-    boxes = [each for each in document["annotations"] if each["category_id"] in labels]
+    lists = merge_class_lists(classes, [each["name"] for each in document["categories"]])
+    labels = {each["id"]: lists.classes.index(each["name"]) for each in document["categories"]}
+    boxes = document["annotations"]
     count = len(boxes)
     random = np.random.default_rng(seed)
     found = random.permutation(count) < round(skill * count)
@@ -50,9 +50,11 @@ def match_part(folder: Path, classes: Sequence[str], *, skill: float, seed: int 
         crowds=np.zeros(count, np.bool_),
     )
     scores = np.where(found, 0.9, 0.3) + random.uniform(0, 0.05, count)
-    return match_detections(
-        classes, truth, Detections(images=images, labels=label, scores=scores, boxes=detected)
+    known = label < len(classes)
+    detections = Detections(
+        images=images[known], labels=label[known], scores=scores[known], boxes=detected[known]
     )
+    return match_detections(lists, truth, detections)
 
 
 def write_evaluation(

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from raven_scan.figures.class_lists import ClassLists, merge_class_lists
 from raven_scan.figures.matches import Matches
 from raven_scan.figures.matching import Detections, Truth, match_detections
 
@@ -26,11 +27,35 @@ class Scene:
     found: list[tuple[int, int, float, float, float, float, float]]
     classes: tuple[str, ...] = CLASSES
 
+    def only(self, labels: list[int]) -> "Scene":
+        """With detections of these labels alone."""
+        return replace(self, found=[row for row in self.found if row[1] in labels])
+
     def match(self) -> Matches:
+        return self._match(self.classes, list(range(len(self.classes))))
+
+    def match_knowing(self, known: tuple[str, ...], *, extra_detections_of: str | None = None) -> Matches:
+        """As a model of these classes detects; with detections of one of them on every image."""
+        lists = merge_class_lists(known, self.classes)
+        labels = [lists.classes.index(name) for name in self.classes]
+        extra = [] if extra_detections_of is None else [lists.classes.index(extra_detections_of)]
+        shown = self.only([label for label, name in enumerate(self.classes) if name in known])
+        return shown._match(lists, labels, extra)
+
+    def _match(
+        self, classes: tuple[str, ...] | ClassLists, labels: list[int], extra: list[int] | None = None
+    ) -> Matches:
         truth = np.asarray(self.truth, np.float64).reshape(-1, 7)
         found = np.asarray(self.found, np.float64).reshape(-1, 7)
+        places = np.asarray(labels, np.float64)
+        truth[:, 1] = places[truth[:, 1].astype(np.int64)]
+        found[:, 1] = places[found[:, 1].astype(np.int64)]
+        added = [
+            (image, label, 5.0, 5.0, 90.0, 80.0, 0.9) for label in extra or [] for image in self.image_ids
+        ]
+        found = np.vstack([found, np.asarray(added, np.float64).reshape(-1, 7)])
         return match_detections(
-            self.classes,
+            classes,
             Truth(
                 image_ids=np.asarray(self.image_ids, np.int64),
                 file_names=tuple(f"{each}.jpg" for each in self.image_ids),

@@ -249,7 +249,6 @@ def test_a_report_is_what_it_was_after_a_way_through_json(scenes: Scenes):
         scenes.draw(1, images=30),
         resamples=50,
         speed=Speed(images_per_s=3.5, batch_size=8, device="cpu"),
-        unknown_classes=["other"],
     )
     assert decode_report(encode_report(report)) == report
     assert list(report.figures) == list(FIGURE_NAMES)

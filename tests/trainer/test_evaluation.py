@@ -296,7 +296,9 @@ def test_without_a_stored_configuration_the_architecture_and_its_input_size_are_
     report = decode_report(spec.report.read_bytes())
     assert report.flops.input_size_px == (416, 416)
     assert report.unknown_classes == ["unknown"]
-    assert report.counts.boxes == len(document["annotations"]) - 1
+    assert report.counts.boxes == len(document["annotations"])
+    assert report.by_class["unknown"]["recall"].value == 0
+    assert list(report.by_class) == [*spec.classes, "unknown"]
 
 
 def test_figures_that_two_programs_reckon_differently_are_not_told():

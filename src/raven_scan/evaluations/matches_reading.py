@@ -31,11 +31,12 @@ def compare_matches(
         Invalid: there is no such class.
         Damaged: a file cannot be read.
     """
-    from raven_scan.figures.comparison import compare  # noqa: PLC0415
+    from raven_scan.figures.comparison import compare, list_part_classes  # noqa: PLC0415
 
     one, other = _read(first), _read(second)
-    if class_name is not None and class_name not in one.classes:
-        raise make_unknown_class(class_name, one.classes)
+    known = list_part_classes(one)
+    if class_name is not None and class_name not in known:
+        raise make_unknown_class(class_name, [name for name in one.classes if name in known])
     try:
         return compare(one, other, figure, class_name=class_name, seed=_SEED)
     except DifferentPartsError as error:

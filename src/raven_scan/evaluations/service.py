@@ -309,7 +309,12 @@ class EvaluationService:
         ]
         if unknown:
             warnings.append(
-                f"The model does not know {_name_some(unknown)}: boxes of {_name_these(unknown)} are in no figure."
+                f"The model does not know {_name_some(unknown)}: each box of {_name_these(unknown)} counts as missed."
+            )
+        absent = [name for name in model.classes if not counts.boxes_by_class.get(name)]
+        if absent and counts.box_count:
+            warnings.append(
+                f"The part has no box of {_name_some(absent)}: figures of {_name_these(absent)} cannot be had."
             )
         if not counts.box_count:
             warnings.append("The part has no box: figures that need one cannot be had.")

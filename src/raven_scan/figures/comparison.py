@@ -45,6 +45,7 @@ def compare(
     Both are resampled alike, so that what is hard or easy in an image counts for both. The first is better or worse
     where the whole interval is on one side of 0. Otherwise the two do not differ significantly where the interval is
     narrow enough to tell, and where it is not, or fewer than 20 images have boxes, there are too few images to tell.
+    The classes are the part's, whatever each model knows of them.
 
     Args:
         first: of one model.
@@ -57,11 +58,11 @@ def compare(
 
     Raises:
         DifferentPartsError: they are not of the same images, true boxes and classes.
-        ValueError: there is no such figure or class.
+        ValueError: there is no such figure, or the part has no such class.
     """
     if figure not in COMPARED_FIGURES:
         raise ValueError(f"{figure!r} is none of {', '.join(COMPARED_FIGURES)}")
-    if class_name is not None and class_name not in first.classes:
+    if class_name is not None and class_name not in list_part_classes(first):
         raise ValueError(f"there is no class {class_name!r}")
     check_same_part(first, second)
     values = [_get_value(each, figure, class_name) for each in (first, second)]
@@ -101,16 +102,25 @@ def compare(
 
 
 def check_same_part(first: Matches, second: Matches) -> None:
-    """Raises DifferentPartsError unless both are of the same images, true boxes and classes."""
+    """Raises DifferentPartsError unless both are of the same images and true boxes, of the same classes.
+
+    Classes that only the models know do not count: the part was not annotated with them.
+    """
     if not np.array_equal(first.image_ids, second.image_ids):
         raise DifferentPartsError("They were evaluated on different images.")
-    if set(first.classes) != set(second.classes):
-        raise DifferentPartsError("They know different classes.")
+    if list_part_classes(first) != list_part_classes(second):
+        raise DifferentPartsError("They were evaluated on different classes.")
     # The order of the class list is each model's own.
-    labels = np.asarray([first.classes.index(name) for name in second.classes], np.int64)
+    label_by_name = {name: label for label, name in enumerate(first.classes)}
+    labels = np.asarray([label_by_name.get(name, -1) for name in second.classes], np.int64)
     table = _make_truth_table(first, first.truth_label)
     if not np.array_equal(table, _make_truth_table(second, labels[second.truth_label])):
         raise DifferentPartsError("They were evaluated against different true boxes.")
+
+
+def list_part_classes(matches: Matches) -> set[str]:
+    """The classes that the part was annotated with."""
+    return set(matches.classes) - set(matches.foreign_classes)
 
 
 def _make_truth_table(matches: Matches, labels: npt.NDArray[np.integer]) -> Floats:

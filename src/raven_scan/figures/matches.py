@@ -39,6 +39,8 @@ class UnreadableMatchesError(Exception):
 class _Header(msgspec.Struct):
     classes: list[str]
     file_names: list[str]
+    unknown_classes: list[str] = []
+    foreign_classes: list[str] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,6 +66,9 @@ class Matches:
         crowds: bool (B,).
         found_by: int32 (B, 10): by IoU threshold the detection that found it, whatever its area; -1 where none did.
             Of a crowd always -1.
+        unknown_classes: those of `classes` that the model does not know: nothing of them is detected.
+        foreign_classes: those of `classes` that the part was not annotated with: they have neither boxes nor
+            detections.
     """
 
     classes: tuple[str, ...]
@@ -81,6 +86,8 @@ class Matches:
     truth_areas: Floats
     crowds: Bools
     found_by: Rows
+    unknown_classes: tuple[str, ...] = ()
+    foreign_classes: tuple[str, ...] = ()
 
     def get_hits(self, threshold: int, area: int = 0) -> Bools:
         """What found a true box, bool (D,), at this of the thresholds and in this of the area ranges."""
@@ -110,7 +117,12 @@ _SHAPES: Mapping[str, tuple[type[np.generic], str]] = {
 
 def write_matches(matches: Matches, path: Path) -> None:
     """Write them as safetensors: whole or not at all."""
-    header = _Header(classes=list(matches.classes), file_names=list(matches.file_names))
+    header = _Header(
+        classes=list(matches.classes),
+        file_names=list(matches.file_names),
+        unknown_classes=list(matches.unknown_classes),
+        foreign_classes=list(matches.foreign_classes),
+    )
     temporary = path.with_name(f".{path.name}.part")
     save_file: Any = safetensors.numpy.save_file  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     save_file(
@@ -139,7 +151,13 @@ def read_matches(path: Path) -> Matches:
             columns: dict[str, Any] = {name: file.get_tensor(name) for name in _SHAPES}
     except (OSError, safetensors.SafetensorError, msgspec.MsgspecError, KeyError) as error:
         raise UnreadableMatchesError(f"{path.name} cannot be read: {error}") from error
-    matches = Matches(classes=tuple(header.classes), file_names=tuple(header.file_names), **columns)
+    matches = Matches(
+        classes=tuple(header.classes),
+        file_names=tuple(header.file_names),
+        unknown_classes=tuple(header.unknown_classes),
+        foreign_classes=tuple(header.foreign_classes),
+        **columns,
+    )
     _check(matches, path)
     return matches
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from raven_scan.figures.class_lists import ClassLists
 from raven_scan.figures.matches import (
     AREA_RANGES,
     DETECTIONS_MAX,
@@ -62,15 +63,24 @@ class Detections:
     boxes: Floats
 
 
-def match_detections(classes: Sequence[str], truth: Truth, detections: Detections) -> Matches:
+def match_detections(classes: Sequence[str] | ClassLists, truth: Truth, detections: Detections) -> Matches:
     """Match each image's and class's detections, the best score first.
 
     A detection takes, of the true boxes that are free, the one that it overlaps most. Where there is none, it may
     fall on a box that does not count: a crowd, or one of another area range; then it does not count either.
+    Detections of classes that the part was not annotated with are left out: they are neither right nor wrong.
+
+    Args:
+        classes: names in the order of the label index; alone where the model and the part have the same.
+        truth: of the part.
+        detections: of the model.
 
     Raises:
         ValueError: a detection or a true box is on no image of the part, or an image is there twice.
     """
+    lists = classes if isinstance(classes, ClassLists) else ClassLists(tuple(classes))
+    classes = lists.classes
+    detections = _leave_out(detections, [classes.index(name) for name in lists.foreign])
     by_id: Integers = np.argsort(truth.image_ids)
     image_ids = truth.image_ids[by_id]
     if (image_ids[1:] == image_ids[:-1]).any():
@@ -102,7 +112,9 @@ def match_detections(classes: Sequence[str], truth: Truth, detections: Detection
             row, threshold = np.nonzero(falls & ~on_uncounted)
             found_by[matched[row, threshold], threshold] = matched_rows[row]
     return Matches(
-        classes=tuple(classes),
+        classes=classes,
+        unknown_classes=lists.unknown,
+        foreign_classes=lists.foreign,
         image_ids=image_ids,
         file_names=tuple(truth.file_names[int(row)] for row in by_id),
         detection_image=image[order].astype(np.int32),
@@ -117,6 +129,18 @@ def match_detections(classes: Sequence[str], truth: Truth, detections: Detection
         truth_areas=areas,
         crowds=crowds,
         found_by=found_by,
+    )
+
+
+def _leave_out(detections: Detections, labels: Sequence[int]) -> Detections:
+    if not labels:
+        return detections
+    kept = ~np.isin(detections.labels, labels)
+    return Detections(
+        images=detections.images[kept],
+        labels=detections.labels[kept],
+        scores=detections.scores[kept],
+        boxes=detections.boxes[kept],
     )
 
 

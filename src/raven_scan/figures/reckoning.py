@@ -55,7 +55,6 @@ def reckon_report(
     speed: Speed | None = None,
     parameter_count: int | None = None,
     flops: Flops | None = None,
-    unknown_classes: Sequence[str] = (),
 ) -> EvaluationReport:
     """Every figure of these matches, with intervals.
 
@@ -67,7 +66,6 @@ def reckon_report(
         speed: as the trainer measured it.
         parameter_count: of the model.
         flops: as the trainer counted them.
-        unknown_classes: classes of the part that the model does not know.
     """
     precision = measure_precision(matches)
     scored, scored_by_class = collect_scored_hits(matches)
@@ -83,7 +81,12 @@ def reckon_report(
     best = overall["confidence"]
     return EvaluationReport(
         classes=list(matches.classes),
-        unknown_classes=list(unknown_classes),
+        unknown_classes=list(matches.unknown_classes),
+        classes_without_boxes=[
+            name
+            for name, count in zip(matches.classes, count_boxes(matches).tolist(), strict=True)
+            if not count and name not in matches.unknown_classes
+        ],
         figures=_add_intervals(overall, resampled, matches),
         by_class={
             name: _add_intervals(by_class[name], resampled, matches, label)

@@ -223,7 +223,8 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         classes: names in the order of the label index.
-        unknown_classes: classes of the part that the model does not know; their boxes are in no figure.
+        unknown_classes: classes of the dataset that the model does not know; each of their boxes is missed.
+        classes_without_boxes: classes of the model of which the part has no true box; their figures cannot be had.
         figures: by name of `FIGURE_NAMES`.
         by_class: the same by class name.
         counts, counts_by_class: what they were measured on.
@@ -231,6 +232,7 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
 
     classes: list[str]
     unknown_classes: list[str]
+    classes_without_boxes: list[str] = []
     figures: dict[str, Figure]
     by_class: dict[str, dict[str, Figure]]
     counts: Counts

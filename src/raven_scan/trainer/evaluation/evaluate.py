@@ -1,6 +1,7 @@
 """The `evaluate` command: a fresh process loads a model's weights, checks them, and measures them on one part."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -37,10 +38,10 @@ def evaluate(spec: EvaluateSpec, log: EventLog) -> None:
     """
     log.tell_phase("build")
     annotations = spec.part.folder / ANNOTATIONS_FILE
-    truth, unknown_classes = read_truth(annotations, spec.classes)
+    truth, lists = read_truth(annotations, spec.classes)
     configuration = _read_configuration(spec)
     model = load_network(configuration, spec.weights, spec.classes)
-    loader = _build_loader(spec, configuration, unknown_classes)
+    loader = _build_loader(spec, configuration, lists.classes)
     flops = count_operations(model, loader.dataset[0]) if spec.report and len(loader.dataset) else None
     log.tell_phase("evaluation")
     started_at = time.monotonic()
@@ -48,7 +49,7 @@ def evaluate(spec: EvaluateSpec, log: EventLog) -> None:
     image_count = len(loader.dataset)
     images_per_s = image_count / max(time.monotonic() - started_at, 1e-9)
     log.tell_phase("figures")
-    matches = match_detections(spec.classes, truth, detections)
+    matches = match_detections(lists, truth, detections)
     report = reckon_report(
         matches,
         seed=spec.seed,
@@ -56,10 +57,9 @@ def evaluate(spec: EvaluateSpec, log: EventLog) -> None:
         speed=Speed(images_per_s=images_per_s, batch_size=spec.batch_size, device=spec.device),
         parameter_count=sum(each.numel() for each in model.parameters()),
         flops=flops,
-        unknown_classes=unknown_classes,
     )
     document = read_annotations(annotations)
-    category_ids = find_category_ids(document, spec.classes)
+    category_ids = find_category_ids(document, lists.classes)
     results = convert_to_results(detections, category_ids)
     check_agreement(_list_values(report.figures), document, results, category_ids)
     write_bytes(spec.predictions, msgspec.json.encode(results))
@@ -87,12 +87,11 @@ def _read_configuration(spec: EvaluateSpec) -> dict[str, Any]:
     return read_stored_configuration(spec.configuration)
 
 
-def _build_loader(spec: EvaluateSpec, configuration: dict[str, Any], unknown_classes: list[str]) -> Any:
+def _build_loader(spec: EvaluateSpec, configuration: dict[str, Any], classes: Sequence[str]) -> Any:
     section = configuration["test_dataloader"]
-    # What the model does not know has labels of its own behind all others, which nothing looks at.
-    classes = [*spec.classes, *unknown_classes]
+    # What the model does not know has labels of its own behind all others.
     dataset = DATASETS.build(
-        {**section["dataset"], "folder": str(spec.part.folder), "metainfo": {"classes": classes}}
+        {**section["dataset"], "folder": str(spec.part.folder), "metainfo": {"classes": list(classes)}}
     )
     # The part is gone through once.
     return Runner.build_dataloader(

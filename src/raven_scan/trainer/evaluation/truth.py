@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from raven_scan.figures.class_lists import ClassLists, merge_class_lists
 from raven_scan.figures.matching import Truth
 from raven_scan.trainer.data.coco_columns import BadPartError
 
@@ -33,11 +34,11 @@ class _Coco(msgspec.Struct):
     categories: list[_Category]
 
 
-def read_truth(path: Path, classes: list[str]) -> tuple[Truth, list[str]]:
-    """Read a COCO document; labels are positions in `classes`, whatever its category ids are.
+def read_truth(path: Path, classes: list[str]) -> tuple[Truth, ClassLists]:
+    """Read a COCO document; labels are positions in the merged class list, whatever its category ids are.
 
     Returns:
-        The true boxes of these classes, and the document's other classes, whose boxes are left out.
+        The true boxes, and the classes of both the model and the document.
 
     Raises:
         BadPartError: the file is not COCO.
@@ -46,9 +47,10 @@ def read_truth(path: Path, classes: list[str]) -> tuple[Truth, list[str]]:
         coco = msgspec.json.decode(path.read_bytes(), type=_Coco)
     except (OSError, msgspec.MsgspecError) as error:
         raise BadPartError(f"{path} is not COCO: {error}.") from error
-    label_by_name = {name: label for label, name in enumerate(classes)}
-    label_by_category = {each.id: label_by_name.get(each.name, -1) for each in coco.categories}
-    annotations = [each for each in coco.annotations if label_by_category.get(each.category_id, -1) >= 0]
+    lists = merge_class_lists(classes, [each.name for each in coco.categories])
+    label_by_name = {name: label for label, name in enumerate(lists.classes)}
+    label_by_category = {each.id: label_by_name[each.name] for each in coco.categories}
+    annotations = [each for each in coco.annotations if each.category_id in label_by_category]
     boxes = np.asarray([each.bbox for each in annotations], np.float64).reshape(-1, 4)
     areas = [each.bbox[2] * each.bbox[3] if each.area is None else each.area for each in annotations]
     truth = Truth(
@@ -60,4 +62,4 @@ def read_truth(path: Path, classes: list[str]) -> tuple[Truth, list[str]]:
         areas=np.asarray(areas, np.float64),
         crowds=np.asarray([each.iscrowd != 0 for each in annotations], np.bool_),
     )
-    return truth, [each.name for each in coco.categories if each.name not in label_by_name]
+    return truth, lists
