@@ -131,7 +131,7 @@ def test_what_is_no_token_is_refused(accounts: Accounts, token: str):
     assert caught.value.code == "access.token_wrong"
 
 
-def test_a_request_costs_one_query(accounts: Accounts):
+def test_a_request_costs_one_query(accounts: Accounts, monkeypatch: pytest.MonkeyPatch):
     accounts.add_user("alice", "Trainer", "Reviewer")
     token, cookie = accounts.make_token("alice"), accounts.get_cookie("alice")
     recognise(accounts, token)  # its first use is noted
@@ -140,8 +140,14 @@ def test_a_request_costs_one_query(accounts: Accounts):
     def note(*details: object) -> None:
         statements.append(str(details[2]))
 
-    for engine in (accounts.database.engine, accounts.database.reading_engine):
+    for engine in accounts.database.list_engines():
         event.listen(engine, "before_cursor_execute", note)
+    look_up = accounts.database.look_up
+    monkeypatch.setattr(
+        accounts.database,
+        "look_up",
+        lambda query, parameters: (note(0, 0, query), look_up(query, parameters))[1],
+    )
     accounts.hasher.checked.clear()
     recognise(accounts, token)
     accounts.authentication.authenticate_cookie(cookie)

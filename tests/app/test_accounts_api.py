@@ -295,7 +295,7 @@ def test_a_lost_database_is_told_at_the_door(
     headers = {"Authorization": f"Bearer {minted.secret.get_secret_value()}"}
     assert browser.get("/api/v1/datasets", headers=headers).status_code == 200
     unreachable: dict[str, Any] = {"port": 1, "connect_timeout": 1}
-    for engine in (platform.database.engine, platform.database.reading_engine):
+    for engine in platform.database.list_engines():
         engine.dispose()
         monkeypatch.setattr(
             engine.dialect,

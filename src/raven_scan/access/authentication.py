@@ -35,8 +35,7 @@ class Authentication:
         Raises:
             Unauthenticated: it is unknown, has ended, or its account is disabled.
         """
-        with self._database.reading_engine.connect() as connection:
-            known = sessions.find_known_token(connection, hash_secret(token))
+        known = sessions.find_known_token(self._database, hash_secret(token))
         if known is None:
             raise errors.token_wrong()
         now = self._clock.now()
@@ -61,8 +60,7 @@ class Authentication:
         secret = self._signer.find_signed(COOKIE_PURPOSE, cookie)
         if secret is None:
             raise errors.session_ended()
-        with self._database.reading_engine.connect() as connection:
-            known = sessions.find_known_session(connection, hash_secret(secret))
+        known = sessions.find_known_session(self._database, hash_secret(secret))
         now = self._clock.now()
         if known is None or has_ended(known.expires_at, known.last_seen_at, now):
             raise errors.session_ended()

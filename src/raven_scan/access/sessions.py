@@ -120,7 +120,7 @@ class SessionService:
         )
         user.last_sign_in_at = now
         session.flush()
-        known = sessions.find_known_session(session, hash_secret(secret.get_secret_value()))
+        known = sessions.find_known_session(self._database, hash_secret(secret.get_secret_value()))
         assert known is not None, "it was just inserted"  # noqa: S101
         actor = make_session_actor(known, visitor.address)
         record(session, actor, "session.signed_in", _target(user), method=str(method))

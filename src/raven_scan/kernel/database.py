@@ -1,18 +1,20 @@
 """The session to PostgreSQL, and the one way to hold a transaction."""
 
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import msgspec
+import psycopg
 from psycopg import conninfo
-from sqlalchemy import URL, Engine, MetaData, create_engine, event
+from sqlalchemy import URL, ClauseElement, Engine, MetaData, create_engine, event
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from raven_scan.kernel.errors import Unavailable
 
@@ -43,15 +45,20 @@ def make_conninfo(url: URL) -> str:
     return conninfo.make_conninfo("", **parameters)
 
 
-_CONNECTION: dict[str, Any] = {
+_OPTIONS = (
     # A process that is frozen between two statements keeps its rows locked: nobody could take its run over.
-    "options": "-c idle_in_transaction_session_timeout=8s"
-    # A plan that was made for what few rows have is slow for what all have, and the other way round.
-    " -c plan_cache_mode=force_custom_plan"
+    "-c idle_in_transaction_session_timeout=8s"
     # Compiling a statement takes longer than executing any of ours.
     " -c jit=off"
     # Of solid-state disks and of what is in memory; the default is of disks that turn.
-    " -c random_page_cost=1.1",
+    " -c random_page_cost=1.1"
+)
+_PLANNED_ANEW = " -c plan_cache_mode=force_custom_plan"
+"""A plan that was made for what few rows have is slow for what all have, and the other way round."""
+
+_READ_ONLY = " -c default_transaction_read_only=on"
+
+_CONNECTION: dict[str, Any] = {
     # A server that vanished is noticed within seconds, not after a quarter of an hour.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -61,6 +68,7 @@ _CONNECTION: dict[str, Any] = {
 
 
 _URGENT_WAIT_S = 3.0
+_LOOK_UPS_AT_ONCE = 8
 _TRUSTED_FOR_S = 1.0
 """A connection that was used so lately is not tried before it is used: a question more would cost as much as most
 queries do. What the server's end breaks meanwhile is one error, after which all connections are made anew."""
@@ -89,13 +97,20 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 10, connect_args: dict[str, Any] | None = None) -> None:
-        connecting = {**_CONNECTION, **(connect_args or {})}
+        connecting = {**_CONNECTION, "options": _OPTIONS + _PLANNED_ANEW, **(connect_args or {})}
         self.engine = _make_engine(url, connecting, pool_size=pool_size, max_overflow=20)
         # Who reads waits for whoever reads: more at once are no faster.
         self.reading_engine = _make_engine(
             url,
-            {**connecting, "options": f"{_CONNECTION['options']} -c default_transaction_read_only=on"},
+            {**connecting, "options": _OPTIONS + _PLANNED_ANEW + _READ_ONLY},
             pool_size=pool_size,
+            max_overflow=0,
+            isolation_level="AUTOCOMMIT",
+        )
+        self._look_up_engine = _make_engine(
+            url,
+            {**connecting, "options": _OPTIONS + _READ_ONLY},
+            pool_size=_LOOK_UPS_AT_ONCE,
             max_overflow=0,
             isolation_level="AUTOCOMMIT",
         )
@@ -136,12 +151,51 @@ class Database:
             finally:
                 self._reading.reset(token)
 
+    def look_up(self, query: str, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The row of a query that every request makes; inside a transaction it is that one's, which sees its changes.
+
+        It goes past SQLAlchemy, which would take longer than all else about it, and PostgreSQL keeps its plan.
+
+        Args:
+            query: of `write_query`, which finds one row or none by a key; values come as psycopg reads them.
+            parameters: by name.
+        """
+        current = self._current.get()
+        if current is not None:
+            row = current.connection().exec_driver_sql(query, dict(parameters)).one_or_none()
+            return None if row is None else tuple(row)
+        try:
+            with closing(self._look_up_engine.raw_connection()) as connection:
+                return _fetch_one(connection, query, parameters)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            # As SQLAlchemy does: what one connection lost, the others lost too.
+            self._look_up_engine.dispose()
+            raise OperationalError(query, None, error, hide_parameters=True) from error
+
     def close(self) -> None:
-        for engine in self._list_engines():
+        for engine in self.list_engines():
             engine.dispose()
 
-    def _list_engines(self) -> list[Engine]:
-        return [self.engine, self.reading_engine, self._urgent_engine]
+    def list_engines(self) -> list[Engine]:
+        return [self.engine, self.reading_engine, self._look_up_engine, self._urgent_engine]
+
+
+def write_query(statement: ClauseElement) -> str:
+    """A statement as text for `Database.look_up`; its parameters are those that it names by `bindparam`."""
+    return str(statement.compile(dialect=PGDialect_psycopg()))
+
+
+def _fetch_one(
+    connection: PoolProxiedConnection, query: str, parameters: Mapping[str, Any]
+) -> tuple[Any, ...] | None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute(query, parameters)
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        connection.invalidate(error)
+        raise
+    found: tuple[Any, ...] | None = cursor.fetchone()
+    return found
 
 
 def _make_engine(url: str, connecting: dict[str, Any], **arguments: Any) -> Engine:

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from raven_scan.access.models import ApiToken, SigningKey, User, UserSession
 from raven_scan.access.repository.users import read_claims, select_claims
 from raven_scan.access.types import Claim
+from raven_scan.kernel.database import Database, write_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class KnownToken:
     claims: frozenset[Claim]
 
 
-# Built once: every request makes one of these two queries.
-_KNOWN_TOKEN = (
+# Written once: every request makes one of these two queries.
+_KNOWN_TOKEN = write_query(
     select(
         ApiToken.id,
         ApiToken.name,
@@ -63,7 +64,7 @@ _KNOWN_TOKEN = (
     .where(ApiToken.secret_hash == bindparam("shown"))
 )
 
-_KNOWN_SESSION = (
+_KNOWN_SESSION = write_query(
     select(
         UserSession.id,
         UserSession.method,
@@ -80,8 +81,8 @@ _KNOWN_SESSION = (
 )
 
 
-def find_known_token(session: Session | Connection, secret_hash: bytes) -> KnownToken | None:
-    row = session.execute(_KNOWN_TOKEN, {"shown": secret_hash}).one_or_none()
+def find_known_token(database: Database, secret_hash: bytes) -> KnownToken | None:
+    row = database.look_up(_KNOWN_TOKEN, {"shown": secret_hash})
     if row is None:
         return None
     own: list[str] | None = row[2]
@@ -100,8 +101,8 @@ def find_known_token(session: Session | Connection, secret_hash: bytes) -> Known
     )
 
 
-def find_known_session(session: Session | Connection, secret_hash: bytes) -> KnownSession | None:
-    row = session.execute(_KNOWN_SESSION, {"shown": secret_hash}).one_or_none()
+def find_known_session(database: Database, secret_hash: bytes) -> KnownSession | None:
+    row = database.look_up(_KNOWN_SESSION, {"shown": secret_hash})
     return None if row is None else KnownSession(*row[:8], claims=read_claims(row[8]))
 
 
