@@ -7,9 +7,9 @@
 Boxes and detections are generated from a seed. Three evaluate them, one after the other, in this process and on one
 thread, each from what it takes: pycocotools and faster-coco-eval from results as Python dicts that are made before the
 clock starts, this platform from the columns that its trainer has. The platform's time is that of everything that its
-evaluation tells: matches, figures, curves, confusion, errors by kind, calibration, and the files; what the intervals of
-1,000 resamples take is told apart. Ratios are of processor time, which others on the machine change least. The exit
-code is 1 where a figure differs by more than 1e-6, or the platform is less than five times as fast as pycocotools.
+evaluation tells: matches, figures, curves, confusion, errors by kind, calibration, the files, and the intervals of
+1,000 resamples; what those take is told apart too. The exit code is 1 where a figure differs by more than 1e-6, or the
+platform is less than five times as fast as pycocotools by processor time or by wall time.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from pycocotools.cocoeval import COCOeval
 
 from raven_scan.figures.matches import Matches, write_matches
 from raven_scan.figures.matching import Detections, Truth, match_detections
-from raven_scan.figures.reckoning import RESAMPLES, reckon_report
+from raven_scan.figures.reckoning import reckon_report
 from raven_scan.figures.report import EvaluationReport, encode_report
 
 CLASS_COUNT = 80
@@ -158,11 +158,11 @@ def measure_with(
     return [float(value) for value in evaluation.stats[:6]]
 
 
-def evaluate(truth: Truth, found: Detections, folder: Path) -> tuple[Matches, EvaluationReport]:
-    """What the trainer's `evaluate` does when the model has predicted, but for intervals."""
+def evaluate(truth: Truth, found: Detections, folder: Path, *, seed: int) -> tuple[Matches, EvaluationReport]:
+    """What the trainer's `evaluate` does when the model has predicted."""
     matches = match_detections([f"class {label}" for label in range(CLASS_COUNT)], truth, found)
     write_matches(matches, folder / "matches.safetensors")
-    report = reckon_report(matches, resamples=0)
+    report = reckon_report(matches, seed=seed)
     (folder / "report.json").write_bytes(encode_report(report))
     return matches, report
 
@@ -182,9 +182,9 @@ def run(scale: float, seed: int) -> dict[str, Any]:
     truth, found = generate(images, boxes, detections, seed)
     names = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
     with tempfile.TemporaryDirectory() as folder:
-        (matches, report), own_time = clock(lambda: evaluate(truth, found, Path(folder)))
+        (matches, report), own_time = clock(lambda: evaluate(truth, found, Path(folder), seed=seed))
     own = [report.figures[name].value for name in names]
-    with_intervals, full_time = clock(lambda: reckon_report(matches, seed=seed, time_limit_s=600.0))
+    _, full_time = clock(lambda: reckon_report(matches, seed=seed))
     _, plain_time = clock(lambda: reckon_report(matches, resamples=0))
     others: dict[str, Any] = {}
     for name, api in (
@@ -197,9 +197,10 @@ def run(scale: float, seed: int) -> dict[str, Any]:
             **seconds,
             "figures": dict(zip(names, figures, strict=True)),
             "times_as_long": round(seconds["processor_s"] / own_time["processor_s"], 1),
+            "times_as_long_by_wall": round(seconds["wall_s"] / own_time["wall_s"], 1),
             "largest_difference": max(abs(a - (b or 0.0)) for a, b in zip(figures, own, strict=True)),
         }
-    interval = with_intervals.figures["map50"]
+    interval = report.figures["map50"]
     return {
         "images": images,
         "boxes": boxes,
@@ -208,7 +209,7 @@ def run(scale: float, seed: int) -> dict[str, Any]:
         "seed": seed,
         "platform": {**own_time, "figures": dict(zip(names, own, strict=True))},
         "intervals": {
-            "resamples": RESAMPLES,
+            "resamples": report.intervals.resamples,
             "processor_s": round(full_time["processor_s"] - plain_time["processor_s"], 2),
             "wall_s": round(full_time["wall_s"] - plain_time["wall_s"], 2),
             "map50": [interval.low, interval.value, interval.high],
@@ -219,19 +220,21 @@ def run(scale: float, seed: int) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> None:
     print("{images:,} images, {boxes:,} boxes, {detections:,} detections, {classes} classes".format(**result))
-    print(f"{'':18}{'processor s':>12}{'wall s':>9}{'times as long':>15}{'largest difference':>20}")
+    print(
+        f"{'':18}{'processor s':>12}{'wall s':>9}{'times as long':>15}{'by wall':>9}{'largest difference':>20}"
+    )
     platform = result["platform"]
     print(f"{'platform':18}{platform['processor_s']:12.2f}{platform['wall_s']:9.2f}")
     for name in ("faster-coco-eval", "pycocotools"):
         other = result[name]
         print(
             f"{name:18}{other['processor_s']:12.2f}{other['wall_s']:9.2f}"
-            f"{other['times_as_long']:15.1f}{other['largest_difference']:20.1e}"
+            f"{other['times_as_long']:15.1f}{other['times_as_long_by_wall']:9.1f}{other['largest_difference']:20.1e}"
         )
     intervals = result["intervals"]
     low, value, high = intervals["map50"]
     print(
-        f"{'its intervals':18}{intervals['processor_s']:12.2f}{intervals['wall_s']:9.2f}   "
+        f"{'  of it, intervals':18}{intervals['processor_s']:12.2f}{intervals['wall_s']:9.2f}   "
         f"{intervals['resamples']} resamples; mAP50 {value:.4f} ({low:.4f} to {high:.4f})"
     )
 
@@ -253,7 +256,8 @@ def main() -> int:
     is_equal = all(
         result[name]["largest_difference"] <= FIGURES_EQUAL_TO for name in ("pycocotools", "faster-coco-eval")
     )
-    return 0 if is_equal and reference["times_as_long"] >= FASTER_MIN else 1
+    fastness = min(reference["times_as_long"], reference["times_as_long_by_wall"])
+    return 0 if is_equal and fastness >= FASTER_MIN else 1
 
 
 if __name__ == "__main__":
