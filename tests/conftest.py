@@ -1,13 +1,16 @@
 """Fixtures that every test may use: a real PostgreSQL, a database a test, settings, the shared data."""
 
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, Engine, create_engine, make_url, text
 from tests.storage.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server
 
 from raven_scan.kernel.database import Database
@@ -16,6 +19,8 @@ from raven_scan.kernel.schema import upgrade_schema
 from raven_scan.kernel.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# What a worker's databases, their copies and their log take, several times over.
+_MEMORY_FOR_DATABASES_BYTES = 4 << 30
 
 
 @pytest.fixture(scope="session")
@@ -30,28 +35,47 @@ def shared_folder() -> Path:
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[URL]:
     """A PostgreSQL server for all tests of the session."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
-    with server.hold() as holding:
-        url = make_url(holding.url)
-        # Tests are not to survive a power cut, but to be quick.
-        run_statement(url, "ALTER SYSTEM SET fsync = off")
-        run_statement(url, "SELECT pg_reload_conf()")
-        yield url
-    server.stop(force=True)
+    with make_quick_folder(tmp_path_factory) as folder:
+        server = EmbeddedPostgres(folder)
+        with server.hold() as holding:
+            url = make_url(holding.url)
+            # Tests are not to survive a power cut, but to be quick.
+            for setting in ("fsync", "full_page_writes"):
+                run_statement(url, f"ALTER SYSTEM SET {setting} = off")
+            run_statement(url, "SELECT pg_reload_conf()")
+            yield url
+            open_server(url).dispose()
+        server.stop(force=True)
 
 
-def run_statement(url: URL, statement: str) -> None:
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+@contextmanager
+def make_quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """In memory, where there is enough: on a disk, a database for each test costs more than most of them."""
+    memory = Path("/dev/shm")  # noqa: S108 - the folder in it is nobody else's
+    if not memory.is_dir() or shutil.disk_usage(memory).free < _MEMORY_FOR_DATABASES_BYTES:
+        yield tmp_path_factory.mktemp("postgres")
+        return
+    with TemporaryDirectory(prefix="raven-scan-tests-", dir=memory, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@cache
+def open_server(server_url: URL) -> Engine:
+    """Stays connected: a connection for each database would take longer than its making."""
+    return create_engine(server_url, isolation_level="AUTOCOMMIT")
+
+
+def run_statement(server_url: URL, statement: str) -> None:
+    with open_server(server_url).connect() as connection:
         connection.execute(text(statement))
-    engine.dispose()
 
 
 @contextmanager
 def make_database(server_url: URL, template: str = "template1") -> Generator[str]:
     """The URL of a new database, which is gone afterwards."""
     name = f"test_{uuid4().hex}"
-    run_statement(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # Files are copied in less time than PostgreSQL writes down what is in them, which is its own choice.
+    run_statement(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield server_url.set(database=name).render_as_string(hide_password=False)
     run_statement(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
