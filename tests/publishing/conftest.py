@@ -1,12 +1,14 @@
 """A platform with models of chosen skill on a made-up test part: real evaluations, reckoned from real matches."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+import polars as pl
 import pytest
 from safetensors.numpy import save
 from sqlalchemy import URL, text
@@ -14,6 +16,7 @@ from tests.conftest import make_database
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
 from raven_scan.app.wiring import Platform, build_services
+from raven_scan.datasets.content import IMAGES_SCHEMA, encode_table
 from raven_scan.datasets.models import Dataset, DatasetVersion
 from raven_scan.datasets.types import Part, PartCounts
 from raven_scan.evaluations.types import EvaluationResult, EvaluationView, RunEvaluation
@@ -39,7 +42,7 @@ def make_actor(*claims: Claim, name: str = "somebody") -> Actor:
 
 @dataclass(frozen=True)
 class Place:
-    """A dataset version without images: nothing here looks into it."""
+    """A dataset version of which nothing is there but the table of its images."""
 
     id: UUID
     name: str
@@ -50,21 +53,24 @@ class World:
     platform: Platform
     folder: Path
 
-    def add_dataset(self, name: str) -> Place:
+    def add_dataset(self, name: str, images: Mapping[str, Sequence[str]] | None = None) -> Place:
+        """`images`: what makes up each image, by part; None: of their own in each part."""
         now = datetime.now(UTC)
+        if images is None:
+            images = {part: [f"{name} {part} {number}" for number in range(5)] for part in Part}
         dataset = Dataset(id=make_id(), name=name, created_by="me", created_at=now)
         version = DatasetVersion(
             id=make_id(),
             dataset_id=dataset.id,
             number=1,
-            digest=name[:1] * 64,
+            digest=sha256(name.encode()).hexdigest(),
             classes=CLASSES,
             parts={part: asdict(_NO_IMAGES) for part in Part},
             pixel_rules={},
             leak_allowed=False,
             leaked_image_count=0,
             image_bytes=0,
-            images_digest="0" * 64,
+            images_digest=self.platform.blobs.put_bytes(encode_table(_list_images(images))),
             boxes_digest="0" * 64,
             options={},
             warnings=[],
@@ -78,7 +84,13 @@ class World:
         return Place(version.id, f"{name}@1")
 
     def add_model(
-        self, name: str, place: Place, *, run_id: UUID | None = None, run_name: str = "run"
+        self,
+        name: str,
+        place: Place,
+        *,
+        run_id: UUID | None = None,
+        run_name: str = "run",
+        base_model: str = "yolox-nano",
     ) -> TrainedModelView:
         """What a run made, which is gone since, where no other is named."""
         models = self.platform.trained_models
@@ -93,7 +105,7 @@ class World:
             valid=Figures(),
             test=Figures(),
             leak_allowed=False,
-            base_model_id=models.get_model(ME, "yolox-nano").id,
+            base_model_id=models.get_model(ME, base_model).id,
             dataset_version_id=place.id,
             dataset_version_name=place.name,
             training_run_id=run_id or make_id(),
@@ -129,8 +141,10 @@ class World:
             ),
         )
 
-    def add_evaluated(self, name: str, place: Place, *, skill: float = 0.8) -> TrainedModelView:
-        model = self.add_model(name, place)
+    def add_evaluated(
+        self, name: str, place: Place, *, skill: float = 0.8, base_model: str = "yolox-nano"
+    ) -> TrainedModelView:
+        model = self.add_model(name, place, base_model=base_model)
         self.evaluate(model, place, skill=skill)
         return model
 
@@ -164,6 +178,26 @@ class World:
             box_count=report.counts.boxes,
             images_per_s=10.0,
         )
+
+
+def _list_images(images: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    rows = [
+        {
+            "part": part,
+            "file_name": f"{number}.jpg",
+            "digest": sha256(content.encode()).hexdigest(),
+            "width": 100,
+            "height": 100,
+            "exif_orientation": 1,
+            "format": "JPEG",
+            "band_count": 3,
+            "bit_depth": 8,
+            "size_bytes": 1,
+        }
+        for part, contents in images.items()
+        for number, content in enumerate(contents)
+    ]
+    return pl.DataFrame(rows, schema=IMAGES_SCHEMA)
 
 
 @pytest.fixture(scope="module")

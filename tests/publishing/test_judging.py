@@ -14,6 +14,7 @@ from raven_scan.publishing.policy import DEFAULTS, complete_policy
 from raven_scan.publishing.types import (
     DifferenceFound,
     Evidence,
+    Exposure,
     FigureFound,
     Judgement,
     Measured,
@@ -42,8 +43,17 @@ MEASURED = Measured(
     unknown_classes=["metal"],
 )
 RUN = RunOutcome(id=make_id(), name="run", status="Success", created_by="ann", created_by_id=make_id())
+EXPOSURE = Exposure(
+    tests=["litter@1"], image_count=60, seen_count=0, sources=[], lost=[], unknown=["from-elsewhere"]
+)
 EVIDENCE = Evidence(
-    model="first", is_trained=True, run=RUN, author="ann", dataset="litter@1", measured=MEASURED
+    model="first",
+    is_trained=True,
+    run=RUN,
+    author="ann",
+    dataset="litter@1",
+    measured=MEASURED,
+    exposure=EXPOSURE,
 )
 RIVAL = Rival(
     full_name="waste@1",
@@ -77,6 +87,20 @@ def find(key: str, wanted: RequirementValue, evidence: Evidence = EVIDENCE) -> V
 def test_what_is_off_is_not_judged(key: str):
     assert ask(key, None) is None
     assert ask(key, OFF) is None
+
+
+def test_what_was_learned_is_not_tested():
+    key = "require_unseen_test"
+
+    def judge_exposure(exposure: Exposure | None) -> Verdict:
+        return find(key, ON, replace(EVIDENCE, exposure=exposure))
+
+    assert judge_exposure(EXPOSURE) is PASSED
+    assert judge_exposure(None) is UNKNOWN
+    assert judge_exposure(replace(EXPOSURE, lost=["old@1"])) is UNKNOWN
+    seen = replace(EXPOSURE, seen_count=1, sources=["old@1"])
+    assert judge_exposure(seen) is FAILED
+    assert judge_exposure(replace(seen, lost=["old@2"])) is FAILED
 
 
 @pytest.mark.parametrize(("key", "has"), [("min_map50", 0.5), ("min_recall", 0.7), ("min_recall.glass", 0.6)])
@@ -199,6 +223,7 @@ def test_the_policy_is_judged_in_its_order():
         "require_evaluation",
         "min_test_images",
         "min_test_boxes",
+        "require_unseen_test",
         "min_map50",
         "min_recall",
         "max_regression",

@@ -137,6 +137,7 @@ def test_requirements_that_are_not_met_are_all_told(platform: Platform, world: W
         "require_evaluation": "passed",
         "min_test_images": "too few images to tell",
         "min_test_boxes": "failed",
+        "require_unseen_test": "passed",
         "min_map50": "failed",
         "max_regression": "passed",
         "min_recall.glass": "failed",
@@ -380,7 +381,8 @@ def test_what_detection_asks_for(platform: Platform, first: Any, second: Any):
         publishing.resolve(make_actor(PUBLISH), "waste")
     for ref in ("first", "", "\0", "waste\ud800"):
         refuse(platform, "published_model.not_found", publishing.resolve, detector, ref)
-    for ref in ("waste@3", "waste@0", "waste@", "waste@-1", "waste@1@2", "waste@²", f"waste@{10**30}"):
+    long_numbers = (f"waste@{10**30}", "waste@00000000001" + "9" * 5000)
+    for ref in ("waste@3", "waste@0", "waste@", "waste@-1", "waste@1@2", "waste@²", *long_numbers):
         refuse(platform, "published_model.version_not_found", publishing.resolve, detector, ref)
     publishing.withdraw(ME, "waste", reason="It sees glass everywhere.")
     for ref in ("waste", "waste@2"):
@@ -418,6 +420,68 @@ def test_the_dataset_that_the_next_is_measured_on_is_kept(platform: Platform, wo
     with pytest.raises(Conflict) as caught:
         platform.dataset_stewardship.delete(ME, "frozen")
     assert "published as waste@2" in caught.value.message
+
+
+def test_a_dataset_that_can_be_rolled_back_to_is_kept(platform: Platform, world: World, place: Place):
+    publishing, old = platform.publishing, world.add_dataset("old")
+    model = world.add_model("first", place)
+    world.evaluate(model, old, skill=0.7)
+    publishing.publish(ME, "first", name="waste")
+    second = world.add_evaluated("second", place, skill=0.8)
+    world.evaluate(second, old, skill=0.8)
+    publishing.publish(ME, "second", name="waste", dataset=str(place.id))
+    with pytest.raises(Conflict) as caught:
+        platform.dataset_stewardship.delete(ME, "old")
+    assert "published as waste@1" in caught.value.message
+    publishing.withdraw(ME, "waste@1", reason="Old.")
+    platform.dataset_stewardship.delete(ME, "old")
+
+
+def test_no_test_part_is_frozen_that_is_deleted(platform: Platform, world: World, place: Place):
+    gone = world.add_dataset("gone")
+    model = world.add_model("first", place)
+    world.evaluate(model, gone, skill=0.8)
+    assert platform.publishing.check(ME, "first").dataset == "gone@1"
+    platform.dataset_stewardship.delete(ME, "gone")
+    assert platform.publishing.check(ME, "first").dataset == "litter@1"
+    error = refuse(platform, "published_model.not_evaluated", platform.publishing.publish, ME, "first")
+    assert error.hint == "raven models evaluate first --dataset litter@1"
+
+
+def test_a_test_part_that_is_deleted_meanwhile_is_not_frozen(
+    platform: Platform, world: World, place: Place, monkeypatch: Any
+):
+    other = world.add_dataset("other")
+    model = world.add_model("first", other)
+    world.evaluate(model, place)
+    checks = platform.publishing._checks
+    plan = checks.plan
+
+    def plan_and_delete(*arguments: Any) -> Any:
+        planned = plan(*arguments)
+        with suppress(NotFound):
+            platform.dataset_stewardship.delete(ME, "litter")
+        return planned
+
+    monkeypatch.setattr(checks, "plan", plan_and_delete)
+    refuse(platform, "published_model.not_evaluated", platform.publishing.publish, ME, "first")
+
+
+@pytest.mark.usefixtures("first", "second")
+def test_going_back_looks_at_the_policy_as_it_is_by_then(platform: Platform, monkeypatch: Any):
+    publishing = platform.publishing
+    publishing.publish(ME, "first", name="waste")
+    publishing.publish(ME, "second", name="waste")
+    checks = publishing._checks
+    recheck = checks.recheck
+
+    def recheck_and_change(*arguments: Any) -> Any:
+        found = recheck(*arguments)
+        platform.policy.change(ME, {"min_map50": 0.99})
+        return found
+
+    monkeypatch.setattr(checks, "recheck", recheck_and_change)
+    refuse(platform, "published_model.requirements_not_met", publishing.roll_back, ME, "waste", recheck=True)
 
 
 @pytest.mark.usefixtures("first")

@@ -60,6 +60,7 @@ class Names(RuleBasedStateMachine):
                 "require_evaluation": False,
                 "min_test_images": None,
                 "min_test_boxes": None,
+                "require_unseen_test": False,
                 "min_map50": None,
                 "max_regression": None,
             },

@@ -26,6 +26,7 @@ from raven_scan.datasets.export import DatasetExports
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.stewardship import DatasetStewardship
 from raven_scan.datasets.verification import VersionVerification
+from raven_scan.datasets.version_images import VersionImages
 from raven_scan.datasets.version_records import VersionRecords
 from raven_scan.datasets.version_stewardship import VersionStewardship
 from raven_scan.detections.model_choice import ModelChoice
@@ -55,6 +56,7 @@ from raven_scan.packages.onnx_export import OnnxExport
 from raven_scan.publishing.checking import PublicationChecks
 from raven_scan.publishing.dependents import PublicationsOfModels, PublicationsOnVersions
 from raven_scan.publishing.evidence import EvidenceGathering
+from raven_scan.publishing.exposure import TestExposures
 from raven_scan.publishing.policy_service import PolicyService
 from raven_scan.publishing.service import PublishingService
 from raven_scan.storage.blob_store import BlobStore
@@ -241,7 +243,9 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     )
     package_keys = PackageKeys(database, clock)
     staging, find_outcome = ModelStaging(database), RunOutcomes(database).find
-    evidence = EvidenceGathering(evaluations, datasets, staging, find_outcome)
+    families = ModelFamilies(database, trained_models)
+    exposures = TestExposures(families, VersionImages(database, blobs))
+    evidence = EvidenceGathering(evaluations, datasets, staging, exposures, find_outcome)
     publication_checks = PublicationChecks(database, trained_models, staging, evidence, find_run=find_outcome)
     publishing = PublishingService(database, staging, publication_checks, clock)
     model_choice = ModelChoice(publishing, trained_models, datasets, evaluations)
@@ -271,7 +275,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
             blobs,
             find_written_down=partial(find_written_down, database),
         ),
-        lineage=LineageService(database, ModelFamilies(database, trained_models), VersionRecords(database)),
+        lineage=LineageService(database, families, VersionRecords(database)),
         evaluations=evaluations,
         package_keys=package_keys,
         package_exports=PackageExports(

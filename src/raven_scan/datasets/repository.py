@@ -138,6 +138,19 @@ def find_version_in_any_state(session: Session, id_: UUID) -> tuple[str, Dataset
     return None if row is None else (f"{row[0]}@{row[1].number}", row[1])
 
 
+def find_version_of_content(session: Session, digest: str) -> tuple[UUID, str] | None:
+    """Id and full name of the first version with this content, in the trash too."""
+    statement = (
+        select(DatasetVersion.id, Dataset.name, DatasetVersion.number)
+        .join(Dataset, Dataset.id == DatasetVersion.dataset_id)
+        .where(DatasetVersion.digest == digest)
+        .order_by(DatasetVersion.created_at, DatasetVersion.id)
+        .limit(1)
+    )
+    row = session.execute(statement).one_or_none()
+    return None if row is None else (row[0], f"{row[1]}@{row[2]}")
+
+
 def get_tables(session: Session, version_id: UUID) -> tuple[str, str]:
     """The digests of the images' and the boxes' blobs."""
     columns = select(DatasetVersion.images_digest, DatasetVersion.boxes_digest)

@@ -111,8 +111,16 @@ class PublicationChecks:
         check = _judge(name, number, model, evidence, policy.version, policy.requirements)
         return Plan(policy, rival, evidence, check)
 
-    def recheck(self, actor: Actor, version: PublishedVersionView) -> None:
+    def keep_test_part(self, plan: Plan) -> bool:
+        """In the caller's transaction: whether the test part that it was judged on is there, and stays so."""
+        measured = plan.evidence.measured
+        return measured is None or self._evidence.keep_test_part(measured.dataset_version_id)
+
+    def recheck(self, actor: Actor, version: PublishedVersionView) -> int:
         """Judges what was published once by today's requirements, all but `max_regression`.
+
+        Returns:
+            The version of the policy that it was judged by.
 
         Raises:
             Conflict: they are not met.
@@ -126,6 +134,7 @@ class PublicationChecks:
         check = _judge(version.name, version.number, model, evidence, policy.version, asked)
         if not check.passes:
             raise make_requirements_not_met(check)
+        return policy.version
 
 
 def _judge(

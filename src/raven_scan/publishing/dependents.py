@@ -24,7 +24,10 @@ class PublicationsOfModels:
 
 
 class PublicationsOnVersions:
-    """What is in use, on the versions of datasets whose test part is frozen for it: the next one is measured there."""
+    """What is not withdrawn, on the versions of datasets whose test part is frozen for it.
+
+    The next model is measured there, also after somebody went back.
+    """
 
     def list_uses(self, session: Session, ids: Collection[UUID]) -> list[Use]:
         return [

@@ -9,7 +9,8 @@ from raven_scan.evaluations.service import EvaluationService
 from raven_scan.evaluations.types import EvaluationView
 from raven_scan.figures.difference import Verdict as ComparisonVerdict
 from raven_scan.figures.report import Figure
-from raven_scan.kernel.errors import RavenError
+from raven_scan.kernel.errors import NotFound, RavenError
+from raven_scan.publishing.exposure import TestExposures
 from raven_scan.publishing.types import (
     TEST_PART,
     DifferenceFound,
@@ -29,9 +30,9 @@ RunFinder = Callable[[str], RunOutcome | None]
 _READER = Actor(
     id=UUID("00000000-0000-7000-8000-000000000005"),
     name="publishing",
-    claims=frozenset({Claim.TRAINED_MODEL_VIEW, Claim.TRAINED_MODEL_REVIEW}),
+    claims=frozenset({Claim.TRAINED_MODEL_VIEW, Claim.TRAINED_MODEL_REVIEW, Claim.DATASET_VIEW}),
 )
-"""Reads evaluations. A requirement counts for who may not compare models by themselves too."""
+"""Reads evaluations and datasets. A requirement counts for who may not compare models by themselves too."""
 
 
 class EvidenceGathering:
@@ -40,11 +41,13 @@ class EvidenceGathering:
         evaluations: EvaluationService,
         datasets: DatasetService,
         staging: ModelStaging,
+        exposures: TestExposures,
         find_run: RunFinder,
     ) -> None:
         self._evaluations = evaluations
         self._datasets = datasets
         self._staging = staging
+        self._exposures = exposures
         self._find_run = find_run
 
     def gather(
@@ -78,6 +81,10 @@ class EvidenceGathering:
         evaluation = None
         if place is not None:
             evaluation = self._evaluations.find_latest(_READER, model.id, place[0], TEST_PART)
+        against = None if rival is None else self._compare(model, rival, place)
+        tests = {} if place is None else {place[0]: place[1]}
+        if rival is not None and rival.dataset_version_id is not None:
+            tests[rival.dataset_version_id] = str(rival.dataset_version_name)
         return Evidence(
             model=model.name,
             is_trained=model.origin is Origin.TRAINED,
@@ -86,8 +93,17 @@ class EvidenceGathering:
             is_author=is_author,
             dataset=None if place is None else place[1],
             measured=None if evaluation is None else self._measure(evaluation),
-            rival=None if rival is None else self._compare(model, rival, place),
+            exposure=self._exposures.find(_READER, model.id, tests) if tests else None,
+            rival=against,
         )
+
+    def keep_test_part(self, version_id: UUID) -> bool:
+        """In the caller's transaction: whether the dataset version is there; it then is until that ends."""
+        try:
+            self._datasets.keep_version(_READER, version_id)
+        except NotFound:
+            return False
+        return True
 
     def _find_author(self, model: TrainedModelView, run: RunOutcome | None) -> tuple[UUID | None, str | None]:
         if model.origin is Origin.TRAINED:
@@ -106,17 +122,31 @@ class EvidenceGathering:
         if dataset is not None:
             version = self._datasets.get_version(actor, dataset)
             return version.id, version.full_name
-        if frozen_by is not None and frozen_by.dataset_version_id is not None:
+        # On what is deleted, no other model could be evaluated.
+        if (
+            frozen_by is not None
+            and frozen_by.dataset_version_id is not None
+            and self._is_there(frozen_by.dataset_version_id)
+        ):
             return frozen_by.dataset_version_id, str(frozen_by.dataset_version_name)
         learned = model.lineage.dataset_version
+        if learned is not None and not self._is_there(learned.id):
+            learned = None
         if learned is not None:
             there = self._evaluations.find_latest(_READER, model.id, learned.id, TEST_PART)
             if there is not None:
                 return learned.id, there.dataset_version.name
         last = self._evaluations.find_latest(_READER, model.id, None, TEST_PART)
-        if last is not None:
+        if last is not None and self._is_there(last.dataset_version.id):
             return last.dataset_version.id, last.dataset_version.name
         return None if learned is None else (learned.id, learned.name)
+
+    def _is_there(self, version_id: UUID) -> bool:
+        try:
+            self._datasets.get_version(_READER, str(version_id))
+        except NotFound:
+            return False
+        return True
 
     def _measure(self, evaluation: EvaluationView) -> Measured:
         report = self._evaluations.read_report(_READER, evaluation.id)

@@ -114,10 +114,50 @@ def _judge_reviewer(evidence: Evidence) -> Judgement:
     )
 
 
+def _judge_unseen(evidence: Evidence) -> Judgement:
+    exposure = evidence.exposure
+    value = None
+    if exposure is None:
+        verdict, told = Verdict.CANNOT_BE_JUDGED, "There is no test part yet that it could have seen."
+        hint = _say_evaluate(evidence.model, None)
+    elif exposure.seen_count:
+        verdict, value = Verdict.FAILED, exposure.seen_count
+        told = (
+            f"It learned from {exposure.seen_count} of the {exposure.image_count} images of the test part of "
+            f"{' and '.join(exposure.tests)}: they are in {', '.join(exposure.sources)}."
+        )
+        hint = (
+            "Train without them; or, where the version in use was accepted on other images, evaluate it on a "
+            "dataset version whose test part has none of them."
+        )
+    elif exposure.lost:
+        verdict = Verdict.CANNOT_BE_JUDGED
+        told = f"Not known any more is which images are in {', '.join(exposure.lost)}."
+        hint = "Restore it from a backup; who may override requirements publishes it with a reason."
+    else:
+        verdict, value, hint = Verdict.PASSED, 0, ""
+        told = (
+            f"None of the {exposure.image_count} images of the test part of {' and '.join(exposure.tests)} is among "
+            "those that it is known to have learned from."
+        )
+        if exposure.unknown:
+            names = ", ".join(map(repr, exposure.unknown))
+            told += f" What {names} learned from before it came here is not known."
+    return Judgement(
+        requirement="require_unseen_test",
+        verdict=verdict,
+        wanted=True,
+        value=value,
+        explanation=told,
+        hint=hint,
+    )
+
+
 _OF_ITS_ORIGIN: dict[str, Callable[[Evidence], Judgement | None]] = {
     "require_success": _judge_success,
     "require_evaluation": _judge_evaluation,
     "require_other_reviewer": _judge_reviewer,
+    "require_unseen_test": _judge_unseen,
 }
 
 
@@ -150,7 +190,9 @@ def _judge_figure(key: str, least: float, measured: Measured) -> Judgement:
     passed = figure.value >= least
     unknown = ""
     if measured.unknown_classes:
-        unknown = f" The model does not know {', '.join(measured.unknown_classes)}, whose boxes do not count."
+        unknown = (
+            f" The model does not know {', '.join(measured.unknown_classes)}, whose boxes count as missed."
+        )
     return Judgement(
         requirement=key,
         verdict=Verdict.PASSED if passed else Verdict.FAILED,

@@ -44,6 +44,11 @@ REQUIREMENTS: dict[str, Requirement] = {
     "require_evaluation": Requirement(bool, True, "it was evaluated here"),  # noqa: FBT003
     "min_test_images": Requirement(int, 50, "images in the test part that it is judged on"),
     "min_test_boxes": Requirement(int, 50, "boxes in that part"),
+    "require_unseen_test": Requirement(
+        bool,
+        True,  # noqa: FBT003
+        "neither it nor its base models learned from images of that part",
+    ),
     "min_map50": Requirement(float, 0.3, "mAP50 there"),
     "min_recall": Requirement(float, None, "recall there, at the confidence of the best F1"),
     "max_regression": Requirement(

@@ -8,6 +8,7 @@ from raven_scan.publishing.errors import make_not_found, make_version_not_found
 from raven_scan.publishing.models import PublishedName, PublishedVersion
 
 _LARGEST_NUMBER = (1 << 31) - 1
+_MOST_DIGITS = 10
 
 
 def parse_ref(ref: str) -> tuple[str, str | None]:
@@ -48,7 +49,10 @@ def read_name_for_anybody(
         raise make_not_found(ref)
     if number is None:
         return row, None
-    if not (number.isascii() and number.isdigit() and 1 <= int(number[:11]) <= _LARGEST_NUMBER):
+    # Python itself refuses to read a number of some thousand digits.
+    if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+        raise make_version_not_found(row.name, ref)
+    if not 1 <= int(number) <= _LARGEST_NUMBER:
         raise make_version_not_found(row.name, ref)
     return row, int(number)
 

@@ -142,7 +142,7 @@ def list_kept_of_models(
 def list_frozen_on_versions(
     session: Session, version_ids: Collection[UUID], limit: int
 ) -> list[tuple[UUID, str, str]]:
-    """What is in use and has its frozen test part in any of these: models with their names, and name@number."""
+    """What is not withdrawn and has its frozen test part in any of these: models, their names, and name@number."""
     statement = (
         select(
             PublishedVersion.model_id,
@@ -150,9 +150,9 @@ def list_frozen_on_versions(
             PublishedName.name,
             PublishedVersion.number,
         )
-        .join(PublishedName, _IN_USE)
-        .where(PublishedVersion.dataset_version_id.in_(version_ids))
-        .order_by(PublishedName.name)
+        .join(PublishedName, PublishedName.id == PublishedVersion.name_id)
+        .where(PublishedVersion.dataset_version_id.in_(version_ids), PublishedVersion.withdrawn_at.is_(None))
+        .order_by(PublishedName.name, PublishedVersion.number.desc())
         .limit(limit)
     )
     return [

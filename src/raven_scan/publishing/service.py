@@ -1,5 +1,6 @@
 """The use cases of publishing: models become versions of names that detection asks for."""
 
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
@@ -193,28 +194,36 @@ class PublishingService(PublishedModels):
             Invalid: the reason is too long.
             Conflict: it is withdrawn, or in use already; there is no earlier one; the requirements are not met.
         """
-        with self._database.reading() as session:
-            name, _ = read_name(session, actor, ref)
-            actor.require(Claim.TRAINED_MODEL_PUBLISH)
-            check_notes(KIND, reason)
-            number = _choose_earlier(session, name, to)
-            planned = repository.make_version_view(name, read_version(session, name, number))
-        if recheck:
-            self._checks.recheck(actor, planned)
-        with self._database.transaction() as session:
-            name, _ = read_name(session, actor, ref, lock=True)
-            if _choose_earlier(session, name, to) != number:
-                raise make_changed_too_often(name.name)
-            version = read_version(session, name, number)
-            left = None if name.number is None else read_version(session, name, name.number)
-            model_ids = {version.model_id, *([left.model_id] if left else [])}
-            self._staging.lock_models(actor, model_ids)
-            before, name.number, name.last_used_number = name.number, number, number
-            self._note(session, actor, name, PublishingEvent.ROLLED_BACK, number, before, reason)
-            self._stage(session, actor, model_ids)
-            target = Target(KIND, name.id, f"{name.name}@{number}")
-            record(session, actor, "published_model.rolled_back", target, from_number=before, reason=reason)
-            return _view(session, name)
+        for _ in range(_MOST_TRIES):
+            with self._database.reading() as session:
+                name, _ = read_name(session, actor, ref)
+                actor.require(Claim.TRAINED_MODEL_PUBLISH)
+                check_notes(KIND, reason)
+                number = _choose_earlier(session, name, to)
+                planned = repository.make_version_view(name, read_version(session, name, number))
+            policy_version = self._checks.recheck(actor, planned) if recheck else None
+            with suppress(_ChangedMeanwhileError), self._database.transaction() as session:
+                _check_policy(session, policy_version)
+                return self._roll_back(session, actor, ref, to, number, reason)
+        raise make_changed_too_often(ref)
+
+    def _roll_back(
+        self, session: Session, actor: Actor, ref: str, to: int | None, number: int, reason: str
+    ) -> PublishedNameView:
+        """To `number`. Raises _ChangedMeanwhileError where that is no longer the one that is meant."""
+        name, _ = read_name(session, actor, ref, lock=True)
+        if _choose_earlier(session, name, to) != number:
+            raise _ChangedMeanwhileError
+        version = read_version(session, name, number)
+        left = None if name.number is None else read_version(session, name, name.number)
+        model_ids = {version.model_id, *([left.model_id] if left else [])}
+        self._staging.lock_models(actor, model_ids)
+        before, name.number, name.last_used_number = name.number, number, number
+        self._note(session, actor, name, PublishingEvent.ROLLED_BACK, number, before, reason)
+        self._stage(session, actor, model_ids)
+        target = Target(KIND, name.id, f"{name.name}@{number}")
+        record(session, actor, "published_model.rolled_back", target, from_number=before, reason=reason)
+        return _view(session, name)
 
     def _publish(
         self, session: Session, actor: Actor, plan: Plan, notes: str, override: str | None
@@ -225,6 +234,9 @@ class PublishingService(PublishedModels):
         policy = hold_policy(session)
         name = repository.lock_or_add_name(session, check.name, by=actor.name, now=now)
         if policy.version != plan.policy.version or name.number != (plan.rival and plan.rival.number):
+            raise _ChangedMeanwhileError
+        # Before the models, as whoever renames a dataset has them.
+        if not self._checks.keep_test_part(plan):
             raise _ChangedMeanwhileError
         model_ids = {check.model_id, *([plan.rival.model_id] if plan.rival else [])}
         self._staging.lock_models(actor, model_ids)
@@ -298,6 +310,12 @@ class PublishingService(PublishedModels):
             states = repository.find_model_states(session, id_)
             stage = next((stage for state, stage in _STAGES if state in states), Stage.CANDIDATE)
             self._staging.set_stage(actor, id_, stage)
+
+
+def _check_policy(session: Session, expected: int | None) -> None:
+    """Holds the policy where something was judged by it. Raises _ChangedMeanwhileError."""
+    if expected is not None and hold_policy(session).version != expected:
+        raise _ChangedMeanwhileError
 
 
 def _choose_earlier(session: Session, name: PublishedName, to: int | None) -> int:

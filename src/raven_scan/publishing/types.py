@@ -252,6 +252,27 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What of test parts a model has learned from, as far as it is known here.
+
+    Attributes:
+        tests: the test parts, by name@version.
+        image_count: of different images in them.
+        seen_count: of those that it, or a base model of it, learned from or was chosen by (train and valid parts).
+        sources: in which dataset versions these are.
+        lost: what should be known here and is not.
+        unknown: models that came from elsewhere, of which nothing here tells what they learned from.
+    """
+
+    tests: list[str]
+    image_count: int
+    seen_count: int
+    sources: list[str]
+    lost: list[str]
+    unknown: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
     """The version in use that a model would replace.
 
@@ -285,6 +306,7 @@ class Evidence:
         is_author: whether the asker is that one.
         dataset: name@version whose test part is asked about; None where the model has no evaluation at all.
         measured: there; None where there is no evaluation.
+        exposure: None where there is no test part to be judged on.
         rival: None where nothing is in use under the name.
     """
 
@@ -295,6 +317,7 @@ class Evidence:
     is_author: bool = False
     dataset: str | None = None
     measured: Measured | None = None
+    exposure: Exposure | None = None
     rival: Rival | None = None
 
 

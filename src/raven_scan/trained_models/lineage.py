@@ -1,6 +1,7 @@
 """A model's family: what it started from, and what started from it."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from raven_scan.access.types import Actor
 from raven_scan.kernel.database import Database
@@ -38,6 +39,12 @@ class ModelFamilies:
     def __init__(self, database: Database, models: TrainedModelService) -> None:
         self._database = database
         self._models = models
+
+    def list_ancestors(self, actor: Actor, ref: str | UUID) -> list[FamilyMember]:
+        """The model itself, then what it started from, nearest first, for as long as it is known. Raises NotFound."""
+        model = self._models.get_model(actor, ref)
+        with self._database.reading() as session:
+            return lineage_repository.list_ancestors(session, model.id)
 
     def read_family(self, actor: Actor, ref: str) -> ModelFamily:
         """Of the model of that name or id. Raises NotFound."""
