@@ -411,6 +411,11 @@ SUBSCRIPTIONS = [
     ),
 ]
 
+UNSUBSCRIBING = [
+    Endpoint(method=method, path="/api/v1/unsubscribe", is_open=True, query={"token": "x.y"}, status=404)
+    for method in ("get", "post")
+]
+
 _DETECTION = "/api/v1/detections"
 _FORM_OF_AN_IMAGE = (
     b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nthere is none\r\n'
@@ -540,6 +545,7 @@ ENDPOINTS = [
     *UPLOADS,
     *NOTIFICATIONS,
     *SUBSCRIPTIONS,
+    *UNSUBSCRIBING,
     *DETECTIONS,
     *EVALUATIONS,
     *PUBLISHING,

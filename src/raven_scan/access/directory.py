@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from raven_scan.access.models import User
 from raven_scan.access.repository.users import read_claims, select_claims
@@ -24,6 +25,10 @@ class AccountDirectory:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def get_name(self, session: Session, user_id: UUID) -> str:
+        """Whose it is that something belongs to that is there."""
+        return session.scalars(select(User.name).where(User.id == user_id)).one()
 
     def list_able(self, actor: Actor, user_ids: Collection[UUID], claim: Claim) -> dict[UUID, Account]:
         """Of these, whose account is not disabled and has the claim; by id.

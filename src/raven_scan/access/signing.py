@@ -1,4 +1,4 @@
-"""Signatures over what browsers keep for the server: session cookies, and the CSRF tokens that belong to them."""
+"""Signatures over what others keep for the server: session cookies, their CSRF tokens, links in mails."""
 
 import hashlib
 import secrets

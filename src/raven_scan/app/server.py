@@ -31,6 +31,7 @@ from raven_scan.detections.api import build_router as build_detections_router
 from raven_scan.evaluations.api import build_router as build_evaluations_router
 from raven_scan.notifications.api import build_router as build_notifications_router
 from raven_scan.notifications.subscriptions_api import build_subscriptions_router
+from raven_scan.notifications.unsubscribe_api import build_unsubscribe_router
 from raven_scan.packages.api import build_keys_router, build_packages_router
 from raven_scan.publishing.api import build_policy_router, build_publishing_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
@@ -142,6 +143,7 @@ def build_app(
     )
     app.include_router(build_notifications_router(platform.notifications, get_actor))
     app.include_router(build_subscriptions_router(platform.subscriptions, get_actor))
+    app.include_router(build_unsubscribe_router(platform.unsubscribing))
     app.include_router(build_users_router(platform.users, get_actor))
     app.include_router(build_roles_router(platform.roles, get_actor))
     app.include_router(build_tokens_router(platform.tokens, get_actor))

@@ -31,9 +31,12 @@ from raven_scan.app.problems import make_problem
 from raven_scan.kernel.database import describe_database_loss
 from raven_scan.kernel.errors import Forbidden, Invalid, RavenError, Unauthenticated
 from raven_scan.kernel.masking import TOKEN_BEGINNING
+from raven_scan.notifications.unsubscribe_api import UNSUBSCRIBE_OPEN_PATHS
 
 OPEN_PATHS = (
-    frozenset({"/api/v1/system/health", "/api/v1/system/readiness", "/api/v1/openapi.json"}) | OIDC_OPEN_PATHS
+    frozenset({"/api/v1/system/health", "/api/v1/system/readiness", "/api/v1/openapi.json"})
+    | OIDC_OPEN_PATHS
+    | UNSUBSCRIBE_OPEN_PATHS
 )
 """What answers without sign-in."""
 

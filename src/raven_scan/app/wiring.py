@@ -49,6 +49,8 @@ from raven_scan.notifications.service import NotificationService
 from raven_scan.notifications.subscribers import Subscribers
 from raven_scan.notifications.subscriptions import SubscriptionService
 from raven_scan.notifications.types import NamedRun
+from raven_scan.notifications.unsubscribe_links import UnsubscribeLinks
+from raven_scan.notifications.unsubscribing import Unsubscribing
 from raven_scan.packages.export import PackageExports
 from raven_scan.packages.importing import PackageImports
 from raven_scan.packages.keys import PackageKeys
@@ -145,6 +147,7 @@ class Platform:
     recovery: TrainingRunRecovery
     notifications: NotificationService
     subscriptions: SubscriptionService
+    unsubscribing: Unsubscribing
     uploads: UploadService
     audit: AuditService
 
@@ -328,6 +331,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
             subscribers=Subscribers(AccountDirectory(database), settings),
             find_run=partial(_find_run, training_runs),
         ),
+        unsubscribing=Unsubscribing(database, UnsubscribeLinks(signer, settings.public_url)),
         uploads=UploadService(
             database,
             settings.uploads_folder,

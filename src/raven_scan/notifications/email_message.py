@@ -11,23 +11,37 @@ from html import escape
 
 import raven_scan
 from raven_scan.notifications.plain_text import make_line, make_log_line, make_storable
-from raven_scan.notifications.types import Message
+from raven_scan.notifications.types import Message, SubscribedMail
 
 _DEFAULT_SENDER_NAME = "Raven Scan"
 _LONGEST_SUBJECT = 200
 _LONGEST_LINE = 76  # with its leading space; an encoded word has 75 (RFC 2047, section 2)
 _LONGEST_PARAGRAPH = 4000
 _LONGEST_LOG_LINE = 400
-_FOOTER = "Sent by Raven Scan {version}, since RAVEN_NOTIFY_EMAILS names this address."
+_SENT_BY = f"Sent by Raven Scan {raven_scan.__version__}, since"
 
 _CELL = 'style="padding: 2px 12px 2px 0; text-align: left; vertical-align: top"'
 _LOG = 'style="padding: 8px; background: #f2f2f2; white-space: pre-wrap"'
 
 
-def make_email(message: Message, *, sender: Address, recipient: Address, now: datetime) -> MIMEMultipart:
+def make_email(
+    message: Message,
+    *,
+    sender: Address,
+    recipient: Address,
+    now: datetime,
+    subscribed: SubscribedMail | None = None,
+) -> MIMEMultipart:
     """Writes the mail.
 
     Its `Message-ID` is the message's: a second delivery of it is known as such.
+
+    Args:
+        message: what it says.
+        sender: From.
+        recipient: To.
+        now: Date.
+        subscribed: by whose wish it is sent; None: by the settings'.
     """
     # Not an EmailMessage: folding a long subject, that one drops spaces between words that are not in ASCII.
     mail = MIMEMultipart("alternative")
@@ -38,8 +52,13 @@ def make_email(message: Message, *, sender: Address, recipient: Address, now: da
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{message.id}@{sender.domain}>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail.attach(_make_part(_write_text(message), "plain"))
-    mail.attach(_make_part(_write_html(message), "html"))
+    if subscribed is not None and subscribed.link is not None:
+        link = subscribed.link.get_secret_value()
+        mail["List-Unsubscribe"] = f"<{link}>"
+        if link.startswith("https:"):  # RFC 8058, section 3.1
+            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    mail.attach(_make_part(_write_text(message, subscribed), "plain"))
+    mail.attach(_make_part(_write_html(message, subscribed), "html"))
     return mail
 
 
@@ -49,7 +68,7 @@ def _make_part(text: str, subtype: str) -> MIMEText:
     return MIMEText(make_storable(text), subtype, charset)  # pyright: ignore[reportArgumentType] - it takes one
 
 
-def _write_text(message: Message) -> str:
+def _write_text(message: Message, subscribed: SubscribedMail | None) -> str:
     paragraphs = [make_line(message.summary, _LONGEST_PARAGRAPH)]
     if message.advice:
         paragraphs.append(f"What to do: {make_line(message.advice, _LONGEST_PARAGRAPH)}")
@@ -60,11 +79,11 @@ def _write_text(message: Message) -> str:
         paragraphs.append(message.link)
     if message.log_tail:
         paragraphs.append("\n".join(["The end of its log:", *_clean_log(message.log_tail)]))
-    paragraphs.append(f"-- \n{_write_footer()}")
+    paragraphs.append("\n".join(["-- ", *_write_footer(subscribed)]))
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _write_html(message: Message) -> str:
+def _write_html(message: Message, subscribed: SubscribedMail | None) -> str:
     parts = [f"<p>{escape(make_line(message.summary, _LONGEST_PARAGRAPH))}</p>"]
     if message.advice:
         parts.append(f"<p><b>What to do:</b> {escape(make_line(message.advice, _LONGEST_PARAGRAPH))}</p>")
@@ -79,13 +98,23 @@ def _write_html(message: Message) -> str:
     if message.log_tail:
         log = escape("\n".join(_clean_log(message.log_tail)))
         parts.append(f"<p>The end of its log:</p>\n<pre {_LOG}>{log}</pre>")
-    parts.append(f"<p><small>{escape(_write_footer())}</small></p>")
+    footer = [escape(line) for line in _write_footer(subscribed)]
+    if subscribed is not None and subscribed.link is not None:
+        footer[-1] = f'<a href="{escape(subscribed.link.get_secret_value())}">Unsubscribe</a>'
+    parts.append(f"<p><small>{'<br>'.join(footer)}</small></p>")
     body = "\n".join(parts)
     return f'<!doctype html>\n<html><head><meta charset="utf-8"></head>\n<body>\n{body}\n</body></html>\n'
 
 
-def _write_footer() -> str:
-    return _FOOTER.format(version=raven_scan.__version__)
+def _write_footer(subscribed: SubscribedMail | None) -> list[str]:
+    """Lines; the last one says how to hear no more, where that is the reader's to say."""
+    if subscribed is None:
+        return [f"{_SENT_BY} RAVEN_NOTIFY_EMAILS names this address."]
+    if subscribed.link is None:
+        way = f"`raven subscriptions remove {subscribed.subscription_id}`"
+    else:
+        way = subscribed.link.get_secret_value()
+    return [f"{_SENT_BY} a subscription names this address.", f"Unsubscribe: {way}"]
 
 
 def _clean_log(lines: list[str]) -> list[str]:

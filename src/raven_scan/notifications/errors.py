@@ -22,6 +22,14 @@ def subscription_not_found(id_: UUID | str) -> NotFound:
     )
 
 
+def bad_unsubscribe_link() -> NotFound:
+    return NotFound(
+        "subscription.bad_link",
+        "This link ends no subscription.",
+        hint="Open it as it is in the mail, whole; or `raven subscriptions list` and `raven subscriptions remove`.",
+    )
+
+
 def no_account(name: str) -> Forbidden:
     return Forbidden(
         "subscription.no_account",

@@ -80,6 +80,16 @@ class SubscriptionCreate(BaseModel):
         return self
 
 
+class UnsubscriptionOut(_Schema):
+    """What the link of a mail ends. `recipient`: null for an account's own address, and where it has ended before."""
+
+    has_ended: bool
+    runs: SubscribedRuns | None = None
+    run: str | None = None
+    ends: SubscribedEnds | None = None
+    recipient: str | None = None
+
+
 class SubscriptionEdit(BaseModel):
     """What is left out stays."""
 

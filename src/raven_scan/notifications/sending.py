@@ -14,7 +14,8 @@ from raven_scan.notifications.email_message import make_email
 from raven_scan.notifications.plain_text import hide_secrets
 from raven_scan.notifications.recipients import Recipient
 from raven_scan.notifications.smtp import find_mail_server, send_email
-from raven_scan.notifications.types import Channel, Message, Outcome
+from raven_scan.notifications.types import Channel, Message, Outcome, SubscribedMail
+from raven_scan.notifications.unsubscribe_links import UnsubscribeLinks
 
 LONGEST_TRY_S = 30.0
 _LOOK_INTERVAL_S = 0.1
@@ -23,32 +24,56 @@ _log = structlog.get_logger(__name__)
 
 
 class Messenger:
-    """Knows how each channel is reached."""
+    """Knows how each channel is reached.
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    Args:
+        links: by which mails of subscriptions end them.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, links: UnsubscribeLinks) -> None:
         self._settings = settings
         self._clock = clock
+        self._links = links
         self._mail_server = find_mail_server(settings)
 
     def send(self, recipient: Recipient, message: Message) -> Outcome:
         """Sends once; whatever happens becomes an outcome, which tells no secret."""
+        secrets = self._settings.list_secrets()
         try:
-            outcome = self._send_by_channel(recipient, message)
+            subscribed = self._find_subscribed(recipient)
+            if subscribed is not None and subscribed.link is not None:
+                # Mail servers that refuse a mail may quote it.
+                secrets.append(subscribed.link)
+            outcome = self._send_by_channel(recipient, message, subscribed)
         except Exception as error:  # noqa: BLE001 - logged whole; the others must be told nevertheless
             _log.exception("notification.sending_broke", notification=str(message.id))
             outcome = Outcome(is_sent=False, reason=f"Something went wrong inside ({type(error).__name__}).")
         if outcome.is_sent:
             return outcome
-        reason = hide_secrets(outcome.reason, self._settings.list_secrets())
+        reason = hide_secrets(outcome.reason, secrets)
         return Outcome(is_sent=False, reason=reason, is_final=outcome.is_final)
 
-    def _send_by_channel(self, recipient: Recipient, message: Message) -> Outcome:
+    def _find_subscribed(self, recipient: Recipient) -> SubscribedMail | None:
+        id_ = recipient.subscription_id
+        if id_ is None or recipient.channel is not Channel.EMAIL:
+            return None
+        return SubscribedMail(id_, self._links.find_link(id_))
+
+    def _send_by_channel(
+        self, recipient: Recipient, message: Message, subscribed: SubscribedMail | None
+    ) -> Outcome:
         now = self._clock.now()
         if recipient.channel is Channel.EMAIL:
             if self._mail_server is None:
                 return Outcome(is_sent=False, reason="This process has no mail server in its settings.")
             address = read_email_address(recipient.address.get_secret_value())
-            mail = make_email(message, sender=self._mail_server.sender, recipient=address, now=now)
+            mail = make_email(
+                message,
+                sender=self._mail_server.sender,
+                recipient=address,
+                now=now,
+                subscribed=subscribed,
+            )
             return send_email(self._mail_server, mail, recipient=address)
         # Without webhooks a worker needs no HTTP.
         from raven_scan.notifications.webhook import post_webhook  # noqa: PLC0415

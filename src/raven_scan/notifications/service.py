@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from raven_scan.access.audit import Target, record
 from raven_scan.access.directory import AccountDirectory
+from raven_scan.access.signing import CookieSigner
 from raven_scan.access.types import Actor, Claim
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.kernel.clock import Clock
@@ -33,6 +34,7 @@ from raven_scan.notifications.types import (
     RunEnded,
     TestResult,
 )
+from raven_scan.notifications.unsubscribe_links import UnsubscribeLinks
 from raven_scan.notifications.wording import describe_run, describe_test, get_event
 
 RETRY_DELAYS_S = tuple(60 * 3**number for number in range(7))
@@ -57,7 +59,8 @@ class NotificationService:
         self._queue = queue
         self._settings = settings
         self._clock = clock
-        self._messenger = Messenger(settings, clock)
+        links = UnsubscribeLinks(CookieSigner(database), settings.public_url)
+        self._messenger = Messenger(settings, clock, links)
         self._recipients = list_recipients(settings)
         self._subscribers = Subscribers(AccountDirectory(database), settings)
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from raven_scan.access.audit import Target, record
 from raven_scan.access.directory import Account
 from raven_scan.access.granting import has_account
+from raven_scan.access.signing import CookieSigner
 from raven_scan.access.types import Actor, Claim
 from raven_scan.access.users import UserService
 from raven_scan.kernel.addresses import check_web_address, read_email_address
@@ -36,6 +37,7 @@ from raven_scan.notifications.types import (
     SubscriptionView,
     TestResult,
 )
+from raven_scan.notifications.unsubscribe_links import UnsubscribeLinks
 from raven_scan.notifications.wording import describe_test
 
 MOST_SUBSCRIPTIONS = 100
@@ -86,7 +88,8 @@ class SubscriptionService:
         self._users = users
         self._subscribers = subscribers
         self._find_run = find_run
-        self._messenger = Messenger(settings, clock)
+        links = UnsubscribeLinks(CookieSigner(database), settings.public_url)
+        self._messenger = Messenger(settings, clock, links)
 
     def subscribe(self, actor: Actor, wish: Wish) -> NewSubscription:
         """Has a user told of the ends of runs from now on.

@@ -189,6 +189,33 @@ class SubscriptionView:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedSubscription:
+    """What the link in a mail ends, as whoever has the mail may know it.
+
+    Attributes:
+        run: the name of the one, where `runs` is `one`.
+        recipient: None where it is the account's own address.
+    """
+
+    runs: SubscribedRuns
+    run: str | None
+    ends: SubscribedEnds
+    recipient: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribedMail:
+    """Why somebody gets a mail, and how they get no more.
+
+    Attributes:
+        link: ends the subscription for whoever has it; None where nobody knows the server's address.
+    """
+
+    subscription_id: UUID
+    link: SecretStr | None
+
+
 @dataclass(frozen=True, slots=True)
 class NewSubscription:
     """`secret`: what its webhooks are signed with; None for e-mail."""

@@ -9,9 +9,11 @@ from raven_scan.notifications.schemas import (
     SubscriptionOut,
     SubscriptionPage,
     TestResultOut,
+    UnsubscriptionOut,
 )
 
 _PATH = "/api/v1/subscriptions"
+_UNSUBSCRIBE_PATH = "/api/v1/unsubscribe"
 
 
 class AsyncSubscriptionsClient:
@@ -85,6 +87,18 @@ class AsyncSubscriptionsClient:
         """Sends a test message; tells how it fared."""
         return TestResultOut.model_validate(
             await self._connection.post(f"{_make_path(subscription_id)}/test")
+        )
+
+    async def find_linked(self, token: str) -> UnsubscriptionOut:
+        """What the link in a mail would end; `token`: the link's. Needs no sign-in."""
+        return UnsubscriptionOut.model_validate(
+            await self._connection.get(_UNSUBSCRIBE_PATH, {"token": token})
+        )
+
+    async def unsubscribe(self, token: str) -> UnsubscriptionOut:
+        """Ends the subscription of the link in a mail; once more changes nothing. Needs no sign-in."""
+        return UnsubscriptionOut.model_validate(
+            await self._connection.post(_UNSUBSCRIBE_PATH, parameters={"token": token})
         )
 
 

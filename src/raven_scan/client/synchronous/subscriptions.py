@@ -10,9 +10,11 @@ from raven_scan.notifications.schemas import (
     SubscriptionOut,
     SubscriptionPage,
     TestResultOut,
+    UnsubscriptionOut,
 )
 
 _PATH = "/api/v1/subscriptions"
+_UNSUBSCRIBE_PATH = "/api/v1/unsubscribe"
 
 
 class SubscriptionsClient:
@@ -83,6 +85,16 @@ class SubscriptionsClient:
     def send_test(self, subscription_id: str) -> TestResultOut:
         """Sends a test message; tells how it fared."""
         return TestResultOut.model_validate(self._connection.post(f"{_make_path(subscription_id)}/test"))
+
+    def find_linked(self, token: str) -> UnsubscriptionOut:
+        """What the link in a mail would end; `token`: the link's. Needs no sign-in."""
+        return UnsubscriptionOut.model_validate(self._connection.get(_UNSUBSCRIBE_PATH, {"token": token}))
+
+    def unsubscribe(self, token: str) -> UnsubscriptionOut:
+        """Ends the subscription of the link in a mail; once more changes nothing. Needs no sign-in."""
+        return UnsubscriptionOut.model_validate(
+            self._connection.post(_UNSUBSCRIBE_PATH, parameters={"token": token})
+        )
 
 
 def _make_path(subscription_id: str) -> str:
