@@ -1,9 +1,11 @@
 """Models side by side, and galleries, from the matches that evaluations keep."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.training_runs.conftest import write_coco
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
@@ -194,3 +196,38 @@ def test_no_result_is_no_comparison(
     with pytest.raises(Conflict) as refused:
         platform.evaluations.compare_evaluations(ADMIN, made.id, asked.id)
     assert refused.value.code == "evaluations.no_result"
+
+
+def test_a_difference_is_reckoned_once_and_goes_with_its_model(
+    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    for name, skill in (("first", 0.2), ("second", 1.0)):
+        evaluate(make_model(name), dataset, skill=skill)
+    before = compare(platform, "first", "second")
+    for each in before.models:
+        # Where the files are gone, only what is kept can answer.
+        path = platform.evaluations.open_matches(ADMIN, each.evaluation_id)
+        path.chmod(0o600)
+        path.write_bytes(b"nothing of the kind")
+    assert compare(platform, "first", "second") == before
+    with pytest.raises(RavenError) as refused:
+        compare(platform, "first", "second", figure="map")
+    assert refused.value.code == "evaluations.matches_damaged"
+    platform.model_stewardship.delete(ADMIN, "second")
+    platform.model_stewardship.purge(ADMIN, datetime.max.replace(tzinfo=UTC))
+    with platform.database.reading() as session:
+        assert session.scalar(text("SELECT count(*) FROM evaluation_differences")) == 0
+
+
+def test_models_of_different_classes_are_compared_over_those_of_the_part(
+    platform: Platform, many: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    evaluate(make_model("own", ["waste"]), many, skill=0.5)
+    evaluate(make_model("richer", ["tree", "waste"]), many, skill=1.0)
+    _, richer = compare(platform, "own", "richer").models
+    assert richer.difference
+    assert richer.difference.verdict is Verdict.BETTER
+    with pytest.raises(Invalid) as refused:
+        compare(platform, "own", "richer", class_name="tree")
+    assert refused.value.code == "evaluations.unknown_class"
+    assert refused.value.parameters["known"] == ["waste"]

@@ -1,9 +1,11 @@
 """EvaluationsController: evaluations of models over REST."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Query, Response
 
 from raven_scan.access.types import Actor, ActorDependency
@@ -27,6 +29,8 @@ from raven_scan.evaluations.types import (
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
 
 _Part = Literal["train", "valid", "test"]
+_MOST_COMPARING = 8
+"""Comparisons may wait long for their process: in threads of their own, so that others are answered meanwhile."""
 _REPORT: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "All figures: with intervals, by class and size, curves, confusion, errors by kind.",
@@ -39,6 +43,7 @@ def build_router(
     service: EvaluationService, review: EvaluationReview, get_actor: ActorDependency
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1/evaluations", tags=["evaluations"])
+    comparing = CapacityLimiter(_MOST_COMPARING)
 
     @router.post("", status_code=201, response_model=EvaluationOut)
     def request(actor: Annotated[Actor, Depends(get_actor)], body: EvaluationCreate) -> Response:
@@ -60,7 +65,7 @@ def build_router(
         return _answer(service.list_evaluations(actor, PageRequest.parse(limit, cursor), chosen))
 
     @router.get("/comparison", response_model=ComparisonOut)
-    def compare(
+    async def compare(
         actor: Annotated[Actor, Depends(get_actor)],
         model: Annotated[
             list[str],
@@ -80,9 +85,16 @@ def build_router(
         class_: Annotated[str | None, Query(alias="class", description="Of this class alone.")] = None,
     ) -> Response:
         """Compare two to ten models on the same part, by their last evaluations there."""
-        return _answer(
-            review.compare_models(actor, model, dataset=dataset, part=part, figure=figure, class_name=class_)
+        work = partial(
+            review.compare_models,
+            actor,
+            model,
+            dataset=dataset,
+            part=part,
+            figure=figure,
+            class_name=class_,
         )
+        return _answer(await to_thread.run_sync(work, limiter=comparing))
 
     @router.get("/{evaluation_id}", response_model=EvaluationOut)
     def get(actor: Annotated[Actor, Depends(get_actor)], evaluation_id: UUID) -> Response:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from raven_scan.kernel.errors import Conflict, Invalid, NotFound, RavenError
+from raven_scan.kernel.errors import Busy, Conflict, Damaged, Invalid, NotFound, RavenError
 
 
 def make_not_found(ref: str | UUID) -> RavenError:
@@ -145,4 +145,30 @@ def make_unknown_class(class_name: str, known: Sequence[str]) -> RavenError:
         f"The dataset has no class {class_name[:100]!r}.",
         hint=f"Its classes: {', '.join(known[:10])}{', …' if len(known) > 10 else ''}.",
         parameters={"class": ascii(class_name[:100]), "known": list(known[:100])},
+    )
+
+
+def make_different_content(first: str, other: str, text: str) -> RavenError:
+    """Of the same dataset version, but not of the same images, boxes or classes; `text` says in what they differ."""
+    return Conflict(
+        "evaluations.different_parts",
+        f"{first!r} and {other!r} were not evaluated on the same: {text}",
+        hint="Evaluate both again on the same part of the same dataset version.",
+        parameters={"first": first, "other": other},
+    )
+
+
+def make_matches_damaged(text: str) -> RavenError:
+    return Damaged(
+        "evaluations.matches_damaged",
+        f"The matches of the evaluation cannot be read: {text}",
+        hint="Restore them from a backup, or evaluate the model again.",
+    )
+
+
+def make_comparisons_busy() -> RavenError:
+    return Busy(
+        "evaluations.comparisons_busy",
+        "Other comparisons are being reckoned, and take long.",
+        hint="Ask again in a minute.",
     )

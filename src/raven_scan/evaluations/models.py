@@ -101,3 +101,25 @@ class ModelEvaluation(Base):
     created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))
     started_at: Mapped[datetime | None] = mapped_column(_TIME)
     ended_at: Mapped[datetime | None] = mapped_column(_TIME)
+
+
+class EvaluationDifference(Base):
+    """By how much one evaluation is better than another, by one figure; it never changes, and goes with either.
+
+    `class_name` is empty where the figure is overall. `method`: how it was reckoned (`figures.difference.METHOD`).
+    """
+
+    __tablename__ = "evaluation_differences"
+    __table_args__ = (Index("ix_evaluation_differences_second_id", "second_id"),)
+
+    first_id: Mapped[UUID] = mapped_column(
+        ForeignKey("model_evaluations.id", ondelete="CASCADE"), primary_key=True
+    )
+    second_id: Mapped[UUID] = mapped_column(
+        ForeignKey("model_evaluations.id", ondelete="CASCADE"), primary_key=True
+    )
+    figure: Mapped[str] = mapped_column(Text, primary_key=True)
+    class_name: Mapped[str] = mapped_column(Text, primary_key=True)
+    seed: Mapped[int] = mapped_column(Integer, primary_key=True)
+    method: Mapped[int] = mapped_column(Integer)
+    difference: Mapped[dict[str, Any]] = mapped_column(JSONB)

@@ -12,7 +12,7 @@ from raven_scan.evaluations.errors import (
     make_not_evaluated,
     make_unknown_figure,
 )
-from raven_scan.evaluations.matches_reading import compare_matches, rank_worst_images
+from raven_scan.evaluations.matches_reading import rank_worst_images
 from raven_scan.evaluations.service import EvaluationService, check_same_part
 from raven_scan.evaluations.types import (
     DEFAULT_FIGURE,
@@ -26,8 +26,9 @@ from raven_scan.evaluations.types import (
     GalleryKind,
 )
 from raven_scan.figures.image_results import ImageRanking
+from raven_scan.kernel.cursors import make_cursor, read_cursor
 from raven_scan.kernel.errors import NotFound
-from raven_scan.kernel.paging import Page, PageRequest, make_cursor, read_cursor
+from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import TrainedModelView
 
@@ -84,17 +85,9 @@ class EvaluationReview:
             raise make_bad_count(count, FEWEST_COMPARED, MOST_COMPARED)
         found = self._find_comparable(actor, models, dataset, part)
         base = found[0]
-        path = self._evaluations.open_matches(actor, base.id)
-        differences = [
-            compare_matches(
-                self._evaluations.open_matches(actor, other.id),
-                path,
-                figure,
-                class_name=class_name,
-                names=(other.model.name, base.model.name),
-            )
-            for other in found[1:]
-        ]
+        differences = self._evaluations.compare_with(
+            actor, base.id, [each.id for each in found[1:]], figure, class_name
+        )
         others = [
             ComparedModel(
                 model=each.model, evaluation_id=each.id, value=difference.first, difference=difference

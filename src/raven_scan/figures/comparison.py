@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from raven_scan.figures.difference import Difference, DifferentPartsError, Verdi
 from raven_scan.figures.intervals import IMAGES_MIN
 from raven_scan.figures.matches import Floats, Matches
 from raven_scan.figures.reasons import explain_absence
-from raven_scan.figures.reckoning import RESAMPLES, TIME_LIMIT_S, measure_figures
+from raven_scan.figures.reckoning import RESAMPLES, TIME_LIMIT_S, Values, measure_figures
 from raven_scan.figures.report import FIGURE_NAMES
 from raven_scan.figures.resampling import (
     NEEDS,
@@ -28,6 +29,8 @@ COMPARED_FIGURES = tuple(name for name in FIGURE_NAMES if name != "confidence")
 TELLING_HALF_WIDTH = 0.05
 """An interval that reaches further to each side would hide differences that matter."""
 _ROUNDING = 1e-6
+
+_Measured: TypeAlias = tuple[Values, dict[str, Values]]
 
 
 def compare(
@@ -65,7 +68,8 @@ def compare(
     if class_name is not None and class_name not in list_part_classes(first):
         raise ValueError(f"there is no class {class_name!r}")
     check_same_part(first, second)
-    values = [_get_value(each, figure, class_name) for each in (first, second)]
+    measured = [measure_figures(each) for each in (first, second)]
+    values = [_get_value(each, figure, class_name) for each in measured]
     images = len(first.image_ids)
     difference = Difference(
         figure=figure,
@@ -83,7 +87,9 @@ def compare(
             label = None if class_name is None else each.classes.index(class_name)
             return replace(difference, reason=explain_absence(each, figure, label))
     value = (values[0] or 0.0) - (values[1] or 0.0)
-    reckon = [_prepare(each, figure, class_name) for each in (first, second)]
+    reckon = [
+        _prepare(each, own, figure, class_name) for each, own in zip((first, second), measured, strict=True)
+    ]
     resampled: list[Floats] = []
     ends_at = time.monotonic() + time_limit_s
     for weights in draw_weights(images, resamples, seed, at_once=decide_resamples_at_once(first, second)):
@@ -129,12 +135,14 @@ def _make_truth_table(matches: Matches, labels: npt.NDArray[np.integer]) -> Floa
     return table[np.lexsort(table.T)]
 
 
-def _get_value(matches: Matches, figure: str, class_name: str | None) -> float | None:
-    overall, by_class = measure_figures(matches)
+def _get_value(measured: _Measured, figure: str, class_name: str | None) -> float | None:
+    overall, by_class = measured
     return (overall if class_name is None else by_class[class_name])[figure]
 
 
-def _prepare(matches: Matches, figure: str, class_name: str | None) -> Callable[[Weights], Floats]:
+def _prepare(
+    matches: Matches, measured: _Measured, figure: str, class_name: str | None
+) -> Callable[[Weights], Floats]:
     """What reckons a figure of resamples, float64 (R,)."""
     label = None if class_name is None else matches.classes.index(class_name)
     if figure in NEEDS:
@@ -145,7 +153,7 @@ def _prepare(matches: Matches, figure: str, class_name: str | None) -> Callable[
             return average_classes(by_class) if label is None else by_class[:, label]
 
         return reckon_precision
-    overall, by_class = measure_figures(matches)
+    overall, by_class = measured
     point = ResampledPoint(
         matches, overall["confidence"], [by_class[name]["confidence"] for name in matches.classes]
     )

@@ -4,6 +4,9 @@ from enum import StrEnum
 
 import msgspec
 
+METHOD = 2
+"""How differences are reckoned. To be counted up with every change after which another one would come out."""
+
 
 class Verdict(StrEnum):
     """In words what a difference with its interval means, for the first of the two."""
