@@ -24,6 +24,7 @@ from raven_scan.app.cli import (
     roles,
     runs,
     service,
+    sessions,
     sign_in,
     subscriptions,
     tokens,
@@ -58,6 +59,7 @@ app.command("login")(sign_in.sign_in)
 app.command("logout")(sign_in.sign_out)
 app.command("password")(sign_in.change_password)
 app.command("whoami")(sign_in.show_who)
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(users.app, name="users")
 app.add_typer(roles.app, name="roles")
 app.add_typer(tokens.app, name="tokens")
