@@ -47,6 +47,42 @@ def test_the_last_lines(http: httpx.Client):
     assert http.get(PATH, params={"tail_lines": 10_000}).json()["text"].endswith(LINES[-1])
 
 
+@pytest.mark.parametrize("accept", ["text/plain", "text/plain;q=0.9, application/json;q=0.5", "text/*"])
+def test_the_text_alone_has_the_same_parts_as_the_json(http: httpx.Client, accept: str):
+    parameters: dict[str, int] = {"limit": 9000}
+    text = ""
+    for _ in range(20):
+        told = http.get(PATH, params=parameters).json()
+        plain = http.get(PATH, params=parameters, headers={"Accept": accept})
+        assert plain.headers["content-type"] == "text/plain; charset=utf-8"
+        assert plain.headers["vary"] == "Accept"
+        assert plain.text == told["text"]
+        places = {
+            name: int(plain.headers[f"Log-{name.replace('_', '-')}"])
+            for name in ("offset", "next_offset", "size_bytes", "missing_bytes")
+        }
+        assert places == {name: told[name] for name in places}
+        text += plain.text
+        # The next part, and at the end the place where more will be.
+        assert plain.links["next"]["url"] == f"{PATH}?offset={told['next_offset']}&limit=9000"
+        if told["next_offset"] == told["size_bytes"]:
+            break
+        parameters = {"offset": told["next_offset"], "limit": 9000}
+    assert text == http.get(f"{PATH}/raw").text
+    last = http.get(PATH, params={"tail_lines": 3}, headers={"Accept": accept})
+    assert last.text == "".join(LINES[-3:])
+    assert last.headers["Log-Next-Offset"] == str(len(WHOLE))
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", "application/json, text/plain", "nonsense", ""]
+)
+def test_json_is_answered_where_text_is_not_asked_for(http: httpx.Client, accept: str):
+    answer = http.get(PATH, headers={"Accept": accept})
+    assert answer.headers["content-type"] == "application/json"
+    assert set(answer.json()) == {"text", "offset", "next_offset", "size_bytes", "missing_bytes"}
+
+
 def test_the_file_whole_and_in_ranges(http: httpx.Client, *, is_cut: bool):
     whole = http.get(f"{PATH}/raw")
     assert whole.status_code == 200

@@ -1,21 +1,48 @@
 """Logs of training runs over REST."""
 
 import re
-from typing import Annotated
-from urllib.parse import quote
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from raven_scan.access.types import Actor, ActorDependency
+from raven_scan.kernel.media_types import choose_media_type
 from raven_scan.training_runs.log_reading import LogFile, TrainingRunLogs
 from raven_scan.training_runs.schemas import LogOut, LogSearchOut
 from raven_scan.training_runs.service import TrainingRunService
+from raven_scan.training_runs.types import LogRange
 
 _LOG_LIMIT_BYTES = 1 << 18
 _LARGEST_OFFSET = (1 << 62) - 1
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
-_MEDIA_TYPE = "text/plain; charset=utf-8"
+_JSON, _TEXT = "application/json", "text/plain"
+_MEDIA_TYPE = f"{_TEXT}; charset=utf-8"
+_PLACE_HEADERS = {
+    "Log-Offset": "offset",
+    "Log-Next-Offset": "next_offset",
+    "Log-Size-Bytes": "size_bytes",
+    "Log-Missing-Bytes": "missing_bytes",
+}
+"""What the text alone does not say, by the names that it has in JSON."""
+
+_LOG_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "As JSON; or the text alone, with the rest in headers.",
+        "content": {_TEXT: {"schema": {"type": "string"}}},
+        "headers": {
+            **{
+                name: {"description": f"Of {_TEXT}: `{field}`.", "schema": {"type": "integer"}}
+                for name, field in _PLACE_HEADERS.items()
+            },
+            "Link": {
+                "description": f'Of {_TEXT}: where to go on, as rel="next"; at the end, where more will be.',
+                "schema": {"type": "string"},
+            },
+        },
+    }
+}
 
 
 def build_logs_router(
@@ -23,8 +50,9 @@ def build_logs_router(
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1/training-runs", tags=["training runs"])
 
-    @router.get("/{ref}/logs")
+    @router.get("/{ref}/logs", response_model=LogOut, responses=_LOG_RESPONSES)
     def read_log(
+        request: Request,
         actor: Annotated[Actor, Depends(get_actor)],
         ref: str,
         offset: Annotated[
@@ -36,11 +64,19 @@ def build_logs_router(
         tail_lines: Annotated[
             int | None, Query(ge=1, le=10_000, description="The last so many lines, whatever the offset.")
         ] = None,
-    ) -> LogOut:
+        accept: Annotated[
+            str | None, Header(description=f"{_TEXT} for the text alone; else {_JSON}.")
+        ] = None,
+    ) -> Response:
         """Read a part of the run's log."""
         if tail_lines is not None:
-            return LogOut.model_validate(service.read_last_lines(actor, ref, tail_lines))
-        return LogOut.model_validate(runs.read_log(actor, ref, offset, limit))
+            part = service.read_last_lines(actor, ref, tail_lines)
+        else:
+            part = runs.read_log(actor, ref, offset, limit)
+        if choose_media_type(accept, (_JSON, _TEXT)) == _TEXT:
+            return _answer_text(part, path=request.url.path, limit=limit)
+        content = LogOut.model_validate(part).model_dump_json()
+        return Response(content, media_type=_JSON, headers={"Vary": "Accept"})
 
     @router.get("/{ref}/logs/search")
     def search_log(
@@ -105,6 +141,13 @@ def build_logs_router(
         )
 
     return router
+
+
+def _answer_text(part: LogRange, *, path: str, limit: int) -> Response:
+    query = urlencode({"offset": part.next_offset, "limit": limit})
+    headers = {name: str(getattr(part, field)) for name, field in _PLACE_HEADERS.items()}
+    headers |= {"Link": f'<{quote(path)}?{query}>; rel="next"', "Vary": "Accept"}
+    return Response(part.text, media_type=_MEDIA_TYPE, headers=headers)
 
 
 def _parse_range(given: str | None, file: LogFile) -> tuple[int, int] | None:
