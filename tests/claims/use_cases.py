@@ -370,6 +370,11 @@ MODELS = [
         Claim.SETTINGS_EDIT,
         finds_nothing=True,
     ),
+    _row(
+        "package_keys.keep_trusted",
+        lambda p, a: p.package_keys.keep_trusted(a, p.package_keys.get_own(LOCAL_ADMINISTRATOR)),
+        Claim.TRAINED_MODEL_IMPORT,
+    ),
     _row("package_keys.sign", lambda p, a: p.package_keys.sign(a, b"x"), Claim.TRAINED_MODEL_EXPORT),
     _row(
         "package_keys.check_signature",
@@ -678,7 +683,7 @@ EVALUATIONS = [
             _WORKER,
             is_made_up=True,
         )
-        for name in ("beat", "begin_next", "fail", "hand_back", "lose", "succeed", "tell_progress")
+        for name in ("beat", "begin_next", "fail", "hand_back", "lose", "succeed", "tell_log", "tell_progress")
     ),
     _row("trained_models.select_ids", lambda p, a: p.trained_models.select_ids(a), _M),
 ]

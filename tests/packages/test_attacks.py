@@ -250,6 +250,7 @@ ATTACKS: list[tuple[str, Forge, str]] = [
     ("a NUL in the lineage", edit_json(LINEAGE, lambda d: d["models"][0].update(name="\0")), _BAD),
     ("half a character", put(lineage__json=b'{"models": ["\\ud800"]}'), _BAD),
     ("a long lineage", edit_json(LINEAGE, lambda d: {"models": d["models"] * 50}), _BAD),
+    ("a lineage in a circle", edit_json(LINEAGE, lambda d: d["models"].append(d["models"][0])), _BAD),
     ("a huge lineage", put(lineage__json=b" " * (2 << 20)), "package.too_large"),
     ("another model's lineage", edit_json(LINEAGE, lambda d: d["models"].reverse()), _BAD),
     ("figures of other classes", edit_json(FIGURES, lambda d: d["test"].update(by_class={"\0": {}})), _BAD),

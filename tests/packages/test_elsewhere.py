@@ -19,7 +19,7 @@ from raven_scan.app.wiring import Platform
 from raven_scan.client import RavenClient
 from raven_scan.client.in_process import InProcessTransport
 from raven_scan.detections.model_choice import ModelChoice
-from raven_scan.kernel.errors import Conflict, Forbidden, NotFound
+from raven_scan.kernel.errors import Conflict, Damaged, Forbidden, NotFound
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.packages.recognition import is_package
@@ -253,6 +253,53 @@ def test_what_nobody_vouches_for_is_refused(here: Platform, there: Platform, pac
         there.package_imports.import_package(ADMIN, package)
     assert caught.value.code == "package.key_revoked"
     assert list_names(there) == before
+
+
+def test_a_key_that_is_revoked_while_a_package_comes_in_is_believed_no_more(
+    here: Platform, there: Platform, package: Path
+):
+    trust(there, here)
+    before = {each for each in list_names(there) if len(each) < 64}
+
+    def revoke(stage: str, done: int, total: int) -> None:
+        del done, total
+        if stage == "storing":
+            there.package_keys.revoke(ADMIN, "field office")
+
+    with pytest.raises(Forbidden) as caught:
+        there.package_imports.import_package(ADMIN, package, progress=revoke)
+    assert caught.value.code == "package.key_revoked"
+    # But for blobs that nothing names, and that are collected.
+    assert {each for each in list_names(there) if len(each) < 64} == before
+
+
+@pytest.mark.parametrize("what", ["weights", "configuration", "report"])
+def test_what_is_damaged_is_not_signed(here: Platform, package: Path, what: str):
+    model = here.trained_models.get_model(ADMIN, MODEL)
+    evaluation = here.evaluations.find_latest(ADMIN, model.id, None)
+    assert evaluation is not None
+    with here.database.reading() as session:
+        report = (
+            session.connection().exec_driver_sql("SELECT report_digest FROM model_evaluations").scalar_one()
+        )
+    digest = {"weights": model.weights_digest, "configuration": model.configuration_digest, "report": report}[
+        what
+    ]
+    assert digest is not None
+    path = here.blobs.get_path(digest)
+    content = path.read_bytes()
+    path.chmod(0o600)
+    # What it says is valid still, but not what was stored.
+    path.write_bytes(content.replace(b"0.", b"1.", 1) if what != "weights" else content[:-1] + b"x")
+    try:
+        with pytest.raises(Damaged) as caught:
+            here.package_exports.make(ADMIN, MODEL)
+    finally:
+        path.write_bytes(content)
+        path.chmod(0o444)
+    assert caught.value.hint
+    made = here.package_exports.make(ADMIN, MODEL)
+    assert made.digest == sha256(package.read_bytes()).hexdigest()
 
 
 def test_a_builtin_model_has_nothing_to_pack(here: Platform):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 from tests.packages.conftest import ADMIN
 
 from raven_scan.access.audit_types import EntryFilter
@@ -14,6 +15,7 @@ from raven_scan.app.wiring import Platform
 from raven_scan.kernel.errors import Conflict, Invalid, NotFound
 from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.paging import PageRequest
+from raven_scan.packages import repository
 from raven_scan.packages.keys import PackageKeys
 from raven_scan.packages.models import PackageKey
 from raven_scan.packages.signing import find_public_key, is_signed, make_key_pair, write_public_key
@@ -95,6 +97,29 @@ def test_keys_of_others_are_trusted_and_revoked_and_it_is_known_by_whom(there: P
         "package_key.trusted",
     ]
     assert entries[0].details == {"fingerprint": key.fingerprint}
+
+
+def test_who_signs_while_the_key_is_revoked_signs_with_one(there: Platform, monkeypatch: pytest.MonkeyPatch):
+    """Nothing tells of one key and is signed with another."""
+    keys, other = there.package_keys, PackageKeys(there.database, there.clock)
+    keys.get_own(ADMIN)
+    found = repository.find_own_key
+    revoked: list[bool] = []
+
+    def find_and_revoke(session: Session) -> PackageKey | None:
+        own = found(session)
+        if not revoked:
+            revoked.append(True)
+            thread = threading.Thread(target=other.revoke, args=(ADMIN, "this platform"))
+            thread.start()
+            thread.join()
+        return own
+
+    monkeypatch.setattr(repository, "find_own_key", find_and_revoke)
+    key, signature = keys.sign(ADMIN, b"content")
+    public_key = find_public_key(key.public_key)
+    assert public_key is not None
+    assert is_signed(public_key, b"content", signature)
 
 
 @pytest.mark.parametrize(

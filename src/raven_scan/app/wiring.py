@@ -292,7 +292,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
             settings,
             clock,
         ),
-        package_imports=PackageImports(trained_models, package_keys, blobs, settings),
+        package_imports=PackageImports(database, trained_models, package_keys, blobs, settings),
         evaluation_review=EvaluationReview(evaluations, trained_models, datasets),
         publishing=publishing,
         policy=PolicyService(database, clock),

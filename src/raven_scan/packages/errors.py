@@ -1,6 +1,6 @@
 """Why something about a package or a key is refused."""
 
-from raven_scan.kernel.errors import Conflict, Damaged, Forbidden, Invalid, NotFound, RavenError
+from raven_scan.kernel.errors import Busy, Conflict, Damaged, Forbidden, Invalid, NotFound, RavenError
 
 _NOTHING = "and nothing was stored"
 _ASK_AGAIN = "Ask whoever sent it for the package as it was exported."
@@ -126,8 +126,8 @@ def make_weights_changed(model_name: str) -> RavenError:
 def make_bad_stored_configuration() -> RavenError:
     return Damaged(
         "package.configuration_damaged",
-        "The model's stored configuration is none of a training here; nothing was exported.",
-        hint="Restore it from a backup.",
+        "The model's stored configuration is not what was stored, or none of a training here; nothing was exported.",
+        hint="Restore it from a backup: raven models verify tells what else is damaged.",
     )
 
 
@@ -154,6 +154,14 @@ def make_key_not_found(ref: str) -> RavenError:
         f"No key {ref[:100]!r} is trusted here.",
         hint="The list shows their names: raven keys list.",
         parameters={"ref": ascii(ref[:100])},
+    )
+
+
+def make_key_changes() -> RavenError:
+    return Busy(
+        "package_key.changes",
+        "The platform's own key is revoked again and again.",
+        hint="Try again.",
     )
 
 

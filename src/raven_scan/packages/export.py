@@ -1,6 +1,7 @@
 """Use cases of packing a model, to be taken elsewhere."""
 
 import base64
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
@@ -246,8 +247,10 @@ class PackageExports:
             **dict(sorted(plots.items())),
         }
         if model.configuration_digest is not None:
-            stored = self._open(self._models.open_configuration, actor, model)
-            contents[manifest.CONFIGURATION] = reduce_configuration(stored.read_bytes())
+            stored = self._open(self._models.open_configuration, actor, model).read_bytes()
+            if hashlib.sha256(stored).hexdigest() != model.configuration_digest:
+                raise errors.make_bad_stored_configuration()
+            contents[manifest.CONFIGURATION] = reduce_configuration(stored)
         if onnx:
             contents |= self._convert(actor, model, evaluated, folder, progress)
         return [FileToPack(name, content) for name, content in contents.items()]

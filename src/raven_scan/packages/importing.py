@@ -4,6 +4,7 @@ from pathlib import Path
 
 from raven_scan.access.types import Actor, Claim
 from raven_scan.architectures.catalogue import list_architectures
+from raven_scan.kernel.database import Database
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.kernel.settings import Settings
 from raven_scan.packages.archive import open_archive
@@ -23,11 +24,13 @@ class PackageImports:
 
     def __init__(
         self,
+        database: Database,
         models: TrainedModelService,
         keys: PackageKeys,
         blobs: BlobStore,
         settings: Settings,
     ) -> None:
+        self._database = database
         self._models = models
         self._keys = keys
         self._blobs = blobs
@@ -81,19 +84,18 @@ class PackageImports:
             )
             progress("storing", 0, 0)
             configuration = contents.configuration
-            return self._models.create_from_package(
-                actor,
-                NewPackagedModel(
-                    name=name,
-                    architecture=packed.architecture,
-                    classes=contents.classes,
-                    starting_weights=contents.starting_weights,
-                    weights_digest=self._blobs.adopt_file(weights),
-                    configuration_digest=None
-                    if configuration is None
-                    else self._blobs.put_bytes(configuration),
-                    parameter_count=parameter_count,
-                    leak_allowed=packed.leak_allowed,
-                    package=contents.origin,
-                ),
+            new = NewPackagedModel(
+                name=name,
+                architecture=packed.architecture,
+                classes=contents.classes,
+                starting_weights=contents.starting_weights,
+                weights_digest=self._blobs.adopt_file(weights),
+                configuration_digest=None if configuration is None else self._blobs.put_bytes(configuration),
+                parameter_count=parameter_count,
+                leak_allowed=packed.leak_allowed,
+                package=contents.origin,
             )
+            with self._database.transaction():
+                # Verifying takes minutes, in which somebody may have revoked it.
+                self._keys.keep_trusted(actor, signed.key)
+                return self._models.create_from_package(actor, new)

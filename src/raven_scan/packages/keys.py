@@ -1,5 +1,7 @@
 """The platform's own key, and those of others that it trusts."""
 
+from sqlalchemy.orm import Session
+
 from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.clock import Clock
@@ -8,6 +10,7 @@ from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.names import check_name
 from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.packages import errors, repository
+from raven_scan.packages.models import PackageKey
 from raven_scan.packages.signing import (
     find_public_key,
     is_signed,
@@ -19,6 +22,7 @@ from raven_scan.packages.signing import (
 from raven_scan.packages.types import OWN_KEY_NAME, PackageKeyView
 
 _KIND = "package_key"
+_MOST_TRIES = 5
 
 
 class PackageKeys:
@@ -31,7 +35,8 @@ class PackageKeys:
     def get_own(self, actor: Actor) -> PackageKeyView:
         """The platform's own key, to be given to others."""
         actor.require(Claim.TRAINED_MODEL_VIEW)
-        return self._ensure_own(actor)
+        with self._database.transaction() as session:
+            return repository.make_view(self._ensure_own(session, actor))
 
     def list_keys(self, actor: Actor, page: PageRequest) -> Page[PackageKeyView]:
         """All keys, those that were revoked too, in the order in which they came."""
@@ -111,11 +116,9 @@ class PackageKeys:
         """
         actor.require(Claim.TRAINED_MODEL_EXPORT)
         with self._database.transaction() as session:
-            own = self._ensure_own(actor)
-            key = repository.find_own_key(session)
-            assert key is not None, "it was just made sure of"  # noqa: S101
-            assert key.private_key is not None, "the own key has it"  # noqa: S101
-            return own, sign(key.private_key, content)
+            own = self._ensure_own(session, actor)
+            assert own.private_key is not None, "the own key has it"  # noqa: S101
+            return repository.make_view(own), sign(own.private_key, content)
 
     def check_signature(
         self, actor: Actor, content: bytes, *, public_key: bytes, signature: bytes
@@ -140,34 +143,36 @@ class PackageKeys:
             raise errors.make_signature_wrong(fingerprint)
         return trusted
 
-    def _ensure_own(self, actor: Actor) -> PackageKeyView:
+    def keep_trusted(self, actor: Actor, key: PackageKeyView) -> None:
+        """In the caller's transaction: the key is not revoked before that ends. Raises Forbidden where it was."""
+        actor.require(Claim.TRAINED_MODEL_IMPORT)
         with self._database.transaction() as session:
+            if not repository.keep_trusted(session, key.id):
+                raise errors.make_key_revoked(key.fingerprint, key.name, self._clock.now().date().isoformat())
+
+    def _ensure_own(self, session: Session, actor: Actor) -> PackageKey:
+        """The row of the own key, with its private part; made where there is none."""
+        # Again where somebody revokes what others make meanwhile.
+        for _ in range(_MOST_TRIES):
             found = repository.find_own_key(session)
-            if found is None:
-                pair = make_key_pair()
-                id_ = make_id()
-                values = {
-                    "id": id_,
-                    "name": OWN_KEY_NAME,
-                    "public_key": pair.public_key,
-                    "fingerprint": make_fingerprint(pair.public_key),
-                    "is_own": True,
-                    "private_key": pair.private_key,
-                    "added_by": actor.name,
-                    "added_at": self._clock.now(),
-                }
-                if repository.insert_key(session, values):
-                    target = Target(_KIND, id_, OWN_KEY_NAME)
-                    record(
-                        session,
-                        actor,
-                        "package_key.made",
-                        target,
-                        fingerprint=make_fingerprint(pair.public_key),
-                    )
-                found = repository.find_own_key(session)
-            assert found is not None, "no other key may have its name"  # noqa: S101
-            return repository.make_view(found)
+            if found is not None:
+                return found
+            pair = make_key_pair()
+            id_, fingerprint = make_id(), make_fingerprint(pair.public_key)
+            values = {
+                "id": id_,
+                "name": OWN_KEY_NAME,
+                "public_key": pair.public_key,
+                "fingerprint": fingerprint,
+                "is_own": True,
+                "private_key": pair.private_key,
+                "added_by": actor.name,
+                "added_at": self._clock.now(),
+            }
+            if repository.insert_key(session, values):
+                target = Target(_KIND, id_, OWN_KEY_NAME)
+                record(session, actor, "package_key.made", target, fingerprint=fingerprint)
+        raise errors.make_key_changes()
 
 
 def _make_name_taken(name: str) -> Exception:

@@ -112,6 +112,8 @@ def read_contents(
     lineage: PackedLineage = decode_json(contents[manifest.LINEAGE], PackedLineage, manifest.LINEAGE)
     if not 1 <= len(lineage.models) <= MOST_STEPS or lineage.models[0].id != packed.id:
         raise errors.make_bad_content(manifest.LINEAGE, "it is of another model")
+    if len({(step.platform, step.id) for step in lineage.models}) < len(lineage.models):
+        raise errors.make_bad_content(manifest.LINEAGE, "a model in it comes from itself")
     if not _is_printable(msgspec.to_builtins([signed.manifest, lineage])):
         raise errors.make_bad_content(manifest.LINEAGE, "it has text that cannot be shown")
     valid, test = _read_figures(contents[manifest.FIGURES], classes)

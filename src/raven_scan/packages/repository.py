@@ -45,6 +45,12 @@ def find_key(session: Session, ref: str) -> PackageKey | None:
     return session.scalar(select(PackageKey).where(wanted, _IS_TRUSTED).with_for_update())
 
 
+def keep_trusted(session: Session, id_: UUID) -> bool:
+    """Whether the key is trusted; it then is until the transaction ends."""
+    wanted = select(PackageKey.id).where(PackageKey.id == id_, _IS_TRUSTED)
+    return session.scalar(wanted.with_for_update(read=True)) is not None
+
+
 def find_trusted(session: Session, public_key: bytes) -> PackageKeyView | None:
     found = session.scalar(select(PackageKey).where(PackageKey.public_key == public_key, _IS_TRUSTED))
     return None if found is None else make_view(found)

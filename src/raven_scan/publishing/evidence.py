@@ -9,7 +9,7 @@ from raven_scan.evaluations.service import EvaluationService
 from raven_scan.evaluations.types import EvaluationView
 from raven_scan.figures.difference import Verdict as ComparisonVerdict
 from raven_scan.figures.report import Figure
-from raven_scan.kernel.errors import NotFound, RavenError
+from raven_scan.kernel.errors import Busy, NotFound, RavenError, Unavailable
 from raven_scan.publishing.exposure import TestExposures
 from raven_scan.publishing.types import (
     TEST_PART,
@@ -179,6 +179,8 @@ class EvidenceGathering:
         if theirs is not None and ours is not None:
             try:
                 difference, problem = self._find_difference(ours.id, theirs.id)
+            except (Busy, Unavailable):
+                raise
             except RavenError as error:  # of other classes or images, or a file is damaged
                 problem = error.message
         return Rival(
