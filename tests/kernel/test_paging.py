@@ -9,12 +9,25 @@ from typing import cast
 from uuid import UUID
 
 import pytest
-from sqlalchemy import BigInteger, Column, DateTime, Float, Integer, MetaData, Table, Text, Uuid, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    event,
+    select,
+)
 
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.ids import make_id
-from raven_scan.kernel.paging import ListOrder, Page, PageRequest
+from raven_scan.kernel.paging import Filter, ListOrder, ListStatement, Page, PageRequest
 
 THINGS = Table(
     "things",
@@ -241,6 +254,7 @@ def test_filters_choose_the_same_whether_many_pass_or_few(
     things = [{**make_thing(random_), "size": number} for number in range(2500)]
     conditions = {"late": THINGS.c.size >= 2450, "none": THINGS.c.size < 0}
     expected = {"late": [thing for thing in things if cast("int", thing["size"]) >= 2450], "none": []}
+    listed = ListStatement(ORDER, select(THINGS))
     condition = conditions.get(wanted, THINGS.c.size % max(share, 1) == 0)
     passing = expected.get(
         wanted, [thing for thing in things if cast("int", thing["size"]) % max(share, 1) == 0]
@@ -252,7 +266,7 @@ def test_filters_choose_the_same_whether_many_pass_or_few(
             cursor = None
             for _ in range(3):
                 request = PageRequest(limit=20, sort=sort, cursor=cursor)
-                page = ORDER.fetch(session, select(THINGS), request, lambda row: row.id, filters=[condition])
+                page = listed.fetch(session, request, lambda row: row.id, filters=[Filter(condition)])
                 found += page.items
                 cursor = page.next
                 if cursor is None:
@@ -261,3 +275,25 @@ def test_filters_choose_the_same_whether_many_pass_or_few(
         assert (cursor is None) == (len(passing) <= 60)
     finally:
         THINGS.drop(database.engine)
+
+
+def test_a_statement_is_written_once_for_each_combination(
+    database: Database, things: list[dict[str, object]]
+):
+    has_name = Filter(THINGS.c.name == bindparam("wanted"), {"wanted": "a"})
+    listed = ListStatement(ORDER, select(THINGS))
+    written: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *details: written.append(details[2]))
+    expected = {name: [thing for thing in things if thing["name"] == name] for name in ("a", "b-1")}
+    with database.transaction() as session:
+        for name, limit in (("a", 3), ("b-1", 500), ("a", 500)):
+            given = Filter(has_name.condition, {"wanted": name})
+            page = listed.fetch(session, PageRequest(limit), lambda row: row.id, filters=[given])
+            assert page.items == sort_things(expected[name], ORDER.default)[:limit]
+        # Another condition of the same form, which was made where the last one was, is another statement.
+        for size in (-5, 1 << 40):
+            condition = THINGS.c.size == size
+            page = listed.fetch(session, PageRequest(500), lambda row: row.size, filters=[Filter(condition)])
+            assert set(page.items) == {size}
+            del condition
+    assert len(set(written[:3])) == 1

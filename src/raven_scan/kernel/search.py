@@ -9,6 +9,7 @@ which migration 0006 makes. The configuration is `simple`: words as they are, in
 """
 
 import re
+from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Computed, cast, literal
 from sqlalchemy.dialects.postgresql import TSQUERY
@@ -63,9 +64,18 @@ def matches_search(column: InstrumentedAttribute[str], search: str) -> ColumnEle
     words = find_words(search)
     if not words:
         return literal(not search.strip())
+    return has_words(column, literal(write_words(words)))
+
+
+def has_words(column: InstrumentedAttribute[str], words: ColumnElement[str]) -> ColumnElement[bool]:
+    """The condition that a row has words of `write_words`."""
+    return column.bool_op("@@")(cast(words, TSQUERY))
+
+
+def write_words(words: Sequence[str]) -> str:
+    """Words of `find_words` as PostgreSQL takes them: all of them, and each as the beginning of one."""
     # No quote and no backslash is left in a word.
-    query = " & ".join(f"'{word}':*" for word in words)
-    return column.bool_op("@@")(cast(literal(query), TSQUERY))
+    return " & ".join(f"'{word}':*" for word in words)
 
 
 def _make_too_long(sentence: str) -> Invalid:

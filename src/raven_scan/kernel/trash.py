@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import InstrumentedAttribute
 
+from raven_scan.kernel.cursors import make_cursor
 from raven_scan.kernel.errors import NotFound, RavenError
-from raven_scan.kernel.paging import ListOrder, Page, make_cursor
+from raven_scan.kernel.paging import ListOrder, Page
 
 _LIST = "trash"
 _SORT = "-deleted_at"

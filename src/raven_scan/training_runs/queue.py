@@ -10,9 +10,10 @@ from raven_scan.access.types import WORKER, Actor, Claim
 from raven_scan.evaluations.execution import EvaluationExecution
 from raven_scan.jobs.registry import WorkerRegistry, WorkerView
 from raven_scan.kernel.clock import Clock
+from raven_scan.kernel.cursors import make_cursor, read_cursor
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Invalid
-from raven_scan.kernel.paging import Page, PageRequest, make_cursor, read_cursor
+from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.training_runs.device_choice import choose_kind, get_kind
 from raven_scan.training_runs.queue_types import QueueEntry, RunAtWork, RunWorker, WaitingRun, WorkerSlot
 from raven_scan.training_runs.repository import attempts, runs

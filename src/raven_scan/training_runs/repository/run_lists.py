@@ -1,16 +1,16 @@
 """SQL of the lists of runs: what their items show, what they are chosen and sorted by."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, Text, cast, func, literal, literal_column, select
+from sqlalchemy import Integer, Text, bindparam, cast, false, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from raven_scan.kernel.ids import parse_id
-from raven_scan.kernel.paging import ListOrder, Page, PageRequest
-from raven_scan.kernel.search import matches_search
+from raven_scan.kernel.paging import Filter, ListOrder, ListStatement, Page, PageRequest
+from raven_scan.kernel.search import find_words, has_words, write_words
 from raven_scan.training_runs.models import TrainingRun
 from raven_scan.training_runs.types import (
     NamedReference,
@@ -39,26 +39,9 @@ RUN_ORDER = ListOrder(
 
 _LONG_PARTS_OF_ERRORS = cast(["log_tail", "evidence"], ARRAY(Text))
 
-
-def list_runs(
-    session: Session, page: PageRequest, wanted: RunFilter, version_ids: Sequence[UUID] = ()
-) -> Page[TrainingRunSummary]:
-    """Those that the filter lets pass.
-
-    Args:
-        session: to ask.
-        page: which part of the list.
-        wanted: the filter.
-        version_ids: of the dataset that the filter names by its id.
-    """
-    statement = _select_summaries().where(TrainingRun.deleted_at.is_(None))
-    return RUN_ORDER.fetch(
-        session, statement, page, _make_summary, filters=_list_conditions(wanted, version_ids)
-    )
-
-
-def _select_summaries() -> Select[*tuple[Any, ...]]:
-    return select(
+_SUMMARIES = ListStatement(
+    RUN_ORDER,
+    select(
         TrainingRun.id,
         TrainingRun.name,
         TrainingRun.status,
@@ -83,7 +66,43 @@ def _select_summaries() -> Select[*tuple[Any, ...]]:
         TrainingRun.scheduled_at,
         TrainingRun.started_at,
         TrainingRun.ended_at,
-    )
+    ).where(TrainingRun.deleted_at.is_(None)),
+)
+
+_NOTHING = Filter(false())
+_SEARCHED = has_words(TrainingRun.search_words, bindparam("words", type_=Text))
+_HAS_STATUS = TrainingRun.status.in_(bindparam("statuses", expanding=True))
+_IS_OF_VERSION = TrainingRun.dataset_version_id.in_(bindparam("version_ids", expanding=True))
+_HAS_BASE_MODEL = TrainingRun.base_model_id == bindparam("base_model_id")
+_HAS_TEXT = {
+    # As in the index.
+    "dataset": func.split_part(TrainingRun.dataset_version_name, literal_column("'@'"), literal_column("1"))
+    == bindparam("dataset", type_=Text),
+    "version": TrainingRun.dataset_version_name == bindparam("version", type_=Text),
+    "base_model": TrainingRun.base_model_name == bindparam("base_model", type_=Text),
+    "architecture": TrainingRun.architecture == bindparam("architecture", type_=Text),
+    "created_by": TrainingRun.created_by == bindparam("created_by", type_=Text),
+}
+_IS_IN_TIME = {
+    "created_since": TrainingRun.created_at >= bindparam("created_since"),
+    "created_until": TrainingRun.created_at < bindparam("created_until"),
+    "ended_since": TrainingRun.ended_at >= bindparam("ended_since"),
+    "ended_until": TrainingRun.ended_at < bindparam("ended_until"),
+}
+
+
+def list_runs(
+    session: Session, page: PageRequest, wanted: RunFilter, version_ids: Sequence[UUID] = ()
+) -> Page[TrainingRunSummary]:
+    """Those that the filter lets pass.
+
+    Args:
+        session: to ask.
+        page: which part of the list.
+        wanted: the filter.
+        version_ids: of the dataset that the filter names by its id.
+    """
+    return _SUMMARIES.fetch(session, page, _make_summary, filters=list(_list_filters(wanted, version_ids)))
 
 
 def _make_summary(row: Any) -> TrainingRunSummary:
@@ -139,46 +158,40 @@ def _make_summary(row: Any) -> TrainingRunSummary:
     )
 
 
-def _list_conditions(wanted: RunFilter, version_ids: Sequence[UUID]) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def _list_filters(wanted: RunFilter, version_ids: Sequence[UUID]) -> Iterator[Filter]:
     if wanted.search.strip():
-        conditions.append(matches_search(TrainingRun.search_words, wanted.search))
+        words = find_words(wanted.search)
+        yield Filter(_SEARCHED, {"words": write_words(words)}) if words else _NOTHING
     if wanted.statuses:
-        conditions.append(TrainingRun.status.in_(wanted.statuses))
+        yield Filter(_HAS_STATUS, {"statuses": wanted.statuses})
     if wanted.dataset is not None:
-        conditions.append(_is_of_dataset(wanted.dataset, version_ids))
+        yield from _filter_dataset(wanted.dataset, version_ids)
     if wanted.base_model is not None:
         id_ = parse_id(wanted.base_model)
-        conditions.append(
-            TrainingRun.base_model_id == id_
-            if id_
-            else _is_text(TrainingRun.base_model_name, wanted.base_model)
-        )
+        if id_ is None:
+            yield _filter_text("base_model", wanted.base_model)
+        else:
+            yield Filter(_HAS_BASE_MODEL, {"base_model_id": id_})
     if wanted.architecture is not None:
-        conditions.append(_is_text(TrainingRun.architecture, wanted.architecture))
+        yield _filter_text("architecture", wanted.architecture)
     if wanted.created_by is not None:
-        conditions.append(_is_text(TrainingRun.created_by, wanted.created_by))
-    for column, since, until in (
-        (TrainingRun.created_at, wanted.created_since, wanted.created_until),
-        (TrainingRun.ended_at, wanted.ended_since, wanted.ended_until),
-    ):
-        if since is not None:
-            conditions.append(column >= since)
-        if until is not None:
-            conditions.append(column < until)
-    return conditions
+        yield _filter_text("created_by", wanted.created_by)
+    for name, condition in _IS_IN_TIME.items():
+        moment = getattr(wanted, name)
+        if moment is not None:
+            yield Filter(condition, {name: moment})
 
 
-def _is_of_dataset(ref: str, version_ids: Sequence[UUID]) -> ColumnElement[bool]:
+def _filter_dataset(ref: str, version_ids: Sequence[UUID]) -> Iterator[Filter]:
     id_ = parse_id(ref)
     if id_ is not None:
-        return TrainingRun.dataset_version_id.in_([id_, *version_ids])
-    # As in the index.
-    name = func.split_part(TrainingRun.dataset_version_name, literal_column("'@'"), literal_column("1"))
-    condition = _is_text(name, ref.partition("@")[0])
-    return condition & _is_text(TrainingRun.dataset_version_name, ref) if "@" in ref else condition
+        yield Filter(_IS_OF_VERSION, {"version_ids": [id_, *version_ids]})
+        return
+    yield _filter_text("dataset", ref.partition("@")[0])
+    if "@" in ref:
+        yield _filter_text("version", ref)
 
 
-def _is_text(column: Any, text: str) -> ColumnElement[bool]:
+def _filter_text(name: str, text: str) -> Filter:
     # No name has such characters, and PostgreSQL takes not all of them.
-    return column == text if text.isprintable() else literal(False)  # noqa: FBT003 - SQL's own
+    return Filter(_HAS_TEXT[name], {name: text}) if text.isprintable() else _NOTHING
