@@ -154,7 +154,7 @@ def test_once_more_changes_nothing(
         "unsubscribe link",
         "testclient",
     )
-    assert (entry.target_name, entry.details["recipient"]) == ("ana", "team@example.org")
+    assert (entry.target.name, entry.details["recipient"]) == ("ana", "team@example.org")
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
