@@ -19,7 +19,7 @@ from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim
 from raven_scan.access.users import UserChanges
 from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.datasets.types import DatasetVersionView, ImportOptions
+from raven_scan.datasets.types import DatasetVersionView, ImportOptions, Part
 from raven_scan.detections.types import ImageFile
 from raven_scan.evaluations.types import GalleryKind
 from raven_scan.kernel.paging import PageRequest
@@ -146,6 +146,9 @@ RUNS = [
     ),
     _row("run_queue.list_queue", lambda p, a: p.run_queue.list_queue(a), Claim.TRAINING_RUN_VIEW),
     _row("run_queue.list_page", lambda p, a: p.run_queue.list_page(a, _PAGE), Claim.TRAINING_RUN_VIEW),
+    _row(
+        "run_queue.list_evaluations", lambda p, a: p.run_queue.list_evaluations(a), Claim.TRAINED_MODEL_VIEW
+    ),
     _row("run_queue.list_workers", lambda p, a: p.run_queue.list_workers(a), Claim.SYSTEM_VIEW),
     _row("presets.list_presets", lambda p, a: p.presets.list_presets(a), Claim.TRAINING_RUN_VIEW),
     _row(
@@ -281,6 +284,13 @@ DATASETS = [
         _V,
         "datasets.lay_out",
         lambda p, a: p.datasets.lay_out(a, _get_version(p).id, p.settings.work_folder / str(uuid4())),
+    ),
+    _on(
+        _V,
+        "datasets.lay_out_part",
+        lambda p, a: p.datasets.lay_out_part(
+            a, _get_version(p).id, Part.TEST, p.settings.work_folder / str(uuid4())
+        ),
     ),
     _on(
         _V,
@@ -659,6 +669,12 @@ EVALUATIONS = [
     ),
     _on(
         _M,
+        "evaluations.compare_with",
+        lambda p, a: p.evaluations.compare_with(a, _EVALUATION, [_EVALUATION]),
+        _REVIEW,
+    ),
+    _on(
+        _M,
         "evaluation_review.compare_models",
         lambda p, a: p.evaluation_review.compare_models(a, [MODEL]),
         _REVIEW,
@@ -674,6 +690,7 @@ EVALUATIONS = [
         _WORKER,
         is_made_up=True,
     ),
+    _row("evaluation_execution.list_open", lambda p, a: p.evaluation_execution.list_open(a), _M),
     _row("evaluation_execution.list_at_work", lambda p, a: p.evaluation_execution.list_at_work(a), _M),
     _row("evaluation_execution.recover_lost", lambda p, a: p.evaluation_execution.recover_lost(a), _WORKER),
     *(
@@ -683,7 +700,16 @@ EVALUATIONS = [
             _WORKER,
             is_made_up=True,
         )
-        for name in ("beat", "begin_next", "fail", "hand_back", "lose", "succeed", "tell_log", "tell_progress")
+        for name in (
+            "beat",
+            "begin_next",
+            "fail",
+            "hand_back",
+            "lose",
+            "succeed",
+            "tell_log",
+            "tell_progress",
+        )
     ),
     _row("trained_models.select_ids", lambda p, a: p.trained_models.select_ids(a), _M),
 ]

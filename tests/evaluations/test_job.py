@@ -145,8 +145,12 @@ def at_work(
 
 
 def wait_for_progress(platform: Platform, asked: EvaluationView) -> None:
+    wait_until(lambda: platform.evaluations.get_evaluation(ADMIN, asked.id).progress.done == 4)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_S
-    while platform.evaluations.get_evaluation(ADMIN, asked.id).progress.done != 4:
+    while not condition():
         assert time.monotonic() < deadline
         threading.Event().wait(0.05)
 
@@ -157,6 +161,9 @@ def test_progress_is_told_and_workers_show_what_they_do(
     found = platform.evaluations.get_evaluation(ADMIN, at_work[0].id)
     assert found.status is EvaluationStatus.PROCESSING
     assert found.progress == EvaluationProgress("evaluation", 4, 8)
+    (data,) = platform.settings.work_folder.glob("*/data")
+    assert [each.name for each in data.iterdir()] == ["test"], "only what is evaluated is laid out"
+    wait_until(lambda: "it waits" in platform.evaluations.read_log(ADMIN, found.id))
     (work,) = platform.evaluation_execution.list_at_work(ADMIN)
     assert (work.evaluation.id, work.device) == (found.id, "cpu")
     assert work.time_left_s is not None
@@ -165,6 +172,35 @@ def test_progress_is_told_and_workers_show_what_they_do(
         (worker,) = platform.run_queue.list_workers(actor)
         assert [each.evaluation and each.evaluation.name for each in worker.slots] == [name, None]
         assert [each.run for each in worker.slots] == [None, None]
+
+
+def test_the_queue_shows_what_is_at_work_and_why_others_wait(
+    platform: Platform,
+    dataset: DatasetVersionView,
+    make_model: MakeModel,
+    at_work: tuple[EvaluationView, threading.Event, threading.Thread],
+):
+    for name in ("second", "third"):
+        make_model(name)
+        platform.evaluations.request(ADMIN, name, dataset.full_name)
+    first, second, third = platform.run_queue.list_evaluations(ADMIN)
+    assert (first.id, first.status, first.progress.done, first.reason) == (
+        at_work[0].id,
+        "Processing",
+        4,
+        None,
+    )
+    assert (first.worker, first.device) == ("elsewhere:1:0.00", "cpu")
+    assert [each.model.name for each in (second, third)] == ["second", "third"]
+    assert second.reason_code == third.reason_code == "no_worker"
+    platform.workers.beat("elsewhere:1:0.00", ["cpu"])
+    _, second, third = platform.run_queue.list_evaluations(ADMIN)
+    assert second.reason_code == third.reason_code == "devices_busy"
+    assert "'evaluation of first'" in (second.reason or "")
+    assert "Evaluations before it: 1." in (third.reason or "")
+    platform.workers.beat("free:1:0.00", ["cpu"])
+    _, second, third = platform.run_queue.list_evaluations(ADMIN)
+    assert (second.reason_code, third.reason_code) == ("about_to_start", "devices_busy")
 
 
 def test_a_cancelled_one_ends_its_processes_and_stays_cancelled(

@@ -12,7 +12,7 @@ from raven_scan.app.readiness import Readiness
 from raven_scan.jobs.schemas import WorkerOut, WorkerPage
 from raven_scan.kernel.errors import Unavailable
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
-from raven_scan.training_runs.answers import answer_page
+from raven_scan.training_runs.answers import answer_queue
 from raven_scan.training_runs.queue import TrainingRunQueue
 from raven_scan.training_runs.schemas import QueueOut
 
@@ -83,8 +83,10 @@ def build_system_router(
     def list_queue(
         actor: Annotated[Actor, Depends(get_actor)], limit: int = DEFAULT_LIMIT, cursor: str | None = None
     ) -> Response:
-        """List the runs that wait, in their order, with why and until when."""
-        return answer_page(queue.list_page(actor, PageRequest.parse(limit, cursor)))
+        """List the runs that wait, in their order, with why and until when; evaluations come before them."""
+        page = queue.list_page(actor, PageRequest.parse(limit, cursor))
+        is_first = cursor is None and actor.may(Claim.TRAINED_MODEL_VIEW)
+        return answer_queue(page, queue.list_evaluations(actor) if is_first else [])
 
     @router.get("/workers")
     def list_workers(actor: Annotated[Actor, Depends(get_actor)]) -> WorkerPage:

@@ -55,12 +55,7 @@ def lay_out_version(
         NotFound: a blob is missing.
     """
     done = folder / _DONE_FILE
-    about = {
-        "dataset_version": str(version_id),
-        "digest": digest,
-        "pixel_rules": content.pixel_rules.to_json(),
-        **chosen,
-    }
+    about = _describe(version_id, digest, content) | dict(chosen)
     parts = list_parts(content)
     if not (done.is_file() and done.read_bytes() == msgspec.json.encode(about)):
         for part, first_row, images in parts:
@@ -70,6 +65,16 @@ def lay_out_version(
         PartSpec(folder=folder / part.value, image_count=images.height) for part, _, images in parts
     )
     return Layout(train=train, valid=valid, test=test)
+
+
+def lay_out_part(
+    version_id: UUID, digest: str, content: VersionContent, part: Part, blobs: BlobStore, folder: Path
+) -> PartSpec:
+    """Write this part alone into a folder of its name in `folder`, as `lay_out_version` does. Raises NotFound."""
+    first_row, images = next((row, images) for each, row, images in list_parts(content) if each is part)
+    about = _describe(version_id, digest, content)
+    _lay_out_part(folder / part.value, images, first_row, content, blobs, about)
+    return PartSpec(folder=folder / part.value, image_count=images.height)
 
 
 def list_parts(content: VersionContent) -> list[tuple[Part, int, pl.DataFrame]]:
@@ -112,6 +117,14 @@ def encode_part(
         "annotations": _list_annotations(boxes, first_row),
     }
     return msgspec.json.encode(coco)
+
+
+def _describe(version_id: UUID, digest: str, content: VersionContent) -> dict[str, Any]:
+    return {
+        "dataset_version": str(version_id),
+        "digest": digest,
+        "pixel_rules": content.pixel_rules.to_json(),
+    }
 
 
 def _lay_out_part(

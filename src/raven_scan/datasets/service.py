@@ -14,7 +14,7 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.datasets import readiness, repository
 from raven_scan.datasets.archive import unpack_archive
 from raven_scan.datasets.errors import make_dataset_missing, make_version_missing
-from raven_scan.datasets.types import DatasetVersionView, DatasetView, ImportOptions, Layout, Notice
+from raven_scan.datasets.types import DatasetVersionView, DatasetView, ImportOptions, Layout, Notice, Part
 from raven_scan.datasets.upload import Upload
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
@@ -32,6 +32,7 @@ from raven_scan.storage.scratch import hold_scratch_folder
 if TYPE_CHECKING:
     from raven_scan.datasets.content import VersionContent
     from raven_scan.datasets.importing import ReadDataset
+    from raven_scan.wire.spec import PartSpec
 
 # What reads images and tables of boxes is imported where it is used: most commands need neither, and it takes a
 # fifth of a second.
@@ -183,6 +184,23 @@ class DatasetService:
         chosen = {} if fraction == 1 else {"fraction": fraction, "seed": seed}
         content = take_fraction(content, fraction, seed)
         return lay_out_version(version.id, version.digest, content, self._blobs, folder, chosen=chosen)
+
+    def lay_out_part(self, actor: Actor, version_id: UUID, part: Part, folder: Path) -> "PartSpec":
+        """As `lay_out`, one part alone, into a folder of its name in `folder`.
+
+        Args:
+            actor: needs `dataset:view`.
+            version_id: of the version.
+            part: which.
+            folder: to write to.
+
+        Raises:
+            NotFound: there is no such version, or one of its images is gone.
+        """
+        from raven_scan.datasets.layout import lay_out_part  # noqa: PLC0415
+
+        version, content = self.load_version(actor, str(version_id))
+        return lay_out_part(version.id, version.digest, content, part, self._blobs, folder)
 
     def find_readiness_problems(self, actor: Actor, version_id: UUID) -> list[Finding]:
         """What keeps the version from being trained on, and what should be known before. Raises NotFound."""

@@ -166,6 +166,15 @@ def make_matches_damaged(text: str) -> RavenError:
     )
 
 
+def make_report_damaged(id_: UUID) -> RavenError:
+    return Damaged(
+        "evaluations.report_damaged",
+        f"The report of the evaluation {id_} is not what was stored.",
+        hint="Restore it from a backup, or evaluate the model again.",
+        parameters={"id": str(id_)},
+    )
+
+
 def make_comparisons_busy() -> RavenError:
     return Busy(
         "evaluations.comparisons_busy",

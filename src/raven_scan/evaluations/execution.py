@@ -23,6 +23,7 @@ from raven_scan.evaluations.types import (
     EvaluationProgress,
     EvaluationResult,
     EvaluationStatus,
+    EvaluationView,
 )
 from raven_scan.jobs.devices import CPU
 from raven_scan.jobs.held_attempts import hold_attempt, release_attempt
@@ -33,6 +34,7 @@ from raven_scan.trained_models.service import TrainedModelService
 
 _SILENT_S = 3.0
 _MOST_LOST_ATTEMPTS = 3
+_MOST_LISTED = 100
 
 _log = structlog.get_logger(__name__)
 
@@ -87,6 +89,11 @@ class EvaluationExecution:
         """Raises LeaseLost."""
         actor.require(Claim.TRAINING_RUN_EXECUTE)
         self._write(attempt, progress=asdict(progress))
+
+    def tell_log(self, actor: Actor, attempt: EvaluationAttempt, *, log: str) -> None:
+        """What it has told so far. Raises LeaseLost."""
+        actor.require(Claim.TRAINING_RUN_EXECUTE)
+        self._write(attempt, log=log)
 
     def succeed(
         self, actor: Actor, attempt: EvaluationAttempt, result: EvaluationResult, *, log: str
@@ -144,6 +151,16 @@ class EvaluationExecution:
         with self._database.reading() as session:
             return repository.list_at_work(session)
 
+    def list_open(self, actor: Actor) -> list[EvaluationView]:
+        """Those that are at work, and behind them those that wait, the next first; the first hundred.
+
+        Args:
+            actor: needs `trained_model:view`.
+        """
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        with self._database.reading() as session:
+            return repository.list_open(session, self._models.select_ids(actor), _MOST_LISTED)
+
     def recover_lost(self, actor: Actor) -> int:
         """Evaluations whose worker died wait again; returns how many. One that has lost too many ends in Error."""
         actor.require(Claim.TRAINING_RUN_EXECUTE)
@@ -191,6 +208,7 @@ def _begin(session: Session, row: ModelEvaluation, worker: str, device: str) -> 
     row.worker = worker
     row.device = device
     row.progress = asdict(EvaluationProgress())
+    row.log = ""
     row.heartbeat_at = func.now()
     row.started_at = func.now()
     session.flush()

@@ -10,6 +10,7 @@ import structlog
 
 from raven_scan.access.types import WORKER
 from raven_scan.datasets.service import DatasetService
+from raven_scan.datasets.types import Part
 from raven_scan.evaluations.execution import EvaluationExecution
 from raven_scan.evaluations.failures import describe_failure, is_transient
 from raven_scan.evaluations.types import EvaluationAttempt, EvaluationProgress, EvaluationResult
@@ -26,7 +27,7 @@ from raven_scan.storage.blob_store import BlobStore
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.wire.events import AnyEvent, Evaluated, Phase
 from raven_scan.wire.events import EvaluationProgress as ImagesDone
-from raven_scan.wire.spec import EvaluateSpec, PartSpec
+from raven_scan.wire.spec import EvaluateSpec
 
 _NOUN = "evaluations"
 _BATCH_SIZE = 8
@@ -34,6 +35,7 @@ _SEED = 0
 _LONGEST_S = 7 * 24 * 3600.0
 _GRACE_S = 3.0
 _TELLING_INTERVAL_S = 1.0
+_LOG_INTERVAL_S = 2.0
 _SLOW_PHASE_FACTOR = 3.0
 """Building a model and reckoning figures may be silent for so much longer than a trainer otherwise may."""
 _KEPT_LOG_BYTES = 64 * 1024
@@ -93,6 +95,8 @@ class Measuring:
         self._mask = TextMask(tools.settings.list_secrets())
         self._progress = EvaluationProgress(phase="layout")
         self._told: tuple[EvaluationProgress, float] | None = None
+        self._told_log_bytes = 0
+        self._told_log_at = -_LOG_INTERVAL_S
 
     def run(self) -> None:
         """To the end that the attempt has earned. Raises LeaseLost."""
@@ -138,8 +142,9 @@ class Measuring:
 
     def _prepare(self) -> EvaluateSpec:
         attempt, models = self._attempt, self._tools.models
-        layout = self._tools.datasets.lay_out(WORKER, attempt.dataset_version_id, self._folder / "data")
-        part: PartSpec = getattr(layout, attempt.part)
+        part = self._tools.datasets.lay_out_part(
+            WORKER, attempt.dataset_version_id, Part(attempt.part), self._folder / "data"
+        )
         model = models.get_model(WORKER, attempt.model_id)
         weights = models.open_weights(WORKER, attempt.model_id)
         if weights is None:
@@ -178,11 +183,23 @@ class Measuring:
         self._told = (self._progress, now)
         self._patience.do(partial(self._tools.execution.tell_progress, WORKER, self._attempt, self._progress))
 
+    def _tell_log(self) -> None:
+        """What is new on the log; not each line, as all of its last part is written again."""
+        now = time.monotonic()
+        size_bytes = self._output.stat().st_size if self._output.exists() else 0
+        if size_bytes == self._told_log_bytes or now - self._told_log_at < _LOG_INTERVAL_S:
+            return
+        self._told_log_bytes, self._told_log_at = size_bytes, now
+        self._patience.do(
+            partial(self._tools.execution.tell_log, WORKER, self._attempt, log=self._read_log())
+        )
+
     def _find_stop(self) -> float | None:
         """How long the child has to end, where it must."""
         if self._lease.is_lost.is_set() or self._stop.is_set():
             return _GRACE_S
         self._tell_progress()
+        self._tell_log()
         return None
 
     def _find_silence_limit_s(self) -> float:

@@ -239,6 +239,17 @@ def list_at_work(session: Session) -> list[EvaluationAtWork]:
     ]
 
 
+def list_open(session: Session, models: Models, limit: int) -> list[EvaluationView]:
+    """Those at work, then those that wait in their order."""
+    statement = (
+        select(ModelEvaluation)
+        .where(ModelEvaluation.status.in_(_OPEN), _is_shown(models))
+        .order_by(ModelEvaluation.status, ModelEvaluation.created_at, ModelEvaluation.id)
+        .limit(limit)
+    )
+    return [make_view(row) for row in session.scalars(statement)]
+
+
 def list_open_on_versions(
     session: Session, version_ids: Collection[UUID], limit: int
 ) -> Sequence[tuple[UUID, str, str]]:

@@ -75,6 +75,23 @@ class EvaluationOut(_Schema):
     ended_at: datetime | None
 
 
+class QueuedEvaluationOut(_Schema):
+    """An evaluation that waits, and why, or is at work; evaluations come before all training runs that wait."""
+
+    id: UUID
+    model: EvaluationReferenceOut
+    dataset_version: EvaluationReferenceOut
+    part: str
+    status: EvaluationStatus
+    progress: EvaluationProgressOut
+    worker: str | None
+    device: str | None
+    created_by: str
+    created_at: datetime
+    reason_code: str | None
+    reason: str | None
+
+
 class EvaluationPage(_Schema):
     items: list[EvaluationOut]
     next: str | None
@@ -91,7 +108,7 @@ class EvaluationCreate(BaseModel):
 
 
 class EvaluationLogOut(_Schema):
-    """The last part of what the process that evaluated told; empty until it has ended."""
+    """The last part of what the process that evaluates told; while it goes on, what it has told so far."""
 
     text: str
 

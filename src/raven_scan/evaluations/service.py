@@ -1,5 +1,6 @@
 """The use cases of evaluations."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +22,7 @@ from raven_scan.evaluations.errors import (
     make_not_ended,
     make_not_found,
     make_not_usable,
+    make_report_damaged,
     make_unknown_figure,
     make_unknown_part,
 )
@@ -174,12 +176,17 @@ class EvaluationService:
             return repository.make_view(row)
 
     def read_report(self, actor: Actor, id_: UUID) -> EvaluationReport:
-        """All figures of one that was a Success. Raises NotFound; Conflict where it was none."""
+        """All figures of one that was a Success. Raises NotFound; Conflict where it was none; Damaged."""
         return decode_report(self.read_report_content(actor, id_))
 
     def read_report_content(self, actor: Actor, id_: UUID) -> bytes:
         """As `read_report`, as JSON."""
-        return self._blobs.get_bytes(self._get_result(actor, id_)[0])
+        digest = self._get_result(actor, id_)[0]
+        content = self._blobs.get_bytes(digest)
+        # Models are published by what it says.
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise make_report_damaged(id_)
+        return content
 
     def open_matches(self, actor: Actor, id_: UUID) -> Path:
         """The file that `figures.matches.read_matches` reads, read-only. Raises as `read_report`."""
@@ -234,7 +241,7 @@ class EvaluationService:
         )
 
     def read_log(self, actor: Actor, id_: UUID) -> str:
-        """What the process that evaluated told, its last part; empty until it has ended. Raises NotFound."""
+        """The last part of what the process that evaluates tells, while it goes on too. Raises NotFound."""
         with self._database.reading() as session:
             return self._get(session, actor, id_).log
 

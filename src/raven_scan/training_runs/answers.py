@@ -4,6 +4,7 @@ They are encoded as they are: a list that is checked against its schema twice ta
 what is said with the schemas.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from raven_scan.kernel.paging import Page
 from raven_scan.kernel.revisions import format_etag
-from raven_scan.training_runs.queue_types import QueueEntry
+from raven_scan.training_runs.queue_types import QueuedEvaluation, QueueEntry
 from raven_scan.training_runs.schemas import TrainingRunOut
 from raven_scan.training_runs.types import TrainingRunSummary, TrainingRunView
 
@@ -24,8 +25,13 @@ _FROM_PROGRESS = ("epoch", "epochs")
 _FIELDS = [name for name in TrainingRunOut.model_fields if name not in _FROM_PROGRESS]
 
 
-def answer_page(page: Page[TrainingRunSummary] | Page[QueueEntry]) -> Response:
+def answer_page(page: Page[TrainingRunSummary]) -> Response:
     return Response(msgspec.json.encode(page), media_type="application/json")
+
+
+def answer_queue(page: Page[QueueEntry], evaluations: Sequence[QueuedEvaluation]) -> Response:
+    content = {"items": page.items, "next": page.next, "evaluations": evaluations}
+    return Response(msgspec.json.encode(content), media_type="application/json")
 
 
 def answer_run(run: TrainingRunView) -> Response:

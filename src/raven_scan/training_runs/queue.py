@@ -8,6 +8,7 @@ from uuid import UUID
 
 from raven_scan.access.types import WORKER, Actor, Claim
 from raven_scan.evaluations.execution import EvaluationExecution
+from raven_scan.evaluations.types import EvaluationStatus
 from raven_scan.jobs.registry import WorkerRegistry, WorkerView
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.cursors import make_cursor, read_cursor
@@ -15,13 +16,21 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Invalid
 from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.training_runs.device_choice import choose_kind, get_kind
-from raven_scan.training_runs.queue_types import QueueEntry, RunAtWork, RunWorker, WaitingRun, WorkerSlot
+from raven_scan.training_runs.queue_types import (
+    QueuedEvaluation,
+    QueueEntry,
+    RunAtWork,
+    RunWorker,
+    WaitingRun,
+    WorkerSlot,
+)
 from raven_scan.training_runs.repository import attempts, runs
 from raven_scan.training_runs.types import DeviceKind, NamedReference
 
 _NAMED = 3
 _LIST = "queue"
 _ORDER = "place"
+_NO_WORKER = "No worker is running: start one with `raven worker` or `raven serve`."
 
 
 @dataclass(slots=True)
@@ -125,6 +134,43 @@ class TrainingRunQueue:
             for place, run in enumerate(shown, first + 1)
         ]
         return entries, waiting, last
+
+    def list_evaluations(self, actor: Actor) -> list[QueuedEvaluation]:
+        """Evaluations that are at work, and those that wait: the next device that is free is theirs.
+
+        Args:
+            actor: needs `trained_model:view`.
+        """
+        with self._database.reading() as session:
+            evaluations = self._evaluations.list_open(actor)
+            at_work = [*runs.list_at_work(session), *self._list_evaluations(actor)]
+            workers = self._registry.list_alive()
+        slots = _list_slots(workers, at_work, self._clock.now())
+        free = sum(slot.is_free_now for slot in slots)
+        queued: list[QueuedEvaluation] = []
+        before = 0
+        for each in evaluations:
+            code = reason = None
+            if each.status is EvaluationStatus.WAITING:
+                code, reason = _explain_evaluation(before, free, slots)
+                before += 1
+            queued.append(
+                QueuedEvaluation(
+                    id=each.id,
+                    model=each.model,
+                    dataset_version=each.dataset_version,
+                    part=each.part,
+                    status=each.status,
+                    progress=each.progress,
+                    worker=each.worker if code is None else None,
+                    device=each.device if code is None else None,
+                    created_by=each.created_by,
+                    created_at=each.created_at,
+                    reason_code=code,
+                    reason=reason,
+                )
+            )
+        return queued
 
     def list_workers(self, actor: Actor) -> list[RunWorker]:
         """Workers that live, and what each of their slots does, as far as the actor may see it.
@@ -276,6 +322,16 @@ def _explain(
     return "about_to_start", "It is about to start."
 
 
+def _explain_evaluation(before: int, free: int, slots: list[_Slot]) -> tuple[str, str]:
+    """Of one that waits behind so many others; any device will do."""
+    if not slots:
+        return "no_worker", _NO_WORKER
+    if before < free:
+        return "about_to_start", "It is about to start."
+    behind = f" Evaluations before it: {before}." if before else ""
+    return "devices_busy", f"{_explain_busy(slots)}{behind}"
+
+
 def _explain_busy(slots: list[_Slot]) -> str:
     """Which runs are in the way, and of which of them nobody knows for how long."""
     at_work = list(dict.fromkeys(slot.run for slot in slots if slot.run is not None))
@@ -300,7 +356,7 @@ def _name_some(names: list[str]) -> str:
 
 def _explain_missing(run: WaitingRun, slots: list[_Slot]) -> tuple[str, str]:
     if not slots:
-        return "no_worker", "No worker is running: start one with `raven worker` or `raven serve`."
+        return "no_worker", _NO_WORKER
     device = "device" if run.device_kind == DeviceKind.AUTO else f"{run.device_kind} device"
     amount = f"{run.device_count} {device}s" if run.device_count > 1 else f"a {device}"
     return "no_such_device", f"No worker has {amount}."

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from raven_scan.evaluations.types import EvaluationProgress
+from raven_scan.evaluations.types import NamedReference as EvaluatedReference
 from raven_scan.training_runs.types import DeviceKind, NamedReference
 
 
@@ -26,6 +28,29 @@ class QueueEntry:
     reason_code: str
     reason: str
     expected_start_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedEvaluation:
+    """An evaluation of a model that waits, before all runs, or is at work.
+
+    Attributes:
+        reason: why it still waits: a code and a sentence; None of one that is at work.
+        worker, device: that it is at work on.
+    """
+
+    id: UUID
+    model: EvaluatedReference
+    dataset_version: EvaluatedReference
+    part: str
+    status: str
+    progress: EvaluationProgress
+    worker: str | None
+    device: str | None
+    created_by: str
+    created_at: datetime
+    reason_code: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

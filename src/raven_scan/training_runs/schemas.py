@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.evaluations.schemas import QueuedEvaluationOut
 from raven_scan.kernel.findings import Severity
 from raven_scan.training_runs.types import AttemptEnd, DeviceKind, RunStatus
 
@@ -321,8 +322,11 @@ class QueueEntryOut(_Schema):
 
 
 class QueueOut(_Schema):
+    """`evaluations`: that wait or are at work, on the first page, for those who may see models."""
+
     items: list[QueueEntryOut]
     next: str | None = None
+    evaluations: list[QueuedEvaluationOut] = []
 
 
 class PresetCreate(BaseModel):

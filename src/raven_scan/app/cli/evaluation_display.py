@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from raven_scan.app.cli.output import Output
     from raven_scan.evaluations.schemas import (
         ComparedModelOut,
         ComparisonOut,
         EvaluationOut,
+        EvaluationProgressOut,
         FigureOut,
         GalleryImageOut,
         GalleryPage,
@@ -91,22 +93,29 @@ def format_interval(low: float | None, high: float | None, *, signed: bool = Fal
 
 def make_row(evaluation: "EvaluationOut") -> tuple[Any, ...]:
     """A row of a list."""
-    from raven_scan.app.cli.tables import format_figure, make_status  # noqa: PLC0415
+    from raven_scan.app.cli.tables import format_figure  # noqa: PLC0415
 
     map50 = (evaluation.figures or {}).get("map50")
-    status = make_status(evaluation.status)
-    if evaluation.status == "Processing" and evaluation.progress.total:
-        status.append(f" {100 * evaluation.progress.done // evaluation.progress.total} %")
     return (
         str(evaluation.id),
         evaluation.model.name,
         evaluation.dataset_version.name,
         evaluation.part,
-        status,
+        describe_progress(evaluation.status, evaluation.progress),
         format_figure(map50.value if map50 else None),
         "its training run" if evaluation.training_run_id else evaluation.created_by,
         evaluation.created_at,
     )
+
+
+def describe_progress(status: str, progress: "EvaluationProgressOut") -> "Text":
+    """The status, of one at work with how far it is."""
+    from raven_scan.app.cli.tables import make_status  # noqa: PLC0415
+
+    described = make_status(status)
+    if status == "Processing" and progress.total:
+        described.append(f" {progress.done} of {progress.total} images")
+    return described
 
 
 def show_comparison(output: "Output", comparison: "ComparisonOut") -> None:
