@@ -22,6 +22,7 @@ from raven_scan.detections.model_choice import ModelChoice
 from raven_scan.kernel.errors import Conflict, Damaged, Forbidden, NotFound
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import ignore_progress
+from raven_scan.packages.model_card import escape_markdown
 from raven_scan.packages.recognition import is_package
 from raven_scan.pixels.rules import PixelRules
 from raven_scan.trained_models.types import Origin
@@ -104,10 +105,35 @@ def test_the_card_tells_figures_with_intervals_data_and_limits(package: Path):
         "Measured on dumps@1, test: 3 images with 4 boxes. Intervals are of 95%",
         "![Which class is taken for which](plots/confusion.png)",
         "It was tested on 3 images only",
+        "| precision there |",
+        "## Training",
+        "By the run first run, from yolox-nano.",
+        "| image size | 64 |",
+        "| torch | 2.14 |",
         "identical images in two parts",
     ):
         assert part in card
     assert "Seen from a drone" not in card
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a *b* <c> [d](e) | `f` #1", r"a \*b\* \<c\> \[d\](e) \| \`f\` \#1"),
+        ("- a", r"\- a"),
+        ("+ a", r"\+ a"),
+        ("=== ", r"\==="),
+        ("12. a", r"12\. a"),
+        ("3) a", r"3\) a"),
+        ("&lt;b&gt; & co", r"\&lt;b\&gt; \& co"),
+        ("line\n# two", r"line \# two"),
+        ("7 a-b", "7 a-b"),
+        ("0.001", "0.001"),
+        ("-5", "-5"),
+    ],
+)
+def test_text_of_others_is_text_in_a_card(text: str, escaped: str):
+    assert escape_markdown(text) == escaped
 
 
 def test_the_same_model_is_the_same_package(here: Platform, package: Path):
@@ -202,6 +228,8 @@ def test_the_command_line_packs_and_asks_whom_to_trust(
     made = raven("models", "export", MODEL, "-o", tmp_path / "x.zip", "--json").document
     assert (tmp_path / "x.zip").read_bytes() == package.read_bytes()
     assert made["files"][0] == "manifest.json"
+    again = raven("models", "export", MODEL, "-o", tmp_path / "x.zip", "--json")
+    assert (again.code, again.document["error"]["code"]) == (5, "client.file_exists")
     shown = raven("keys", "show")
     (tmp_path / "key.pub").write_text(shown.out)
     assert made["key_fingerprint"] in shown.err

@@ -21,19 +21,20 @@ _TITLES = {
     "map_small": "mAP, small",
     "map_medium": "mAP, medium",
     "map_large": "mAP, large",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "confidence": "confidence with the best F1",
+    "f1": "F1, the best",
+    "confidence": "confidence where it is best",
+    "precision": "precision there",
+    "recall": "recall there",
 }
-_OF_CLASSES = ("map50", "precision", "recall", "f1")
+_OF_CLASSES = {"map50": "mAP50", "precision": "precision", "recall": "recall", "f1": "F1"}
 _PICTURES = {
     PRECISION_RECALL: "Precision by recall",
     F1_BY_CONFIDENCE: "F1 by confidence",
     CONFUSION: "Which class is taken for which",
 }
 _LICENCE_LINE = re.compile(r"\s*(licen[cs]e|attribution|copyright|citation)\s*:", re.IGNORECASE)
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$])")
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+_BEGINS_BLOCK = re.compile(r"^(\d*)([-+=.)])(?=[-=\s]|$)")
 _INTENDED_USE = (
     "To point people at places in images where there may be waste of the classes below: in drone, aerial, satellite or"
     " ground images like those that it learned from. What it finds is a proposal for somebody to look at. It is no"
@@ -46,6 +47,7 @@ _ELSEWHERE = (
 _FEW_IMAGES = 100
 _FEW_BOXES = 30
 _MOST_CLASSES = 200
+_MOST_SETTINGS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +74,17 @@ class CardSource:
 def write_model_card(source: CardSource) -> str:
     model = source.model
     sections = [
-        f"# {_escape(model.name)}",
+        f"# {escape_markdown(model.name)}",
         _describe(source),
         "## Intended use",
         _INTENDED_USE,
         "## Classes",
-        _list([f"{index}: {_escape(name)}" for index, name in enumerate(model.classes[:_MOST_CLASSES])]),
+        _list(
+            [f"{index}: {escape_markdown(name)}" for index, name in enumerate(model.classes[:_MOST_CLASSES])]
+        ),
         "## Data",
         _describe_data(source),
+        *_describe_training(source.steps),
         "## Figures",
         _describe_figures(source),
         "## Limits",
@@ -90,7 +95,7 @@ def write_model_card(source: CardSource) -> str:
         _ELSEWHERE,
     ]
     if model.notes:
-        sections.insert(2, "\n".join(f"> {_escape(line)}" for line in model.notes.splitlines()))
+        sections.insert(2, "\n".join(f"> {escape_markdown(line)}" for line in model.notes.splitlines()))
     return "\n\n".join(sections) + "\n"
 
 
@@ -114,7 +119,7 @@ def _describe_data(source: CardSource) -> str:
     first = source.steps[0]
     if first.dataset_version is None:
         return "It was not trained on the platform that packed it; what it learned from is not known there."
-    text = [f"It learned from {_escape(first.dataset_version)}"]
+    text = [f"It learned from {escape_markdown(first.dataset_version)}"]
     if first.dataset_digest:
         text.append(f", whose content has the digest `{first.dataset_digest}`")
     text.append(".")
@@ -128,11 +133,27 @@ def _describe_data(source: CardSource) -> str:
     said = [line.strip() for line in source.dataset_notes.splitlines() if _LICENCE_LINE.match(line)]
     parts.append("### Licence and attribution of the data")
     parts.append(
-        _list([_escape(line) for line in said])
+        _list([escape_markdown(line) for line in said])
         if said
         else "The dataset says nothing of its licence. Ask who made it before you pass on what was learned from it."
     )
     return "\n\n".join(["".join(text), *parts])
+
+
+def _describe_training(steps: Sequence[PackageStep]) -> list[str]:
+    """How the model was trained, here or on the platform that it came from; nothing of one that no run made."""
+    step = next((step for step in steps if step.training_run is not None), None)
+    if step is None:
+        return []
+    told = f"By the run {escape_markdown(step.training_run or '')}"
+    told += f", from {escape_markdown(step.base_model)}." if step.base_model else "."
+    values = {**(step.parameters or {}), **step.environment}
+    rows = [
+        (escape_markdown(name.replace("_", " ")), escape_markdown(str(value)))
+        for name, value in list(values.items())[:_MOST_SETTINGS]
+        if isinstance(value, str | int | float)
+    ]
+    return ["## Training", told, *([_table(("Setting", "Value"), rows)] if rows else [])]
 
 
 def _describe_figures(source: CardSource) -> str:
@@ -146,8 +167,9 @@ def _describe_figures(source: CardSource) -> str:
         if intervals.resamples
         else ""
     )
+    where = escape_markdown(source.evaluated_on or "")
     texts = [
-        f"Measured on {_escape(source.evaluated_on or '')}: {counts.images} images with {counts.boxes} boxes.{told}",
+        f"Measured on {where}: {counts.images} images with {counts.boxes} boxes.{told}",
         _table(
             ("Figure", "Value", "Interval"),
             [
@@ -157,10 +179,10 @@ def _describe_figures(source: CardSource) -> str:
             ],
         ),
         _table(
-            ("Class", "Boxes", *(_TITLES[name] for name in _OF_CLASSES)),
+            ("Class", "Boxes", *_OF_CLASSES.values()),
             [
                 (
-                    _escape(class_name),
+                    escape_markdown(class_name),
                     str(report.counts_by_class[class_name].boxes)
                     if class_name in report.counts_by_class
                     else "-",
@@ -180,19 +202,19 @@ def _describe_plain_figures(model: TrainedModelView) -> str:
     if figures is None:
         return "It was not evaluated on the platform that packed it."
     where = "the test part of its dataset" if model.test else f"the platform of the key {package.key_name}"  # pyright: ignore[reportOptionalMemberAccess]
-    told = f"Measured on {_escape(where)}"
+    told = f"Measured on {escape_markdown(where)}"
     if figures.image_count is not None:
         told += f": {figures.image_count} images with {figures.box_count} boxes"
     rows = [(title, _format(getattr(figures, name))) for name, title in _TITLES.items()]
     by_class = [
-        (_escape(name), *(_format(values.get(figure)) for figure in _OF_CLASSES))
+        (escape_markdown(name), *(_format(values.get(figure)) for figure in _OF_CLASSES))
         for name, values in list(figures.by_class.items())[:_MOST_CLASSES]
     ]
     return "\n\n".join(
         [
             f"{told}. No intervals are known.",
             _table(("Figure", "Value"), rows),
-            _table(("Class", *(_TITLES[name] for name in _OF_CLASSES)), by_class),
+            _table(("Class", *_OF_CLASSES.values()), by_class),
         ]
     )
 
@@ -212,23 +234,24 @@ def _list_limits(source: CardSource) -> Iterable[str]:
         return
     for name, figure in report.figures.items():
         if figure.value is None and figure.reason:
-            yield f"{_TITLES.get(name, name)}: {_escape(figure.reason)}"
+            yield f"{_TITLES.get(name, name)}: {escape_markdown(figure.reason)}"
     few = [
         name
         for name, counts in report.counts_by_class.items()
         if counts.boxes < _FEW_BOXES and name in report.by_class
     ]
     if few:
-        shown = ", ".join(map(_escape, few[:10])) + (" and others" if len(few) > 10 else "")
+        shown = ", ".join(map(escape_markdown, few[:10])) + (" and others" if len(few) > 10 else "")
         yield f"Fewer than {_FEW_BOXES} test boxes: {shown}. Figures of these classes say little."
     if report.unknown_classes:
-        yield f"The test had classes that it does not know: {', '.join(map(_escape, report.unknown_classes[:10]))}."
+        shown = ", ".join(map(escape_markdown, report.unknown_classes[:10]))
+        yield f"The test had classes that it does not know: {shown}."
 
 
 def _describe_step(step: PackageStep) -> str:
-    text = f"{_escape(step.name)} ({step.origin}, {step.architecture})"
+    text = f"{escape_markdown(step.name)} ({step.origin}, {step.architecture})"
     came = [
-        f"{word} {_escape(name)}"
+        f"{word} {escape_markdown(name)}"
         for word, name in (
             ("by the run", step.training_run),
             ("on", step.dataset_version),
@@ -243,16 +266,16 @@ def _describe_step(step: PackageStep) -> str:
 def _describe_interval(figure: Figure) -> str:
     if figure.low is not None and figure.high is not None:
         return f"{figure.low:.3f} to {figure.high:.3f}"
-    return _escape(figure.reason) if figure.reason else "-"
+    return escape_markdown(figure.reason) if figure.reason else "-"
 
 
 def _format(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text that Markdown takes for nothing else."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+    return _BEGINS_BLOCK.sub(r"\1\\\2", _MARKS.sub(r"\\\1", " ".join(text.split())))
 
 
 def _list(items: Sequence[str]) -> str:

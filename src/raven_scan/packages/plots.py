@@ -58,11 +58,13 @@ def _draw_f1(report: EvaluationReport) -> "Drawing | None":
     axes.plot(curve.confidences, curve.f1, color=_BLUE, linewidth=2, label="F1")
     if curve.best is not None:
         axes.plot([curve.best.confidence], [curve.best.f1], "o", color=_BLUE)
+        is_right = curve.best.confidence > 0.5
         axes.annotate(
             f"{curve.best.f1:.3f} at {curve.best.confidence:.3f}",
             (curve.best.confidence, curve.best.f1),
             textcoords="offset points",
-            xytext=(6, 6),
+            xytext=(-6 if is_right else 6, 6),
+            ha="right" if is_right else "left",
         )
     axes.legend(loc="lower left", frameon=False)
     return drawing
