@@ -230,7 +230,11 @@ def test_an_error_is_shown_with_its_evidence(imported: Raven, quick_trainer: str
     assert written.document == {"file": str(file), "size_bytes": len(log.encode())}
     assert file.read_text() == log
     assert list(tmp_path.glob(".*.part")) == []
-    assert str(len(log.encode())) in imported("runs", "logs", "first", "-o", file).out
+    file.write_text("something else")
+    told = imported("runs", "logs", "first", "-o", file, "--json")
+    assert (told.code, told.document["error"]["code"]) == (5, "client.file_exists")
+    assert file.read_text() == "something else"
+    assert str(len(log.encode())) in imported("runs", "logs", "first", "-o", file, "--force").out
     refused = imported("runs", "logs", "first", "--output", tmp_path / "no" / "first.log", "--json")
     assert (refused.code, refused.document["error"]["code"]) == (2, "usage")
 

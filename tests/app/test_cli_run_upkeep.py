@@ -74,3 +74,10 @@ def test_what_a_run_has_is_downloaded(runs: Raven, tmp_path: Path):
     assert sorted(path.name for path in folder.iterdir()) == sorted(item["name"] for item in found)
     assert json.loads((folder / "parameters.json").read_text())["name"] == "coast"
     assert "parameters.json" in runs("artifacts", "coast").out
+    again = ("artifacts", "coast", "--download", str(folder), "--only", "parameters.json")
+    (folder / "parameters.json").write_text("something else")
+    refused = runs(*again, "--json")
+    assert (refused.code, refused.document["error"]["code"]) == (5, "client.file_exists")
+    assert (folder / "parameters.json").read_text() == "something else"
+    assert runs(*again, "--force").code == 0
+    assert json.loads((folder / "parameters.json").read_text())["name"] == "coast"

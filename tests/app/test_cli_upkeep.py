@@ -67,6 +67,13 @@ def test_a_model_is_found_shown_and_downloaded(raven: Raven, model: TrainedModel
     for file in downloaded["files"]:
         assert hashlib.sha256(Path(file["path"]).read_bytes()).hexdigest() == file["sha256"]
     assert downloaded["files"][0]["sha256"] == model.weights_digest
+    own = folder / "detector.json"
+    own.write_text("something else")
+    refused = raven("models", "download", "detector", "--to", folder, "--json")
+    assert (refused.code, refused.document["error"]["code"]) == (5, "client.file_exists")
+    assert own.read_text() == "something else"
+    assert raven("models", "download", "detector", "--to", folder, "--force").code == 0
+    assert own.read_text() == '{"model": {}}'
     builtin = raven("models", "download", "dino-r50", "--json")
     assert (builtin.code, builtin.document["error"]["code"]) == (3, "trained_model.no_file")
 
@@ -121,5 +128,9 @@ def test_an_export_is_imported_again(raven: Raven, model: TrainedModelView, tmp_
     assert exported.document["dataset"] == "tiny@1"
     assert exported.document["size_bytes"] == archive.stat().st_size
     assert "exporting" in exported.err
+    refused = raven("datasets", "export", "tiny", "--to", archive, "--json")
+    assert (refused.code, refused.document["error"]["code"]) == (5, "client.file_exists")
+    assert archive.stat().st_size == exported.document["size_bytes"]
+    assert raven("datasets", "export", "tiny", "--to", archive, "--force").code == 0
     again = raven("datasets", "import", archive, "--name", "again", "--json").document
     assert again["digest"] == raven("datasets", "show", "tiny", "--json").document["versions"][0]["digest"]

@@ -9,6 +9,7 @@ from raven_scan.app.cli.asking import confirm
 from raven_scan.app.cli.dataset_display import show_dataset
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.session import open_raven
+from raven_scan.app.cli.written_files import ForceFlag, check_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,6 +69,7 @@ def export(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="The zip. Default: name@version.zip here.")
     ] = None,
+    force: ForceFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Export a version as a zip in COCO form, the newest where none is said. It can be imported again."""
@@ -77,6 +79,7 @@ def export(
     with open_raven() as raven:
         version = raven.datasets.get(dataset).versions[0]
         path = to or Path(f"{version.full_name}.zip")
+        check_place(path, may_overwrite=force)
         with display_work(output.message_console) as progress:
 
             def on_progress(stage: str, done: int, total: int) -> None:

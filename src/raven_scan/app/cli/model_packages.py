@@ -8,6 +8,7 @@ import typer
 from raven_scan.app.cli.model_upkeep import ModelRef
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.session import open_raven
+from raven_scan.app.cli.written_files import ForceFlag, check_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,7 @@ def export(
         typer.Option("--output", "-o", metavar="FILE", help="The package. Default: MODEL.raven.zip here."),
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="With the model as ONNX, checked.")] = False,
+    force: ForceFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Pack a model, to be taken elsewhere: weights, configuration, figures, lineage and card, signed.
@@ -32,6 +34,7 @@ def export(
     with open_raven() as raven, display_work(output.message_console) as on_progress:
         found = raven.models.get(model)
         path = to or Path(f"{found.name}.raven.zip")
+        check_place(path, may_overwrite=force)
         made = raven.packages.export(str(found.id), path, onnx=onnx, on_progress=on_progress)
 
     def render(console: "Console") -> None:

@@ -11,7 +11,7 @@ from raven_scan.app.cli.exit_codes import RUN_FAILED
 from raven_scan.app.cli.image_arguments import find_images
 from raven_scan.app.cli.output import SHOWN_PROBLEMS, JsonFlag, Output, print_json
 from raven_scan.app.cli.session import open_raven
-from raven_scan.app.cli.written_files import check_place, write_whole
+from raven_scan.app.cli.written_files import ForceFlag, check_place, write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,7 @@ def predict(
         int | None, typer.Option("--batch-size", min=1, help="How many are looked at at once.")
     ] = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, or cuda:0, …")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: ForceFlag = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Detect on images with a published model. They are not kept.

@@ -9,6 +9,7 @@ from raven_scan.app.cli.asking import confirm
 from raven_scan.app.cli.model_display import show_model
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.session import open_raven
+from raven_scan.app.cli.written_files import ForceFlag, check_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +61,7 @@ def download(
     to: Annotated[
         Path, typer.Option("--to", metavar="FOLDER", help="Where to; made where it is missing.")
     ] = Path(),
+    force: ForceFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Download a model's weights (safetensors), and its configuration (JSON) where it was trained here.
@@ -81,13 +83,12 @@ def download(
                 parameters={"name": found.name},
             )
         _make_folder(to)
-        for file, suffix, digest in (
-            ("weights", "safetensors", found.weights_digest),
-            ("configuration", "json", found.configuration_digest),
-        ):
-            if digest is None:
-                continue
-            path = to / f"{found.name}.{suffix}"
+        paths = {"weights": to / f"{found.name}.safetensors"}
+        if found.configuration_digest is not None:
+            paths["configuration"] = to / f"{found.name}.json"
+        for path in paths.values():
+            check_place(path, may_overwrite=force)
+        for file, path in paths.items():
             sha256 = raven.models.download(str(found.id), path, file=file, on_progress=on_progress)  # pyright: ignore[reportArgumentType]
             files.append({"path": str(path.absolute()), "sha256": sha256, "size_bytes": path.stat().st_size})
 

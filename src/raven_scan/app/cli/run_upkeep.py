@@ -10,6 +10,7 @@ from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.run_display import show_run
 from raven_scan.app.cli.run_settings import RunRef, naming_options
 from raven_scan.app.cli.session import open_raven
+from raven_scan.app.cli.written_files import ForceFlag, check_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,6 +78,7 @@ def list_artifacts(
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="Only this one; can be given several times."),
     ] = None,
+    force: ForceFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a run has to download: log, metrics, parameters, checkpoints, the files of its model."""
@@ -92,8 +94,10 @@ def list_artifacts(
         files: dict[str, Path] = {}
         if download is not None:
             _make_folder(download)
+            files = {each.name: download / each.name for each in chosen}
+            for path in files.values():
+                check_place(path, may_overwrite=force)
             for each in chosen:
-                files[each.name] = download / each.name
                 output.say(f"{each.name} …", style="dim")
                 raven.runs.download_artifact(run, each, files[each.name])
 

@@ -21,6 +21,7 @@ from raven_scan.app.cli.run_settings import (
 from raven_scan.app.cli.run_times import parse_moment
 from raven_scan.app.cli.run_waiting import schedule_and_show, wait_and_show
 from raven_scan.app.cli.session import Session, open_raven, open_session
+from raven_scan.app.cli.written_files import ForceFlag, check_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -218,9 +219,12 @@ def logs(
     output_file: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to this file.")
     ] = None,
+    force: ForceFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Print a run's log, or download it."""
+    if output_file is not None:
+        check_place(output_file, may_overwrite=force)
     with open_raven() as raven:
         parts = raven.runs.follow_logs(run) if follow else raven.runs.read_logs(run)
         if output_file is not None:

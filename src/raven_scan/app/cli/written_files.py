@@ -2,8 +2,13 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from raven_scan.kernel.errors import Conflict
+
+ForceFlag = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
 
 def check_place(path: Path, *, may_overwrite: bool) -> None:
