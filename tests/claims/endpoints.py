@@ -84,6 +84,7 @@ SYSTEM = [
     Endpoint(method="get", path="/api/v1/system/readiness", is_open=True),
     Endpoint(method="get", path="/api/v1/system/version", needs=_OWN),
     Endpoint(method="get", path="/api/v1/system", needs=_needs(Claim.SYSTEM_VIEW)),
+    Endpoint(method="get", path="/api/v1/system/settings", needs=_needs(Claim.SETTINGS_VIEW)),
     Endpoint(method="get", path="/api/v1/system/queue", needs=_needs(Claim.TRAINING_RUN_VIEW)),
     Endpoint(method="get", path="/api/v1/system/workers", needs=_needs(Claim.SYSTEM_VIEW)),
 ]

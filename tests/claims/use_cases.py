@@ -373,6 +373,11 @@ MODELS = [
     ),
     _row("package_keys.get_own", lambda p, a: p.package_keys.get_own(a), _M),
     _row("package_keys.list_keys", lambda p, a: p.package_keys.list_keys(a, _PAGE), _M),
+    _row(
+        "settings_listing.list_settings",
+        lambda p, a: p.settings_listing.list_settings(a),
+        Claim.SETTINGS_VIEW,
+    ),
     _row("package_keys.trust", lambda p, a: p.package_keys.trust(a, _KEY, name="new"), Claim.SETTINGS_EDIT),
     _row(
         "package_keys.revoke",

@@ -81,7 +81,9 @@ def build_app(
     )
     install_problem_answers(app)
     readiness = Readiness(platform.database, platform.blobs)
-    app.include_router(build_system_router(readiness, platform.run_queue, has_worker, get_actor))
+    app.include_router(
+        build_system_router(readiness, platform.run_queue, platform.settings_listing, has_worker, get_actor)
+    )
     app.include_router(
         build_datasets_router(
             platform.datasets, get_actor, uploads=platform.uploads, allow_server_paths=allow_server_paths

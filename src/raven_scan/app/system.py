@@ -1,17 +1,19 @@
-"""The system over REST: is it alive, is it ready, which version is it, what waits, and who works."""
+"""The system over REST: is it alive, is it ready, which version is it, how is it set up, what waits, and who works."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 import raven_scan
 from raven_scan.access.types import Actor, ActorDependency, Claim
 from raven_scan.app.readiness import Readiness
+from raven_scan.app.settings_listing import SettingsListing
 from raven_scan.jobs.schemas import WorkerOut, WorkerPage
 from raven_scan.kernel.errors import Unavailable
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
+from raven_scan.kernel.system_schemas import DatabaseOut, SettingOut, SettingPage, SystemOut
 from raven_scan.training_runs.answers import answer_queue
 from raven_scan.training_runs.queue import TrainingRunQueue
 from raven_scan.training_runs.schemas import QueueOut
@@ -29,19 +31,6 @@ class VersionOut(BaseModel):
     version: str
 
 
-class DatabaseOut(BaseModel):
-    reachable: bool
-
-
-class SystemOut(BaseModel):
-    version: str
-    database: DatabaseOut
-    worker: Annotated[bool, Field(description="Whether this server has a worker inside that runs.")]
-    missing: Annotated[
-        list[str], Field(description="What requests need and is not there: database, schema, storage.")
-    ]
-
-
 _NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"description": "Not ready; `parameters.missing` says what is missing: database, schema, storage."}
 }
@@ -50,6 +39,7 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {
 def build_system_router(
     readiness: Readiness,
     queue: TrainingRunQueue,
+    settings: SettingsListing,
     has_worker: Callable[[], bool],
     get_actor: ActorDependency,
 ) -> APIRouter:
@@ -78,6 +68,12 @@ def build_system_router(
         """Tell the server's version, to whoever is signed in."""
         del actor
         return VersionOut(version=raven_scan.__version__)
+
+    @router.get("/settings")
+    def list_settings(actor: Annotated[Actor, Depends(get_actor)]) -> SettingPage:
+        """List the settings that this server was started with; secrets are not shown."""
+        items = [SettingOut.model_validate(each) for each in settings.list_settings(actor)]
+        return SettingPage(items=items, next=None)
 
     @router.get("/queue", response_model=QueueOut)
     def list_queue(

@@ -21,6 +21,7 @@ from raven_scan.access.throttling import SignInThrottling
 from raven_scan.access.tokens import TokenService
 from raven_scan.access.types import WORKER, Actor
 from raven_scan.access.users import UserService
+from raven_scan.app.settings_listing import SettingsListing
 from raven_scan.app.upkeep_trail import upgrade_tables
 from raven_scan.datasets.export import DatasetExports
 from raven_scan.datasets.service import DatasetService
@@ -103,6 +104,7 @@ class Platform:
     """
 
     settings: Settings
+    settings_listing: SettingsListing
     clock: Clock
     database: Database
     holding: Holding | None
@@ -256,6 +258,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     run_comparisons = RunComparisons(database, trained_models, run_metrics)
     return Platform(
         settings=settings,
+        settings_listing=SettingsListing(settings),
         clock=clock,
         database=database,
         holding=holding,

@@ -25,6 +25,7 @@ from raven_scan.app.cli import (
     runs,
     service,
     sessions,
+    settings_display,
     sign_in,
     subscriptions,
     tokens,
@@ -50,6 +51,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(presets.app, name="presets")
 app.add_typer(policy.app, name="policy")
 app.command("queue")(queue.list_queue)
+app.command("settings")(settings_display.list_settings)
 app.command("workers")(workers.list_workers)
 app.add_typer(trash.app, name="trash")
 app.add_typer(notifications.app, name="notifications")

@@ -22,6 +22,7 @@ from raven_scan.client.asynchronous.run_comparisons import AsyncRunComparisonsCl
 from raven_scan.client.asynchronous.run_queue import AsyncQueueClient
 from raven_scan.client.asynchronous.session import AsyncSessionClient
 from raven_scan.client.asynchronous.subscriptions import AsyncSubscriptionsClient
+from raven_scan.client.asynchronous.system import AsyncSystemClient
 from raven_scan.client.asynchronous.tokens import AsyncTokensClient
 from raven_scan.client.asynchronous.trained_models import AsyncTrainedModelsClient
 from raven_scan.client.asynchronous.training_presets import AsyncTrainingPresetsClient
@@ -79,6 +80,7 @@ class AsyncRavenClient:
         self.workers = AsyncWorkersClient(self._connection)
         self.notifications = AsyncNotificationsClient(self._connection)
         self.subscriptions = AsyncSubscriptionsClient(self._connection)
+        self.system = AsyncSystemClient(self._connection)
         self.trash = AsyncTrashClient(self._connection)
         self.users = AsyncUsersClient(self._connection)
         self.roles = AsyncRolesClient(self._connection)

@@ -24,6 +24,7 @@ from raven_scan.client.synchronous.run_comparisons import RunComparisonsClient
 from raven_scan.client.synchronous.run_queue import QueueClient
 from raven_scan.client.synchronous.session import SessionClient
 from raven_scan.client.synchronous.subscriptions import SubscriptionsClient
+from raven_scan.client.synchronous.system import SystemClient
 from raven_scan.client.synchronous.tokens import TokensClient
 from raven_scan.client.synchronous.trained_models import TrainedModelsClient
 from raven_scan.client.synchronous.training_presets import TrainingPresetsClient
@@ -80,6 +81,7 @@ class RavenClient:
         self.workers = WorkersClient(self._connection)
         self.notifications = NotificationsClient(self._connection)
         self.subscriptions = SubscriptionsClient(self._connection)
+        self.system = SystemClient(self._connection)
         self.trash = TrashClient(self._connection)
         self.users = UsersClient(self._connection)
         self.roles = RolesClient(self._connection)
