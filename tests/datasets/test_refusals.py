@@ -1,6 +1,7 @@
 """Every kind of bad input: named by file and record, all at once, and nothing is stored."""
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -296,6 +297,10 @@ def test_unknown_form(tmp_path: Path, import_source: Any, source: Any) -> None:
         with pytest.raises(Invalid) as refusal:
             import_source(path)
         assert refusal.value.code == code
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", "text")
+    with pytest.raises(Invalid, match=r"^This is no dataset in COCO form") as refusal:
+        import_source(tmp_path / "a.zip")
     source["train"].write(tmp_path / "one")
     (tmp_path / "one" / "annotations.json").write_text(json.dumps(source["train"].coco))
     with pytest.raises(Invalid, match="several annotations files"):

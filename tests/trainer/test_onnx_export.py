@@ -383,6 +383,7 @@ def test_a_trained_model_finds_the_same_in_photographs(
 ):
     read = ReadCheckpointSpec(
         checkpoint=CHECKPOINT,
+        file_name=CHECKPOINT.name,
         architecture="yolox-nano",
         weights=tmp_path / "weights.safetensors",
         events=tmp_path / "read.jsonl",

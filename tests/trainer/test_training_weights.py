@@ -48,6 +48,7 @@ def read(
 ) -> tuple[ReadCheckpointSpec, CheckpointRead]:
     spec = ReadCheckpointSpec(
         checkpoint=checkpoint,
+        file_name="of the user.pth",
         architecture=architecture,
         weights=folder / "read.safetensors",
         events=folder / "read.jsonl",
@@ -115,6 +116,7 @@ def test_checkpoint_that_cannot_be_used_is_refused(finished_run: FinishedRun, tm
     with pytest.raises(TrainerError) as caught:
         read(tmp_path, checkpoint, architecture)
     assert caught.value.code == code
+    assert "of the user.pth" in caught.value.message
     assert not (tmp_path / "read.safetensors").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outside.pth", "read.jsonl"]
 

@@ -68,7 +68,7 @@ def find_source_parts(root: Path, report: ProblemReport) -> list[SourcePart]:
     alone = [name for name in ANNOTATIONS_FILES if (folder / name).is_file()]
     if not present:
         if len(alone) != 1:
-            raise _make_form_error(folder, alone)
+            raise _make_form_error(alone)
         return [SourcePart(None, folder, folder / alone[0], "")]
     if alone:
         report.add(
@@ -118,13 +118,13 @@ def _enter_only_folder(root: Path) -> Path:
     return root
 
 
-def _make_form_error(folder: Path, alone: list[str]) -> Invalid:
+def _make_form_error(alone: list[str]) -> Invalid:
     found = (
         f"several annotations files ({', '.join(alone)})" if alone else "neither part folders nor annotations"
     )
     return Invalid(
         "dataset.unknown_form",
-        f"{folder.name} is no dataset in COCO form: it has {found}.",
+        f"This is no dataset in COCO form: it has {found}.",
         hint=(
             "Give a folder or a zip with the folders train, valid and test, or with one annotations file. "
             f"An annotations file is called {', '.join(ANNOTATIONS_FILES[:-1])} or {ANNOTATIONS_FILES[-1]}."

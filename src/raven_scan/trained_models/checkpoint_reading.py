@@ -69,6 +69,7 @@ def read_checkpoint(
         "read-checkpoint",
         ReadCheckpointSpec(
             checkpoint=path.resolve(),
+            file_name=_clean_text(file_name),
             architecture=architecture,
             weights=folder / "weights.safetensors",
             events=folder / "events.jsonl",

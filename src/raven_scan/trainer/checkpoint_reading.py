@@ -33,11 +33,11 @@ def read_checkpoint(spec: ReadCheckpointSpec, log: EventLog) -> None:
     log.tell_phase("weights")
     raw = spec.weights.with_name(f".{spec.weights.name}.raw")
     try:
-        report = read_foreign_checkpoint(spec.checkpoint, raw)
+        report = read_foreign_checkpoint(spec.checkpoint, raw, file_name=spec.file_name)
         tensors = read_weights(raw)
     finally:
         raw.unlink(missing_ok=True)
-    check_finite(tensors, code="refused.weights_not_finite", what=f"The checkpoint {spec.checkpoint.name}")
+    check_finite(tensors, code="refused.weights_not_finite", what=f"The checkpoint {spec.file_name}")
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     class_count = count_classes(shapes)
     log.tell_phase("build")
@@ -47,7 +47,7 @@ def read_checkpoint(spec: ReadCheckpointSpec, log: EventLog) -> None:
     if fit.matched_share < _LEAST_MATCHED_SHARE:
         raise TrainerError(
             "refused.checkpoint_does_not_fit",
-            f"{spec.checkpoint.name} is no checkpoint of {architecture.name}: it has {fit.matched_share:.0%} of what "
+            f"{spec.file_name} is no checkpoint of {architecture.name}: it has {fit.matched_share:.0%} of what "
             f"that needs. Missing: {name_some([*fit.missing, *(each.name for each in fit.mismatched)])}. "
             f"Left over: {name_some([name for name in fit.unexpected if not name.endswith(_COUNTER)])}.",
             hint="Name the architecture that the checkpoint was trained with.",

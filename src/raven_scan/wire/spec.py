@@ -88,11 +88,13 @@ class ReadCheckpointSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         checkpoint: the file from outside.
+        file_name: what its user calls it.
         architecture: the name in the catalogue that it is said to be.
         weights: where to write the safetensors.
     """
 
     checkpoint: Path
+    file_name: str
     architecture: str
     weights: Path
     events: Path

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 from raven_scan.trainer.failures import TrainerError
 
 _HINT = (
@@ -28,10 +26,10 @@ class NotACheckpointError(TrainerError):
         message: names the file and what is wrong with it.
     """
 
-    def __init__(self, path: Path, reason: BadCheckpointContentError) -> None:
+    def __init__(self, file_name: str, reason: BadCheckpointContentError) -> None:
         carries_code = isinstance(reason, CodeInCheckpointError)
         super().__init__(
             "refused.checkpoint_carries_code" if carries_code else "refused.not_a_checkpoint",
-            f"{path.name} is not a checkpoint that can be imported: {reason}",
+            f"{file_name} is not a checkpoint that can be imported: {reason}",
             hint=_HINT_CODE if carries_code else _HINT,
         )

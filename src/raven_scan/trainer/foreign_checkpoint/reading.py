@@ -65,7 +65,9 @@ class CheckpointReport(msgspec.Struct, frozen=True, kw_only=True):
     not_read: list[str]
 
 
-def read_foreign_checkpoint(path: Path, destination: Path) -> CheckpointReport:
+def read_foreign_checkpoint(
+    path: Path, destination: Path, *, file_name: str | None = None
+) -> CheckpointReport:
     """Read the weights of a file from outside, tensors only, and write them as safetensors.
 
     Nothing in the file is executed, imported or unpickled. Tensors keep their type and get memory of their own.
@@ -73,6 +75,7 @@ def read_foreign_checkpoint(path: Path, destination: Path) -> CheckpointReport:
     Args:
         path: a checkpoint as MMDetection or PyTorch writes it (zip, or the form before 1.6), or safetensors.
         destination: the safetensors file to write; its folder exists. Written whole or not at all.
+        file_name: what its user calls it; None: as the file is called.
 
     Raises:
         NotACheckpointError: the file is none, is damaged, carries code, or claims more than it holds.
@@ -81,7 +84,7 @@ def read_foreign_checkpoint(path: Path, destination: Path) -> CheckpointReport:
     try:
         content = _read_safetensors(path) if _is_safetensors(path) else _read_torch_file(path)
     except BadCheckpointContentError as error:
-        raise NotACheckpointError(path, error) from error
+        raise NotACheckpointError(file_name or path.name, error) from error
     tensors, selected, meta = content.tensors, content.selected, content.meta
     _write(tensors, destination)
     return CheckpointReport(
