@@ -68,7 +68,7 @@ def test_a_damaged_model_ends_the_proof_with_its_own_code(raven: Raven, platform
 
 
 @pytest.mark.usefixtures("runs")
-def test_runs_are_compared_and_reproduced(raven: Raven, platform: Platform):
+def test_runs_are_compared_and_reproduced(raven: Raven, platform: Platform, tmp_path: Path):
     said = raven("runs", "compare", "first", "second [b]")
     assert said.code == 0, said.err
     for words in ("seed", "base model", "0.600 (+0.100)", "loss: 1 to 2", "█"):
@@ -78,6 +78,20 @@ def test_runs_are_compared_and_reproduced(raven: Raven, platform: Platform):
         raven("runs", "compare", "first", "second [b]", "--json").document["runs"][1]["name"] == "second [b]"
     )
     assert raven("runs", "compare", "first").code == 2
+    for kind, beginning in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        path = tmp_path / f"curves.{kind}"
+        assert raven("runs", "compare", "first", "second [b]", "--picture", path).code == 0
+        assert path.read_bytes().startswith(beginning)
+        assert raven("runs", "compare", "first", "second [b]", "--picture", path).code == 5
+        assert raven("runs", "compare", "first", "second [b]", "--picture", path, "--force").code == 0
+    assert raven("runs", "compare", "first", "second [b]", "--picture", tmp_path / "curves.txt").code == 2
+    platform.run_stewardship.edit(ADMIN, "first", name="_ $x$ 第一")
+    nothing = ("--metric", "nothing", "--picture", tmp_path / "nothing.png")
+    for options in (("--picture", tmp_path / "names.png"), nothing):
+        assert raven("runs", "compare", "_ $x$ 第一", "second [b]", *options).code == 0
+    assert (tmp_path / "names.png").exists()
+    assert not (tmp_path / "nothing.png").exists()
+    platform.run_stewardship.edit(ADMIN, "_ $x$ 第一", name="first")
     said = raven("runs", "reproduce", "first", "--no-wait", "--json")
     assert said.code == 0, said.err
     assert said.document["name"] == "first-reproduced"

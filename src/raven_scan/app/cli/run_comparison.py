@@ -1,5 +1,6 @@
 """`raven runs compare`, `reproduce` and `reproduction`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from raven_scan.app.cli.run_display import show_run
 from raven_scan.app.cli.run_settings import RunRef, naming_options
 from raven_scan.app.cli.run_waiting import wait_for_rest
 from raven_scan.app.cli.session import open_raven, open_session
+from raven_scan.app.cli.written_files import ForceFlag, check_place, write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,12 +45,32 @@ def compare(
             "--metric", help="Whose curve is drawn; can be given several times. Default: loss, valid/map50."
         ),
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture", metavar="FILE", help="Draw the curves over each other: .png, .svg or .pdf."
+        ),
+    ] = None,
+    force: ForceFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare runs: only the settings that differ, figures side by side, curves on one scale."""
+    """Compare runs: only the settings that differ, figures side by side, curves on one scale.
+
+    With --json, the curves are in it as numbers.
+    """
+    from raven_scan.app.cli.curve_pictures import check_kind, draw_compared_curves  # noqa: PLC0415
+
+    kind = None if picture is None else check_kind(picture)
+    if picture is not None:
+        check_place(picture, may_overwrite=force)
     with open_raven() as raven:
         compared = raven.run_comparisons.compare(runs, metrics=metric or ())
     output = Output(as_json)
+    if picture is not None and not compared.curves:
+        output.say("None of them has such a curve yet: there is nothing to draw.", style="yellow")
+    elif picture is not None and kind is not None:
+        write_whole(picture, draw_compared_curves(compared, kind))
+        output.say(f"The curves are in {picture}.", style="dim")
     output.show(compared.model_dump(mode="json"), lambda console: _print_comparison(console, compared))
     unknown = [run.name for run in compared.runs if not run.has_environment]
     if unknown:
