@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -106,9 +107,9 @@ def run(arguments: Sequence[str]) -> int:
     """Runs a command, tells its error if there is one, and returns the exit code."""
     output = Output(wants_json(arguments))
     try:
-        code: Any = app(list(arguments), prog_name="raven", standalone_mode=False)
+        code: Any = _build_commands()(list(arguments), prog_name="raven", standalone_mode=False)
     except RavenError as error:
-        output.show_error(error.describe())
+        output.show_error(_describe_refusal(error, arguments))
         return EXIT_CODE_OF_KIND[error.kind]
     except typer.TyperException as error:
         output.show_error(_describe_usage_error(error))
@@ -126,6 +127,20 @@ def run(arguments: Sequence[str]) -> int:
     if code == INTERRUPTED:
         output.show_error({"code": "interrupted", "message": "Interrupted.", "hint": "", "parameters": {}})
     return code if isinstance(code, int) else 0
+
+
+@cache
+def _build_commands() -> Callable[..., Any]:
+    # Typer would build all of them anew for each call.
+    return typer.main.get_command(app)
+
+
+def _describe_refusal(error: RavenError, arguments: Sequence[str]) -> dict[str, Any]:
+    if error.code != "request.invalid":
+        return error.describe()
+    from raven_scan.app.cli.typed_names import name_what_was_typed  # noqa: PLC0415
+
+    return name_what_was_typed(error.describe(), typer.main.get_command(app), arguments)
 
 
 def _describe_usage_error(error: typer.TyperException) -> dict[str, Any]:
