@@ -12,7 +12,9 @@ from raven_scan.pixels.rules import PixelRules
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import describe_failure
 from raven_scan.trainer.prediction.detector import Detector, build_detector
+from raven_scan.trainer.prediction.heap import give_back_freed_memory, keep_freed_memory
 from raven_scan.trainer.prediction.image_loading import ImageLoader
+from raven_scan.trainer.prediction.inference_form import prepare_for_inference
 from raven_scan.trainer.prediction.memory_budget import MemoryBudget
 from raven_scan.wire.prediction import (
     Predicted,
@@ -40,6 +42,7 @@ def serve_predictions(spec: PredictSpec, log: EventLog) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with socket.socket(fileno=spec.connection) as connection:
         detector = build_detector(spec)
+        prepare_for_inference(detector.network)
         loader = ImageLoader(
             PixelRules.from_json(spec.pixel_rules),
             detector.transforms,
@@ -50,6 +53,7 @@ def serve_predictions(spec: PredictSpec, log: EventLog) -> None:
         # What is here now stays: nothing of it is looked at again for what can be freed.
         gc.collect()
         gc.freeze()
+        keep_freed_memory()
         log.tell_phase("prediction")
         send_message(connection, Ready(pid=os.getpid()))
         requests = msgspec.msgpack.Decoder(PredictImages)
@@ -75,3 +79,4 @@ def _answer(
         found = detector.predict(loaded, request.min_score) if loaded else []
         send_message(connection, Predicted(images=[*found, *broken]))
     send_message(connection, RequestDone())
+    give_back_freed_memory()
