@@ -70,6 +70,19 @@ def test_the_same_weights_are_a_reproduction(platform: Platform, create_run: Cre
     assert platform.run_reproductions.get_report(ADMIN, report.run.name).verdict is report.verdict
 
 
+def test_a_damaged_configuration_is_not_known_to_be_the_same(platform: Platform, create_run: CreateRun):
+    finish_run(platform, create_run())
+    report = reproduce(platform)
+    assert report.is_configuration_equal
+    digest = platform.trained_models.get_model(ADMIN, "first").configuration_digest
+    path = platform.blobs.get_path(digest or "")
+    path.chmod(0o600)
+    path.write_bytes(b"{")
+    report = platform.run_reproductions.get_report(ADMIN, report.run.name)
+    assert report.is_configuration_equal is None
+    assert report.verdict is ReproductionVerdict.IDENTICAL
+
+
 @pytest.mark.parametrize(
     ("map50", "verdict"),
     [(0.515, ReproductionVerdict.WITHIN_TOLERANCE), (0.45, ReproductionVerdict.DIFFERENT)],

@@ -106,8 +106,9 @@ class RunComparisons:
             NotFound: there is no such run.
             Invalid: `training_run.bad_comparison`, these are not two to ten different runs.
         """
+        # More are not even looked up.
         with self._database.reading() as session:
-            views = [view_run(session, get_run(session, actor, ref)) for ref in refs]
+            views = [view_run(session, get_run(session, actor, ref)) for ref in refs[: MOST + 1]]
             if not FEWEST <= len(views) <= MOST or len({view.id for view in views}) < len(views):
                 raise Invalid(
                     "training_run.bad_comparison",

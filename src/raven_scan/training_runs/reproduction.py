@@ -157,13 +157,14 @@ class RunReproductions:
         )
 
     def _read_configuration(self, run: TrainingRunView) -> bytes | None:
-        """Without the folder that the attempt worked in; None where it is gone."""
+        """Without the folder that the attempt worked in; None where it is gone, or damaged."""
         digest = run.record.configuration_digest if run.record else None
-        if digest is None or not self._blobs.has(digest):
+        if digest is None or not self._blobs.verify(digest):
             return None
         content = msgspec.json.decode(self._blobs.get_bytes(digest), type=dict[str, Any])
-        folder = msgspec.json.encode(content.pop("work_dir", None)).strip(b'"')
-        return msgspec.json.encode(content, order="sorted").replace(folder, b"")
+        folder = content.pop("work_dir", None)
+        encoded = msgspec.json.encode(content, order="sorted")
+        return encoded.replace(msgspec.json.encode(folder)[1:-1], b"") if isinstance(folder, str) else encoded
 
     def _create(self, actor: Actor, run: TrainingRunView, name: str | None) -> TrainingRunView:
         suffix = "-reproduced"
