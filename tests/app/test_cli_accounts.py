@@ -55,6 +55,21 @@ def test_users_roles_and_tokens_in_process(raven: Raven) -> None:
     assert raven("users", "delete", "rob", "--yes", "--json").document["deleted"]["name"] == "rob"
 
 
+def test_what_is_refused_is_told_of_what_was_typed(raven: Raven) -> None:
+    for arguments, sentence in (
+        (
+            ("roles", "create", "R", "--claim", "dataset:vew"),
+            "--claim should be one of 31 values, perhaps 'dataset:view', not 'dataset:vew'.",
+        ),
+        (("subscriptions", "test", "x"), "ID should be a UUID, not 'x'."),
+        (("models", "list", "--stage", "x"), "--stage should be 'candidate', "),
+    ):
+        told = raven(*arguments)
+        assert (told.code, told.err.count("\n")) == (2, 2), told.err
+        assert told.err.startswith(sentence), told.err
+        assert f"`raven {' '.join(arguments[:2])} --help`" in told.err
+
+
 def test_tokens_and_roles_in_process(raven: Raven) -> None:
     raven("users", "create", "alice", "--role", "Trainer")
     raven("users", "create", "robot", "--no-password")

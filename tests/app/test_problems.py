@@ -1,5 +1,6 @@
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI, Query
@@ -10,12 +11,18 @@ from sqlalchemy import create_engine, text
 from raven_scan.app.problems import STATUS_OF_KIND, UnexpectedErrors, install_problem_answers
 from raven_scan.kernel.errors import ERROR_OF_KIND, ErrorKind, make_error
 
+Colour = Literal["red", "green", "blue", "white", "black", "brown", "grey", "purple", "orange"]
+
 
 class Order(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
     epochs: Annotated[int, Field(ge=1, le=2000)] = 1
+    shop: UUID | None = None
+    code: Annotated[str, Field(pattern="^[a-z]+$")] = "a"
+    size: Literal["S", "L"] = "S"
+    colour: Colour = "red"
 
 
 def build_shop() -> FastAPI:
@@ -78,6 +85,15 @@ def test_every_kind_has_a_status_and_makes_a_round_trip(shop: TestClient, kind: 
         ({"epochs": 1}, "", "name is missing."),
         ({"name": "a", "epoch": 1}, "", "epoch is not known here."),
         ({"name": "a", "epochs": "many"}, "", "epochs should be a valid integer"),
+        ({"name": "a", "shop": "x"}, "", "shop should be a UUID, not 'x'."),
+        ({"name": "a", "code": "1"}, "", "code should match pattern '^[a-z]+$', not '1'."),
+        ({"name": "a", "size": "M"}, "", "size should be 'S' or 'L', not 'M'."),
+        (
+            {"name": "a", "colour": "whit"},
+            "",
+            "colour should be one of 9 values, perhaps 'white', not 'whit'.",
+        ),
+        ({"name": "a", "colour": "x"}, "", "'purple' or 'orange', not 'x'."),
         ({"name": "a"}, "?limit=9", "limit should be less than or equal to 5, not '9'."),
     ],
 )

@@ -1,5 +1,7 @@
 """Errors as HTTP answers: `application/problem+json` (RFC 9457), with the status by the error's kind."""
 
+import difflib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +48,8 @@ TITLE_OF_STATUS = {
 
 _RETRY_AFTER_S = "5"
 _LONGEST_SHOWN_INPUT = 80
+_FEW = 8
+_VALUE = re.compile(r"'([^']+)'")
 
 _log = structlog.get_logger(__name__)
 
@@ -101,9 +105,21 @@ def _describe_field(error: dict[str, Any]) -> dict[str, Any]:
     elif kind == "json_invalid":
         field, message = "body", "The body is not JSON."
     else:
-        reason = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-        message = f"{field} {reason}{_show_input(error.get('input'))}."
+        message = f"{field} {_give_reason(error)}{_show_input(error.get('input'))}."
     return {"field": field, "code": kind, "message": message}
+
+
+def _give_reason(error: dict[str, Any]) -> str:
+    reason = str(error["msg"]).rstrip(".")
+    if error["type"] in {"enum", "literal_error"}:
+        known = _VALUE.findall(str(error.get("ctx", {}).get("expected", "")))
+        near = difflib.get_close_matches(str(error.get("input")), known, n=1) if len(known) > _FEW else []
+        if near:
+            return f"should be one of {len(known)} values, perhaps {near[0]!r}"
+    for beginning in ("Value error, ", "Input ", "String "):
+        reason = reason.removeprefix(beginning)
+    # What a parser says of the place where it stopped helps nobody.
+    return "should be a UUID" if error["type"] == "uuid_parsing" else reason
 
 
 def _show_input(given: Any) -> str:
