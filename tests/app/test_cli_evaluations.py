@@ -4,9 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from raven_scan.access.types import WORKER
+from raven_scan.app.cli.gallery_pictures import MISSED
 from raven_scan.app.wiring import Platform
 from raven_scan.evaluations.types import EvaluationError
 
@@ -28,7 +31,9 @@ def train(raven: Raven, name: str) -> None:
     assert told.code == 0, told
 
 
-def test_models_are_evaluated_shown_and_compared(models: Raven, raven: Raven):
+def test_models_are_evaluated_shown_and_compared(
+    models: Raven, raven: Raven, sample_folder: Path, tmp_path: Path
+):
     # The test at its run's end is an evaluation already.
     (made,) = models("evaluations", "first", "--json").document["items"]
     assert (made["status"], made["part"], made["dataset_version"]["name"]) == ("Success", "test", "tiny@1")
@@ -79,10 +84,22 @@ def test_models_are_evaluated_shown_and_compared(models: Raven, raven: Raven):
     gallery = models("gallery", "first", "--kind", "missed", "--limit", "1")
     assert gallery.code == 0, gallery
     assert "missed: " in gallery.out
+    folder = tmp_path / "pictures"
+    drawn = models("gallery", "first", "--limit", "2", "--pictures", folder)
+    assert drawn.code == 0, drawn
+    assert "Pictures in" in drawn.err
+    pictures = sorted(folder.iterdir())
+    assert [each.name[:5] for each in pictures] == ["0001-"]
+    with Image.open(pictures[0]) as picture:
+        assert picture.size == Image.open(next((sample_folder / "test").glob("*.jpg"))).size
+        colours = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+    assert (np.abs(colours - MISSED).max(axis=1) < 40).any()
+    assert models("gallery", "first", "--limit", "2", "--pictures", folder).code == 5
+    assert models("gallery", "first", "--limit", "2", "--pictures", folder, "--force").code == 0
     assert models("gallery", "first", "--kind", "false-alarms", "--json").document["items"] == []
 
 
-def test_what_cannot_be_had_says_what_to_do(models: Raven, platform: Platform):
+def test_what_cannot_be_had_says_what_to_do(models: Raven, raven: Raven, platform: Platform):
     for arguments, code, words in (
         (("compare", "first", "rtmdet-lite0"), 5, "evaluate rtmdet-lite0 --dataset tiny@1"),
         (("figures", "first", "--part", "valid"), 5, "never evaluated"),
@@ -97,6 +114,10 @@ def test_what_cannot_be_had_says_what_to_do(models: Raven, platform: Platform):
     ask = ("evaluate", "first", "--dataset", "tiny", "--no-wait", "--json")
     asked = models(*ask).document
     assert asked["status"] == "Waiting"
+    queue = raven("queue")
+    assert "No worker is running" in queue.out
+    (queued,) = raven("queue", "--json").document["evaluations"]
+    assert (queued["id"], queued["status"], queued["reason_code"]) == (asked["id"], "Waiting", "no_worker")
     assert models("evaluation", asked["id"], "--cancel", "--json").document["status"] == "Cancelled"
     asked = models(*ask).document
     attempt = platform.evaluation_execution.begin_next(WORKER, worker="elsewhere:1:0.00", free=["cpu"])

@@ -167,6 +167,15 @@ DATASETS = [
         _DATASET, "get", "/versions/{number}", Claim.DATASET_VIEW, Claim.DATASET_VIEW, ref=DATASET, number="1"
     ),
     _act(_DATASET, "get", "/export", Claim.DATASET_VIEW, Claim.DATASET_EXPORT, ref=DATASET),
+    # No image has this digest.
+    Endpoint(
+        method="get",
+        path=f"{_DATASET}/{{ref}}/images/{{digest}}",
+        needs=_needs(Claim.DATASET_VIEW),
+        view=Claim.DATASET_VIEW,
+        values={"ref": DATASET, "digest": "0" * 64},
+        status=404,
+    ),
 ]
 
 MODELS = [
@@ -461,6 +470,7 @@ EVALUATIONS = [
         query={"model": MODEL},
         status=422,
     ),
+    _act(_MODEL, "get", "/evaluations", Claim.TRAINED_MODEL_VIEW, Claim.TRAINED_MODEL_VIEW, ref=MODEL),
     _act_on_evaluation("get", "", Claim.TRAINED_MODEL_VIEW),
     _act_on_evaluation("get", "/log", Claim.TRAINED_MODEL_VIEW),
     _act_on_evaluation("get", "/report", Claim.TRAINED_MODEL_VIEW, status=409),

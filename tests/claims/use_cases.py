@@ -236,6 +236,11 @@ def _get_version(p: Platform) -> DatasetVersionView:
     return p.datasets.get_version(LOCAL_ADMINISTRATOR, DATASET)
 
 
+def _get_digest(p: Platform) -> str:
+    _, content = p.datasets.load_version(LOCAL_ADMINISTRATOR, DATASET)
+    return content.images["digest"][0]
+
+
 def _get_model(p: Platform) -> TrainedModelView:
     return p.trained_models.get_model(LOCAL_ADMINISTRATOR, MODEL)
 
@@ -291,6 +296,11 @@ DATASETS = [
         lambda p, a: p.datasets.lay_out_part(
             a, _get_version(p).id, Part.TEST, p.settings.work_folder / str(uuid4())
         ),
+    ),
+    _on(
+        _V,
+        "dataset_pictures.get_image",
+        lambda p, a: p.dataset_pictures.get_image(a, DATASET, _get_digest(p)),
     ),
     _on(
         _V,

@@ -25,6 +25,9 @@ def test_answers_are_as_the_document_has_them(
         evaluate(make_model(name), dataset)
     page = client.get(PATH, params={"model": "first", "status": "Success", "limit": 1})
     (made,) = EvaluationPage.model_validate_json(page.content, extra="forbid").items
+    of_model = client.get("/api/v1/trained-models/first/evaluations")
+    assert EvaluationPage.model_validate_json(of_model.content, extra="forbid").items == [made]
+    assert client.get("/api/v1/trained-models/nobody/evaluations").status_code == 404
     one = client.get(f"{PATH}/{made.id}")
     assert EvaluationOut.model_validate_json(one.content, extra="forbid") == made
     report = client.get(f"{PATH}/{made.id}/report").json()
@@ -33,6 +36,10 @@ def test_answers_are_as_the_document_has_them(
     images = client.get(f"{PATH}/{made.id}/images", params={"kind": "missed", "limit": 1})
     gallery = GalleryPage.model_validate_json(images.content, extra="forbid")
     assert gallery.next
+    (shown,) = gallery.items
+    assert (shown.width, shown.height) == (64, 64)
+    picture = client.get(f"/api/v1/datasets/{made.dataset_version.id}/images/{shown.digest}")
+    assert picture.headers["content-type"] == "image/jpeg"
     comparison = client.get(f"{PATH}/comparison", params={"model": ["first", "second"]})
     compared = ComparisonOut.model_validate_json(comparison.content, extra="forbid")
     assert [each.model.name for each in compared.models] == ["first", "second"]

@@ -24,10 +24,12 @@ from raven_scan.app.system import build_system_router
 from raven_scan.app.trash import build_trash_router
 from raven_scan.app.wiring import Platform
 from raven_scan.datasets.api import build_router as build_datasets_router
+from raven_scan.datasets.pictures_api import build_router as build_pictures_router
 from raven_scan.datasets.stewardship_api import (
     build_stewardship_router as build_datasets_stewardship_router,
 )
 from raven_scan.detections.api import build_router as build_detections_router
+from raven_scan.evaluations.api import build_model_router as build_evaluations_of_model_router
 from raven_scan.evaluations.api import build_router as build_evaluations_router
 from raven_scan.notifications.api import build_router as build_notifications_router
 from raven_scan.notifications.subscriptions_api import build_subscriptions_router
@@ -106,6 +108,7 @@ def build_app(
             get_actor,
         )
     )
+    app.include_router(build_pictures_router(platform.dataset_pictures, get_actor))
     app.include_router(build_models_stewardship_router(platform.model_stewardship, get_actor))
     app.include_router(build_publishing_router(platform.publishing, get_actor))
     app.include_router(build_policy_router(platform.policy, get_actor))
@@ -127,6 +130,7 @@ def build_app(
         build_verification_router(platform.model_verification, platform.trained_models, get_actor)
     )
     app.include_router(build_evaluations_router(platform.evaluations, platform.evaluation_review, get_actor))
+    app.include_router(build_evaluations_of_model_router(platform.evaluations, get_actor))
     trash = Trash(list_bins(platform), days=platform.settings.trash_days)
     app.include_router(build_trash_router(trash, get_actor))
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))

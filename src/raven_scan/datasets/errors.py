@@ -1,6 +1,6 @@
 """What the service says when a dataset is not there."""
 
-from raven_scan.kernel.errors import Conflict, NotFound
+from raven_scan.kernel.errors import Conflict, Damaged, NotFound
 
 
 def make_dataset_missing(ref: str) -> NotFound:
@@ -54,4 +54,22 @@ def make_files_lost(full_name: str, count: int) -> Conflict:
         f"Of the images of {full_name}, {count} are not in the blob store.",
         hint="Restore them from a backup, or import the dataset again from its source.",
         parameters={"dataset": full_name, "missing_count": count},
+    )
+
+
+def make_image_not_found(full_name: str, digest: str) -> NotFound:
+    return NotFound(
+        "dataset.image_not_found",
+        f"{full_name} has no image with the digest {digest[:100]!r}.",
+        hint="Galleries of evaluations tell digests of images.",
+        parameters={"dataset": full_name, "digest": ascii(digest[:100])},
+    )
+
+
+def make_image_damaged(digest: str, why: str) -> Damaged:
+    return Damaged(
+        "dataset.image_damaged",
+        f"The image {digest} cannot be read: {why}.",
+        hint="Restore it from a backup; `raven doctor` looks for others.",
+        parameters={"digest": digest},
     )

@@ -130,6 +130,26 @@ def build_router(
     return router
 
 
+def build_model_router(service: EvaluationService, get_actor: ActorDependency) -> APIRouter:
+    router = APIRouter(prefix="/api/v1/trained-models", tags=["evaluations"])
+
+    @router.get("/{ref}/evaluations", response_model=EvaluationPage)
+    def list_of_model(
+        actor: Annotated[Actor, Depends(get_actor)],
+        ref: str,
+        dataset: Annotated[str | None, Query(description="A dataset version: name@number or id.")] = None,
+        part: _Part | None = None,
+        status: EvaluationStatus | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+    ) -> Response:
+        """List a model's evaluations, newest first."""
+        chosen = EvaluationFilter(model=ref, dataset=dataset, part=part, status=status)
+        return _answer(service.list_evaluations(actor, PageRequest.parse(limit, cursor), chosen))
+
+    return router
+
+
 def _answer(value: Any, *, status: int = 200) -> Response:
     """Encoded as it is: what is checked against its schema twice takes ten times as long."""
     return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")

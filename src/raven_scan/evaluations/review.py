@@ -1,6 +1,6 @@
 """Looking at what evaluations found: models side by side, and the images on which one does worst."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from raven_scan.access.types import Actor, Claim
@@ -128,11 +128,11 @@ class EvaluationReview:
             offset, _ = read_cursor(_GALLERY, kind, page.cursor, int)
             offset = min(max(0, offset), _FURTHEST)
         results, count = rank_worst_images(path, _RANKING[kind], offset=offset, limit=page.limit)
-        digests = self._find_digests(actor, evaluation)
-        images = [
-            GalleryImage(place=place, digest=digests.get(result.file_name), result=result)
-            for place, result in enumerate(results, offset + 1)
-        ]
+        known = self._find_images(actor, evaluation, {result.file_name for result in results})
+        images: list[GalleryImage] = []
+        for place, result in enumerate(results, offset + 1):
+            digest, width, height = known.get(result.file_name, (None, None, None))
+            images.append(GalleryImage(place=place, digest=digest, width=width, height=height, result=result))
         end = offset + len(images)
         return Page(images, make_cursor(_GALLERY, kind, end, id_) if images and end < count else None)
 
@@ -163,11 +163,19 @@ class EvaluationReview:
             raise make_not_evaluated(missing, version_name, part)
         return found
 
-    def _find_digests(self, actor: Actor, evaluation: EvaluationView) -> dict[str, str]:
-        """The images of the part by file name; none where the version is gone, or the actor may not see it."""
+    def _find_images(
+        self, actor: Actor, evaluation: EvaluationView, file_names: Collection[str]
+    ) -> dict[str, tuple[str, int, int]]:
+        """Digest, width and height of these images of the part, by file name.
+
+        None where the version is gone, or the actor may not see it.
+        """
         try:
             _, content = self._datasets.load_version(actor, str(evaluation.dataset_version.id))
         except NotFound:
             return {}
-        images = content.images.filter(content.images["part"] == evaluation.part)
-        return dict(zip(images["file_name"].to_list(), images["digest"].to_list(), strict=True))
+        images = content.images.filter(
+            (content.images["part"] == evaluation.part) & content.images["file_name"].is_in(list(file_names))
+        )
+        rows = images.select("file_name", "digest", "width", "height").iter_rows()
+        return {name: (digest, width, height) for name, digest, width, height in rows}

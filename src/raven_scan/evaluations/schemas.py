@@ -182,10 +182,16 @@ class ImageResultOut(_Schema):
 
 
 class GalleryImageOut(_Schema):
-    """An image on which the model does badly; `digest` is null where its dataset version is not to be seen, or gone."""
+    """An image on which the model does badly.
+
+    `digest`, and its size in pixels, are null where its dataset version is not to be seen, or gone. Else the picture is
+    at `/api/v1/datasets/{version}/images/{digest}`.
+    """
 
     place: int
     digest: str | None
+    width: int | None
+    height: int | None
     result: ImageResultOut
 
 

@@ -126,8 +126,8 @@ class EvaluationService:
         self, actor: Actor, page: PageRequest, chosen: EvaluationFilter = _ALL
     ) -> Page[EvaluationView]:
         """Newest first. Raises NotFound where there is no such model or dataset version."""
-        actor.require(Claim.TRAINED_MODEL_VIEW)
         model = None if chosen.model is None else self._models.get_model(actor, chosen.model)
+        actor.require(Claim.TRAINED_MODEL_VIEW)
         version = None if chosen.dataset is None else self._datasets.get_version(actor, chosen.dataset)
         if chosen.part is not None:
             _check_part(chosen.part)

@@ -182,12 +182,15 @@ class GalleryImage:
 
     Attributes:
         place: from 1, the worst first.
-        digest: sha256 of the image; None where its dataset version is gone.
+        digest: sha256 of the image; None where its dataset version is gone, or not to be seen.
+        width, height: in pixels, in the frame of the boxes; None where the digest is.
         result: what was there, and what was detected.
     """
 
     place: int
     digest: str | None
+    width: int | None
+    height: int | None
     result: ImageResult
 
 

@@ -1,5 +1,6 @@
 """`raven models evaluate`, `evaluation`, `evaluations`, `figures`, `compare` and `gallery`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from raven_scan.app.cli.session import Session
     from raven_scan.client import RavenClient
-    from raven_scan.evaluations.schemas import EvaluationOut
+    from raven_scan.evaluations.schemas import EvaluationOut, GalleryPage
 
 _PARTS = "train, valid or test."
 
@@ -151,15 +152,22 @@ def show_gallery(
     part: PartOption = "test",
     limit: Annotated[int | None, typer.Option("--limit", help="At most so many.")] = None,
     cursor: Annotated[str | None, typer.Option("--cursor", help="Go on from the 'next' of a list.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Write them with their boxes into this folder.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite pictures that are there.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List the images on which a model does worst: boxes that it missed, or false alarms."""
     from raven_scan.app.cli.evaluation_display import show_gallery_page  # noqa: PLC0415
 
+    output = Output(as_json)
     with open_raven() as raven:
         evaluation = _find_last(raven, model, dataset, part)
         page = raven.evaluations.worst_images(str(evaluation.id), kind=kind, limit=limit, cursor=cursor)
-    show_gallery_page(Output(as_json), evaluation, page)
+        if pictures is not None:
+            _write_pictures(output, raven, evaluation, page, pictures, may_overwrite=force)
+    show_gallery_page(output, evaluation, page)
 
 
 def _find_last(raven: "RavenClient", model: str, dataset: str | None, part: str) -> "EvaluationOut":
@@ -173,6 +181,23 @@ def _find_last(raven: "RavenClient", model: str, dataset: str | None, part: str)
     if page.items:
         return page.items[0]
     raise make_never_evaluated(model) if dataset is None else make_not_evaluated([model], dataset, part)
+
+
+def _write_pictures(
+    output: Output,
+    raven: "RavenClient",
+    evaluation: "EvaluationOut",
+    page: "GalleryPage",
+    folder: Path,
+    *,
+    may_overwrite: bool,
+) -> None:
+    from raven_scan.app.cli.gallery_pictures import LEGEND, write_gallery  # noqa: PLC0415
+    from raven_scan.app.cli.work_progress import display_work  # noqa: PLC0415
+
+    with display_work(output.message_console) as show:
+        written = write_gallery(raven, evaluation, page, folder, show, may_overwrite=may_overwrite)
+    output.say(f"Pictures in {folder}: {len(written)} of {len(page.items)}. {LEGEND}")
 
 
 def _wait(session: "Session", output: Output, evaluation: "EvaluationOut") -> "EvaluationOut":

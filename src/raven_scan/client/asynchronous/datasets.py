@@ -102,6 +102,18 @@ class AsyncDatasetsClient:
             has_digest=False,
         )
 
+    async def picture(self, ref: str, digest: str, *, size: int | None = None) -> bytes:
+        """An image of a version as JPEG, upright, in the frame of its boxes.
+
+        Args:
+            ref: name@number or a version's id.
+            digest: of the image, as galleries of evaluations tell it.
+            size: longest side in pixels; None: the image's own.
+        """
+        path = f"{_PATH}/{quote_ref(ref)}/images/{quote_ref(digest)}"
+        async with self._connection.stream("GET", path, parameters={"size": size}) as answer:
+            return await answer.aread()
+
     async def import_path(
         self,
         path: Path,

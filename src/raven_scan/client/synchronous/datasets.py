@@ -101,6 +101,18 @@ class DatasetsClient:
             has_digest=False,
         )
 
+    def picture(self, ref: str, digest: str, *, size: int | None = None) -> bytes:
+        """An image of a version as JPEG, upright, in the frame of its boxes.
+
+        Args:
+            ref: name@number or a version's id.
+            digest: of the image, as galleries of evaluations tell it.
+            size: longest side in pixels; None: the image's own.
+        """
+        path = f"{_PATH}/{quote_ref(ref)}/images/{quote_ref(digest)}"
+        with self._connection.stream("GET", path, parameters={"size": size}) as answer:
+            return answer.read()
+
     def import_path(
         self,
         path: Path,

@@ -47,6 +47,13 @@ class EvaluationsClient:
         answer = self._connection.get(_PATH, {**parameters, "limit": limit, "cursor": cursor})
         return EvaluationPage.model_validate(answer)
 
+    def of_model(self, model: str, *, limit: int | None = None, cursor: str | None = None) -> EvaluationPage:
+        """A page of a model's evaluations, newest first. Raises NotFound where there is no such model."""
+        answer = self._connection.get(
+            f"/api/v1/trained-models/{quote_ref(model)}/evaluations", {"limit": limit, "cursor": cursor}
+        )
+        return EvaluationPage.model_validate(answer)
+
     def iterate(
         self, *, model: str | None = None, dataset: str | None = None, part: str | None = None
     ) -> Iterator[EvaluationOut]:
