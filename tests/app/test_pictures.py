@@ -1,6 +1,5 @@
 """The contact sheet of test images with true and predicted boxes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raven_scan.app.pictures import PREDICTED_COLOUR, TRUE_COLOUR, draw_detections, save_predictions_picture
+from raven_scan.app.pictures import PREDICTED_COLOUR, TRUE_COLOUR, draw_detections, save_results_picture
+from raven_scan.figures.image_results import DetectedBox, ImageResult, TrueBox
 from raven_scan.kernel.errors import Invalid
 
 CELL_PX = 360
@@ -108,19 +108,24 @@ def test_no_image_is_refused(tmp_path: Path):
     assert caught.value.code == "picture.nothing_to_draw"
 
 
-def test_a_part_is_drawn_from_its_coco_files(grey_images: list[Path], tmp_path: Path):
-    images = [{"id": 7 + index, "file_name": path.name} for index, path in enumerate(grey_images)]
-    annotations = [
-        {"id": 1, "image_id": 7, "category_id": 1, "bbox": [40, 30, 100, 60], "iscrowd": 0},
-        {"id": 2, "image_id": 8, "category_id": 1, "bbox": [5, 5, 300, 150], "iscrowd": 1},
-    ]
-    (tmp_path / "annotations_coco.json").write_text(
-        json.dumps({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "waste"}]})
-    )
-    results = [{"image_id": 7, "category_id": 1, "bbox": [42.5, 31, 99, 60], "score": 0.75}]
-    (tmp_path / "predictions.json").write_text(json.dumps(results))
-    by_files, by_arrays = tmp_path / "by_files.png", tmp_path / "by_arrays.png"
-    save_predictions_picture(tmp_path, tmp_path / "predictions.json", by_files, image_count=2)
+def test_what_an_evaluation_says_of_images_is_drawn(grey_images: list[Path], tmp_path: Path):
+    def make_result(path: Path, truth: list[TrueBox], found: list[DetectedBox]) -> ImageResult:
+        return ImageResult(
+            image_id=1,
+            file_name=path.name,
+            misses=0,
+            false_alarms=0,
+            worst_confidence=None,
+            true_boxes=truth,
+            detections=found,
+        )
+
+    box = TrueBox(class_name="waste", box=(40, 30, 100, 60), crowd=False, found=True)
+    crowd = TrueBox(class_name="waste", box=(5, 5, 300, 150), crowd=True, found=False)
+    detected = DetectedBox(class_name="waste", box=(42.5, 31, 99, 60), confidence=0.75, hit=True)
+    results = [make_result(grey_images[0], [box], [detected]), make_result(grey_images[1], [crowd], [])]
+    by_results, by_arrays = tmp_path / "by_results.png", tmp_path / "by_arrays.png"
+    save_results_picture(tmp_path, results, by_results, confidence=0.3)
     draw_detections(
         grey_images[:2],
         [np.array([[40.0, 30, 100, 60]]), empty(4)],
@@ -128,4 +133,4 @@ def test_a_part_is_drawn_from_its_coco_files(grey_images: list[Path], tmp_path: 
         by_arrays,
         confidence=0.3,
     )
-    assert np.array_equal(read_pixels(by_files), read_pixels(by_arrays))
+    assert np.array_equal(read_pixels(by_results), read_pixels(by_arrays))

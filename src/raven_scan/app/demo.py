@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 import psutil
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
-from raven_scan.app.pictures import save_predictions_picture
+from raven_scan.app.pictures import save_results_picture
 from raven_scan.app.wiring import Platform
 from raven_scan.client import RavenClient
 from raven_scan.datasets.sample_scenes import make_sample_dataset
+from raven_scan.datasets.types import Part
+from raven_scan.figures.gallery import describe_images
+from raven_scan.figures.image_results import ImageResult
+from raven_scan.figures.matches import read_matches
 from raven_scan.kernel.errors import Conflict, NotFound, Unavailable
 from raven_scan.kernel.progress import Progress
 from raven_scan.storage.scratch import hold_scratch_folder
-from raven_scan.trained_models.evaluation import ModelEvaluation
 from raven_scan.trained_models.types import Figures
+from raven_scan.trained_models.untrained import evaluate_untrained
 from raven_scan.training_runs.schemas import TrainingRunOut
 from raven_scan.training_runs.types import RunStatus
 
@@ -29,6 +34,7 @@ PARAMETERS: Mapping[str, Any] = {"epochs": 9, "image_size": 320, "batch_size": 8
 
 # Where no confidence is the best one: nothing was found.
 _CONFIDENCE = 0.3
+_IMAGES_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +107,40 @@ def run_demo(platform: Platform, raven: RavenClient, folder: Path, display: Demo
             hint=f"See `raven runs logs {run.name}`.",
             parameters={"run": run.name},
         )
-    display.say("Evaluating it once more, and an untrained detector beside it.")
+    display.say("Evaluating an untrained detector beside it.")
     picture = folder / f"{run.name}.png"
-    evaluation = ModelEvaluation(platform.trained_models, threads=psutil.cpu_count(logical=False) or 1)
+    trained = platform.trained_models.get_model(LOCAL_ADMINISTRATOR, run.model.name).test
+    if trained is None:
+        raise RuntimeError("a run ended in Success without figures")
     with hold_scratch_folder(platform.settings.work_folder, "demo") as work:
-        layout = platform.datasets.lay_out(LOCAL_ADMINISTRATOR, version.id, work / "data")
-        trained = evaluation.evaluate(LOCAL_ADMINISTRATOR, run.model.name, layout.test, work)
-        untrained = evaluation.evaluate_untrained(LOCAL_ADMINISTRATOR, run.model.name, layout.test, work)
-        save_predictions_picture(
-            layout.test.folder,
-            trained.predictions,
-            picture,
-            confidence=trained.figures.confidence or _CONFIDENCE,
+        part = platform.datasets.lay_out_part(LOCAL_ADMINISTRATOR, version.id, Part.TEST, work / "data")
+        untrained = evaluate_untrained(
+            platform.trained_models,
+            LOCAL_ADMINISTRATOR,
+            run.model.name,
+            part,
+            work,
+            threads=psutil.cpu_count(logical=False) or 1,
         )
+        results = _read_results(platform, run.model.id, version.id)
+        save_results_picture(part.folder, results, picture, confidence=trained.confidence or _CONFIDENCE)
     return DemoResult(
         dataset=version.full_name,
         model=run.model.name,
-        trained=trained.figures,
-        untrained=untrained.figures,
+        trained=trained,
+        untrained=untrained,
         picture=picture,
         duration_s=time.monotonic() - started,
     )
+
+
+def _read_results(platform: Platform, model_id: UUID, version_id: UUID) -> list[ImageResult]:
+    """What the test at the run's end says of the first images."""
+    evaluation = platform.evaluations.find_latest(LOCAL_ADMINISTRATOR, model_id, version_id)
+    if evaluation is None:
+        raise RuntimeError("a run ended in Success without an evaluation")
+    matches = read_matches(platform.evaluations.open_matches(LOCAL_ADMINISTRATOR, evaluation.id))
+    return describe_images(matches, matches.image_ids[:_IMAGES_SHOWN].tolist())
 
 
 def _schedule_run(raven: RavenClient, dataset: str) -> TrainingRunOut:

@@ -2,16 +2,15 @@
 
 import math
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from raven_scan.figures.image_results import ImageResult
 from raven_scan.kernel.errors import Invalid
 
 Boxes = NDArray[np.float64]
@@ -29,31 +28,8 @@ _GAP_PX = 12
 _CAPTION_PX = 24
 _HEADER_PX = 78
 _DASH_PX = 7
-_ANNOTATIONS_FILE = "annotations_coco.json"
 # Below the sheet's resolution there is nothing to see: a picture of more images is cut to the first ones.
 _SHEET_IMAGES_MAX = 24
-
-
-class _CocoImage(msgspec.Struct):
-    id: int
-    file_name: str
-
-
-class _CocoAnnotation(msgspec.Struct):
-    image_id: int
-    bbox: tuple[float, float, float, float]
-    iscrowd: int = 0
-
-
-class _CocoPart(msgspec.Struct):
-    images: list[_CocoImage]
-    annotations: list[_CocoAnnotation]
-
-
-class _CocoResult(msgspec.Struct):
-    image_id: int
-    bbox: tuple[float, float, float, float]
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,39 +51,30 @@ class _Scale:
         )
 
 
-def save_predictions_picture(
+def save_results_picture(
     part_folder: Path,
-    predictions: Path,
+    results: Sequence[ImageResult],
     destination: Path,
     *,
-    confidence: float = 0.3,
-    image_count: int = 12,
+    confidence: float,
     title: str = "Test images: what is there and what was found",
 ) -> None:
-    """Draws the first images of a part in COCO form with the predictions of an evaluation.
+    """Draws images with what an evaluation says of them.
 
     Args:
-        part_folder: holds the images and `annotations_coco.json`.
-        predictions: COCO results JSON.
+        part_folder: holds the images.
+        results: of the images, at most 24 of which are drawn.
         destination: the PNG or JPEG to write.
-        confidence: predictions below it are left out.
-        image_count: images on the sheet, at most 24.
+        confidence: detections below it are left out.
         title: the sheet's first line.
     """
-    part = msgspec.json.decode((part_folder / _ANNOTATIONS_FILE).read_bytes(), type=_CocoPart)
-    results = msgspec.json.decode(predictions.read_bytes(), type=list[_CocoResult])
-    truth: dict[int, list[tuple[float, ...]]] = defaultdict(list)
-    for annotation in part.annotations:
-        if not annotation.iscrowd:
-            truth[annotation.image_id].append(annotation.bbox)
-    found: dict[int, list[tuple[float, ...]]] = defaultdict(list)
-    for result in results:
-        found[result.image_id].append((*result.bbox, result.score))
-    shown = part.images[: min(image_count, _SHEET_IMAGES_MAX)]
+    shown = results[:_SHEET_IMAGES_MAX]
+    truth = [[box.box for box in each.true_boxes if not box.crowd] for each in shown]
+    found = [[(*box.box, box.confidence) for box in each.detections] for each in shown]
     draw_detections(
-        [part_folder / image.file_name for image in shown],
-        [np.asarray(truth[image.id], np.float64).reshape(-1, 4) for image in shown],
-        [np.asarray(found[image.id], np.float64).reshape(-1, 5) for image in shown],
+        [part_folder / each.file_name for each in shown],
+        [np.asarray(boxes, np.float64).reshape(-1, 4) for boxes in truth],
+        [np.asarray(boxes, np.float64).reshape(-1, 5) for boxes in found],
         destination,
         confidence=confidence,
         title=title,
