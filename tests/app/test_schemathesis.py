@@ -6,20 +6,22 @@ holds something of everything. No operation is left out. The same requests come 
 
 import logging
 from collections.abc import Generator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 import structlog
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Unsatisfiable
+from hypothesis.errors import Flaky, Unsatisfiable
 from pydantic import SecretStr
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.failures import FailureGroup
+from schemathesis.generation.stateful.state_machine import StepInput
 from schemathesis.python.asgi import ASGIClient
 from sqlalchemy import URL
 from tests.conftest import make_database
@@ -30,6 +32,7 @@ from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform, build_platform
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.datasets.types import ImportOptions
+from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.kernel.settings import Settings
 from raven_scan.notifications.subscriptions import Wish
@@ -52,6 +55,9 @@ _OF_AN_ACCOUNT = ("/api/v1/session", "/api/v1/tokens", "/api/v1/subscriptions")
 
 _MOST_EXAMPLES = {"POST /api/v1/trained-models/upload": 2}
 """Each file is read by a process of its own, which takes a second to start."""
+
+
+_MANY_OPERATIONS = 60
 
 
 @schemathesis.serializer("application/offset+octet-stream")
@@ -205,6 +211,9 @@ def attack(ground: Ground, operation: APIOperation, mode: GenerationMode, exampl
             for given_values in (case.body, case.query):
                 if isinstance(given_values, dict):
                     given_values.update({k: v for k, v in ground.named.items() if k in given_values})
+        if mode is GenerationMode.POSITIVE and "Idempotency-Key" in case.headers:
+            # Of one that came before, the request would not be looked at.
+            case.headers["Idempotency-Key"] = str(make_id())
         response = case.call(session=ground.client, headers=headers)
         case.validate_response(response, checks=checks, headers=headers)
 
@@ -226,6 +235,59 @@ def find_failures(ground: Ground, examples: int) -> dict[str, str]:
     return failures
 
 
+@dataclass
+class Walked:
+    """`led_to`: operations that links led to."""
+
+    led_to: set[str] = field(default_factory=set[str])
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def walk(ground: Ground, walks: int, steps: int) -> Walked:
+    """Goes where the document's links lead: what one request made or listed, the next ones use."""
+    checks: Any = [
+        CHECKS.get_one(name) for name in (*_CHECKS, "use_after_free", "ensure_resource_availability")
+    ]
+    walked = Walked()
+    machine: Any = ground.schema.as_state_machine()
+
+    class Walk(machine):
+        def before_call(self, case: Case) -> None:
+            if isinstance(case.body, dict):
+                case.body.update({k: v for k, v in ground.named.items() if k in case.body})
+            if "Idempotency-Key" in case.headers:
+                case.headers["Idempotency-Key"] = str(make_id())
+
+        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+            token = sign_in(ground, case.operation)
+            return {"session": ground.client, "headers": {"Authorization": f"Bearer {token}"}}
+
+        def step(self, input: StepInput) -> Any:  # noqa: A002 - its name there
+            if input.transition is not None and input.is_applied:
+                walked.led_to.add(input.case.operation.label)
+            return super().step(input)
+
+        def validate_response(self, response: Any, case: Case, *_: Any, **options: Any) -> None:
+            # Kept rather than raised: what is there has changed, so that no walk can be taken twice.
+            try:
+                case.validate_response(response, checks=checks, headers=options["headers"])
+            except FailureGroup as error:
+                walked.failures[case.operation.label] = str(error)
+
+    options = settings(
+        max_examples=4,
+        stateful_step_count=steps,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    for number in range(walks):
+        with suppress(Flaky):  # for the same reason
+            seed(number)(Walk).run(settings=options)
+    return walked
+
+
 def test_nothing_that_is_sent_is_answered_outside_the_document(ground: Ground) -> None:
     failures = find_failures(ground, examples=6)
     assert not failures, "\n\n".join(f"{name}\n{text}" for name, text in failures.items())
@@ -236,3 +298,17 @@ def test_nothing_that_is_sent_is_answered_outside_the_document(ground: Ground) -
 def test_nothing_of_all_that_is_sent_is_answered_outside_the_document(ground: Ground) -> None:
     failures = find_failures(ground, examples=40)
     assert not failures, "\n\n".join(f"{name}\n{text}" for name, text in failures.items())
+
+
+def test_what_links_lead_to_is_answered_inside_the_document(ground: Ground) -> None:
+    walked = walk(ground, walks=3, steps=6)
+    assert not walked.failures, "\n\n".join(f"{name}\n{text}" for name, text in walked.failures.items())
+    assert walked.led_to
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_all_that_links_lead_to_is_answered_inside_the_document(ground: Ground) -> None:
+    walked = walk(ground, walks=60, steps=15)
+    assert not walked.failures, "\n\n".join(f"{name}\n{text}" for name, text in walked.failures.items())
+    assert len(walked.led_to) > _MANY_OPERATIONS

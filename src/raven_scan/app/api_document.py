@@ -1,9 +1,11 @@
-"""What the OpenAPI document says of refusals: every operation answers them as problems, so they are said once, here."""
+"""What the OpenAPI document says of all operations alike: how they refuse, and what their answers lead to."""
 
 from typing import Any
 
 from fastapi import FastAPI
 
+from raven_scan.app.api_links import describe_links
+from raven_scan.app.idempotency import WITHOUT_KEYS
 from raven_scan.app.problems import MEDIA_TYPE, TITLE_OF_STATUS
 
 _PROBLEM: dict[str, Any] = {
@@ -21,6 +23,13 @@ _PROBLEM: dict[str, Any] = {
         "parameters": {"type": "object", "description": "What the sentence speaks of."},
     },
 }
+_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Chosen by the client: a request that is repeated with its key is done once, and answered alike.",
+    "schema": {"type": "string", "pattern": r"^[\x21\x23-\x5b\x5d-\x7e]{1,255}$"},
+}
 _OF_ALL = (401, 403, 422, 429, 503)
 _OF_CHANGES = (409, 413)
 _CHANGING = frozenset({"post", "put", "patch", "delete"})
@@ -28,13 +37,14 @@ _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
 
 
 def install_api_document(app: FastAPI) -> None:
-    """Has the application's document tell of every refusal; call it when all routers are in."""
+    """Has the application's document tell of every refusal, and of links; call it when all routers are in."""
     make_document = app.openapi
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = make_document()
             _describe_refusals(document)
+            describe_links(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -48,6 +58,8 @@ def _describe_refusals(document: dict[str, Any]) -> None:
     schemas["Problem"] = _PROBLEM
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            if method == "post" and operation.get("security") and not WITHOUT_KEYS.fullmatch(path):
+                operation.setdefault("parameters", []).append(_KEY)
             for status in _list_statuses(path, method, operation):
                 operation["responses"][str(status)] = {
                     "description": TITLE_OF_STATUS[status],

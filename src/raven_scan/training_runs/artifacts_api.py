@@ -11,10 +11,18 @@ from raven_scan.trained_models.file_answer import BlobAnswer
 from raven_scan.training_runs.artifacts import RunArtifacts
 from raven_scan.training_runs.schemas import ArtifactOut, ArtifactPage
 
-_CONTENT = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_FILE: dict[str, Any] = {
+    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    "application/json": {},
+}
+_WRITTEN: dict[str, Any] = {
+    "text/plain": {"schema": {"type": "string"}},
+    "text/csv": {"schema": {"type": "string"}},
+    "application/x-ndjson": {},
+}
 _DOWNLOAD: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The whole of it.", "content": _CONTENT},
-    206: {"description": "The part that was asked for.", "content": _CONTENT},
+    200: {"description": "The whole of it.", "content": _FILE | _WRITTEN},
+    206: {"description": "The part that was asked for.", "content": _FILE},
     416: {"description": "It has no such part."},
 }
 
