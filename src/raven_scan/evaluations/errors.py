@@ -50,8 +50,8 @@ def make_no_common_class(
     return Conflict(
         "evaluations.no_common_class",
         f"{model!r} and {dataset} have no class in common.",
-        hint="Classes are told apart by their names: import the dataset with --class-map to the model's, which are "
-        f"{', '.join(model_classes[:10])}.",
+        hint=f"Classes are told apart by their names. The dataset has {', '.join(dataset_classes[:10])}, the model "
+        f"{', '.join(model_classes[:10])}: import the dataset with --map OLD=NEW.",
         parameters={
             "model": model,
             "dataset": dataset,

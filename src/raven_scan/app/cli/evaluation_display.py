@@ -80,9 +80,14 @@ def print_figures(console: "Console", figures: "dict[str, FigureOut]") -> None:
             format_figure(figure.value),
             figure.reason if figure.value is None else format_interval(figure.low, figure.high),
         )
-        for name, figure in figures.items()
+        for name, figure in sorted(figures.items(), key=_find_place)
     ]
     print_table(console, ("Figure", "Value", "95 % interval"), rows, empty="")
+
+
+def _find_place(item: "tuple[str, FigureOut]") -> int:
+    order = list(TITLE_OF_FIGURE)
+    return order.index(item[0]) if item[0] in order else len(order)
 
 
 def format_interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
