@@ -2,9 +2,10 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -25,6 +26,7 @@ CLASSES = ["déchets 垃圾", "it's {{ fileDirname }} 'x'"]
 CATEGORY_IDS = [7, 11]
 _COLOURS = [(0, 0, 255), (255, 0, 0)]
 _SIDE_PX = 128
+_TIMEOUT_S = 300
 EventType = TypeVar("EventType")
 
 
@@ -165,23 +167,63 @@ def build_command() -> Callable[[str, msgspec.Struct, Path], list[str]]:
 
 
 @pytest.fixture(scope="session")
+def ready_trainer() -> Generator[subprocess.Popen[bytes]]:
+    """Becomes a trainer in no time, see there."""
+    with subprocess.Popen(
+        [sys.executable, "-P", str(Path(__file__).with_name("ready_trainer.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(_TIMEOUT_S)
+
+
+@pytest.fixture(scope="session")
 def run_trainer(
-    tmp_path_factory: pytest.TempPathFactory, build_command: Callable[..., list[str]]
+    tmp_path_factory: pytest.TempPathFactory, ready_trainer: subprocess.Popen[bytes]
 ) -> Callable[..., ChildResult]:
+    """On one device in a process that has imported all it needs; on several, and for its costs, in a new one."""
+
     def run(command: str, spec: Any) -> ChildResult:
-        done = subprocess.run(
-            build_command(command, spec, tmp_path_factory.mktemp("spec")),
-            env={**os.environ, "RAVEN_PARENT_PID": str(os.getpid())},
-            start_new_session=True,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        folder = tmp_path_factory.mktemp("spec")
+        arguments = [command, str(write_spec(spec, folder / "spec.json"))]
+        output = folder / "output"
+        if command == "dry-run" or len(getattr(spec, "devices", [])) > 1:
+            exit_code = run_anew(arguments, output)
+        else:
+            exit_code = ask(ready_trainer, arguments, output)
         events = EventReader(spec.events).read_new()
-        return ChildResult(done.returncode, events, done.stdout + done.stderr)
+        return ChildResult(exit_code, events, output.read_text())
 
     return run
+
+
+def run_anew(arguments: list[str], output: Path) -> int:
+    with output.open("wb") as said:
+        return subprocess.run(
+            [sys.executable, "-m", "raven_scan.trainer", *arguments],
+            env={**os.environ, "RAVEN_PARENT_PID": str(os.getpid())},
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            timeout=_TIMEOUT_S,
+            check=False,
+        ).returncode
+
+
+def ask(ready_trainer: subprocess.Popen[bytes], arguments: list[str], output: Path) -> int:
+    assert ready_trainer.stdin is not None
+    assert ready_trainer.stdout is not None
+    asked = {"arguments": arguments, "environment": dict(os.environ), "output": str(output)}
+    ready_trainer.stdin.write(json.dumps(asked).encode() + b"\n")
+    if not select.select([ready_trainer.stdout], [], [], _TIMEOUT_S)[0]:
+        ready_trainer.kill()  # its trainer ends with it
+        raise TimeoutError(output.read_text())
+    return int(ready_trainer.stdout.readline())
 
 
 @pytest.fixture(scope="session")
