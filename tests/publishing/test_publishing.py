@@ -12,8 +12,9 @@ from raven_scan.access.audit_types import EntryFilter
 from raven_scan.access.types import Claim
 from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound, RavenError
+from raven_scan.kernel.errors import Busy, Conflict, Forbidden, Invalid, NotFound, RavenError
 from raven_scan.kernel.paging import PageRequest
+from raven_scan.publishing import service
 from raven_scan.publishing.types import PublishedVersionView, Verdict, VersionState
 from raven_scan.trained_models.types import Stage, TrainedModelView
 
@@ -465,6 +466,31 @@ def test_a_test_part_that_is_deleted_meanwhile_is_not_frozen(
 
     monkeypatch.setattr(checks, "plan", plan_and_delete)
     refuse(platform, "published_model.not_evaluated", platform.publishing.publish, ME, "first")
+
+
+@pytest.mark.usefixtures("first", "second")
+def test_two_who_go_back_at_once_do_not_go_back_twice(
+    platform: Platform, world: World, place: Place, monkeypatch: Any
+):
+    publishing = platform.publishing
+    world.add_evaluated("third", place, skill=0.9)
+    for model in ("first", "second", "third"):
+        publishing.publish(ME, model, name="waste")
+    choose = service._choose_earlier
+    chosen: list[int] = []
+
+    def choose_and_be_overtaken(*arguments: Any) -> int:
+        number = choose(*arguments)
+        chosen.append(number)
+        if len(chosen) == 1:
+            with ThreadPoolExecutor(1) as threads:
+                assert threads.submit(publishing.roll_back, ME, "waste").result().number == 2
+        return number
+
+    monkeypatch.setattr(service, "_choose_earlier", choose_and_be_overtaken)
+    with pytest.raises(Busy):
+        publishing.roll_back(ME, "waste")
+    assert publishing.get_name(ME, "waste").number == 2
 
 
 @pytest.mark.usefixtures("first", "second")

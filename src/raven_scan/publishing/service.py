@@ -193,6 +193,7 @@ class PublishingService(PublishedModels):
             NotFound: there is no such name or version.
             Invalid: the reason is too long.
             Conflict: it is withdrawn, or in use already; there is no earlier one; the requirements are not met.
+            Busy: somebody else changed the name just now.
         """
         for _ in range(_MOST_TRIES):
             with self._database.reading() as session:
@@ -210,10 +211,11 @@ class PublishingService(PublishedModels):
     def _roll_back(
         self, session: Session, actor: Actor, ref: str, to: int | None, number: int, reason: str
     ) -> PublishedNameView:
-        """To `number`. Raises _ChangedMeanwhileError where that is no longer the one that is meant."""
+        """To `number`. Raises Busy where that is no longer the one that is meant."""
         name, _ = read_name(session, actor, ref, lock=True)
+        # Two who go back by one at once do not go back by two.
         if _choose_earlier(session, name, to) != number:
-            raise _ChangedMeanwhileError
+            raise make_changed_too_often(name.name)
         version = read_version(session, name, number)
         left = None if name.number is None else read_version(session, name, name.number)
         model_ids = {version.model_id, *([left.model_id] if left else [])}

@@ -58,7 +58,10 @@ def _draw_run(
     if base_id is not None:
         edges.append(LineageEdge(base_id, id_, Relation.BASE_MODEL))
     if step.dataset_version is not None:
-        version_id = f"{NodeKind.DATASET_VERSION}:{step.platform}:{step.dataset_version}"
+        # A name may have been given again there, to another content.
+        version_id = (
+            f"{NodeKind.DATASET_VERSION}:{step.platform}:{step.dataset_version}:{step.dataset_digest or ''}"
+        )
         facts = VersionFacts(digest=step.dataset_digest) if shows_versions else None
         nodes.append(
             _make_node(version_id, NodeKind.DATASET_VERSION, step.dataset_version, dataset_version=facts)
