@@ -31,17 +31,17 @@ _SERVERS = ("postgres", "weed")
 
 
 def list_children() -> list[psutil.Process]:
-    """Trainers of this process that live, with their descendants; those of other tests keep models ready."""
+    """Trainers of this process that live, with their descendants; those of other tests wait for those tests."""
     return [
         child
         for child in psutil.Process().children(recursive=True)
-        if is_trainer_alive(child) and not _keeps_a_model_ready(child)
+        if is_trainer_alive(child) and not _waits_for_other_tests(child)
     ]
 
 
-def _keeps_a_model_ready(process: psutil.Process) -> bool:
+def _waits_for_other_tests(process: psutil.Process) -> bool:
     try:
-        return "predict" in process.cmdline()
+        return any(word == "predict" or word.endswith("/ready_trainer.py") for word in process.cmdline())
     except psutil.NoSuchProcess:
         return False
 
