@@ -26,7 +26,8 @@ from raven_scan.datasets.types import ImportOptions
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import ignore_progress
 from raven_scan.kernel.settings import Settings
-from raven_scan.training_runs.execution import CHECKPOINTS_KEPT, Attempt, Checkpoint
+from raven_scan.training_runs.attempt import Attempt, Checkpoint
+from raven_scan.training_runs.execution import CHECKPOINTS_KEPT
 from raven_scan.training_runs.types import AttemptEnd, MetricPoint, RunProgress, RunStatus
 
 from .conftest import DEADLINE_S, Process, wait_until

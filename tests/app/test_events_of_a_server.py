@@ -14,7 +14,7 @@ from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.datasets.types import ImportOptions
 from raven_scan.kernel.progress import ignore_progress
-from raven_scan.training_runs.execution import Attempt
+from raven_scan.training_runs.attempt import Attempt
 from raven_scan.training_runs.types import MetricPoint, RunProgress
 
 from .conftest import Process

@@ -15,7 +15,7 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.settings import Settings
 from raven_scan.notifications.subscriptions import Wish
-from raven_scan.training_runs.execution import Attempt
+from raven_scan.training_runs.attempt import Attempt
 from raven_scan.training_runs.types import RunError, TrainingRunView
 
 from .conftest import TINY

@@ -13,7 +13,7 @@ from raven_scan.jobs.lease import LeaseLost
 from raven_scan.kernel.cursors import make_cursor
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from raven_scan.kernel.paging import PageRequest
-from raven_scan.training_runs.execution import Attempt, Checkpoint
+from raven_scan.training_runs.attempt import Attempt, Checkpoint
 from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS
 from raven_scan.training_runs.types import (
     AttemptEnd,

@@ -23,7 +23,8 @@ from raven_scan.kernel.errors import Forbidden
 from raven_scan.kernel.settings import Settings
 from raven_scan.trained_models.types import Figures, NewTrainedModel
 from raven_scan.training_runs.announcements import RunAnnouncer
-from raven_scan.training_runs.execution import CHECKPOINTS_KEPT, Attempt, Checkpoint
+from raven_scan.training_runs.attempt import Attempt, Checkpoint
+from raven_scan.training_runs.execution import CHECKPOINTS_KEPT
 from raven_scan.training_runs.recovery import TrainingRunRecovery
 from raven_scan.training_runs.run_folder import AttemptFolder
 from raven_scan.training_runs.transitions import MOST_FRUITLESS_ATTEMPTS

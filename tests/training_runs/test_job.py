@@ -11,7 +11,7 @@ from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform
 from raven_scan.jobs.dispatcher import TakenWork
 from raven_scan.kernel.settings import Settings
-from raven_scan.training_runs.attempt_work import AttemptTools
+from raven_scan.training_runs.attempt_inputs import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
 from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunView
 

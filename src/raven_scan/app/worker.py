@@ -22,7 +22,7 @@ from raven_scan.jobs.worker_names import make_worker_name
 from raven_scan.kernel.database import make_conninfo
 from raven_scan.notifications.tasks import SendingJob
 from raven_scan.notifications.types import SEND_TASK
-from raven_scan.training_runs.attempt_work import AttemptTools
+from raven_scan.training_runs.attempt_inputs import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
 
 _DRAIN_S = 6.0

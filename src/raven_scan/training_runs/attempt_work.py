@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,7 @@ import msgspec
 import structlog
 
 from raven_scan.access.types import WORKER
-from raven_scan.datasets.service import DatasetService
-from raven_scan.datasets.types import DatasetVersionView, Layout, Part
+from raven_scan.datasets.types import Part
 from raven_scan.evaluations.measuring import store_result
 from raven_scan.evaluations.types import RunEvaluation
 from raven_scan.jobs.child_environment import LEASH_TIMEOUT_VARIABLE, LEASH_VARIABLE
@@ -21,18 +20,19 @@ from raven_scan.jobs.child_process import run_child
 from raven_scan.jobs.lease import Lease, LeaseLost, get_leash_timeout_s
 from raven_scan.jobs.memory_killer import count_memory_kills
 from raven_scan.jobs.patience import STORAGE_IS_AWAY, Patience
-from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.errors import RavenError, Unavailable
 from raven_scan.kernel.findings import Severity
 from raven_scan.kernel.masking import TextMask
-from raven_scan.kernel.settings import Settings
-from raven_scan.storage.blob_store import BlobStore
-from raven_scan.trained_models.service import TrainedModelService
-from raven_scan.trained_models.types import Figures, NewTrainedModel, TrainedModelView
+from raven_scan.trained_models.types import Figures, NewTrainedModel
+from raven_scan.training_runs.attempt import Attempt, Checkpoint
+from raven_scan.training_runs.attempt_inputs import (
+    AttemptInputs,
+    AttemptTools,
+    find_good_checkpoints,
+    prepare_inputs,
+)
 from raven_scan.training_runs.estimates import estimate_run
-from raven_scan.training_runs.execution import Attempt, Checkpoint, TrainingRunExecution
 from raven_scan.training_runs.failures import describe_failure, is_transient
-from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.recording import EventRecorder
 from raven_scan.training_runs.run_folder import AttemptFolder
 from raven_scan.training_runs.run_log import RunLogCollector
@@ -51,40 +51,6 @@ _REPORT, _MATCHES = "report.json", "matches.safetensors"
 EventType = TypeVar("EventType", TrainingDone, Evaluated, DryRunDone)
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptTools:
-    """What every attempt of a worker works with.
-
-    Attributes:
-        worker: the worker's name.
-        threads: of a trainer on the CPU.
-        drain_s: how long a trainer may take to write a checkpoint when the worker is stopped.
-        trainer_module: what is run as the trainer.
-    """
-
-    execution: TrainingRunExecution
-    datasets: DatasetService
-    models: TrainedModelService
-    blobs: BlobStore
-    checks: PreflightChecks
-    settings: Settings
-    clock: Clock
-    worker: str
-    threads: int
-    drain_s: float
-    trainer_module: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """What a run trains on. `weights`: None for an architecture's own starting weights."""
-
-    layout: Layout
-    version: DatasetVersionView
-    base_model: TrainedModelView
-    weights: Path | None
 
 
 class AttemptWork:
@@ -178,10 +144,16 @@ class AttemptWork:
         folder.create()
         self._tell(f"Attempt {attempt.fence} on {self._tools.worker}, {', '.join(attempt.devices)}.")
         self._flush(is_final=False)
-        inputs = self._patience.do(self._prepare_inputs)
+        inputs = self._patience.do(partial(prepare_inputs, self._tools, attempt, folder.path / "data"))
         self._check_stop()
         self._check_machine(inputs)
-        good = [] if attempt.is_dry_run else self._patience.do(self._find_good_checkpoints)
+        good = (
+            []
+            if attempt.is_dry_run
+            else self._patience.do(
+                partial(find_good_checkpoints, self._tools.blobs, attempt.checkpoints, self._tell)
+            )
+        )
         self._check_stop()
         if not attempt.is_dry_run:
             self._go_on_from(good[0] if good else None)
@@ -234,7 +206,7 @@ class AttemptWork:
 
     def _register(
         self,
-        inputs: _Inputs,
+        inputs: AttemptInputs,
         configuration: Path,
         done: TrainingDone,
         evaluated: Evaluated,
@@ -280,7 +252,9 @@ class AttemptWork:
             )
         )
 
-    def _keep_evaluation(self, inputs: _Inputs, evaluated: Evaluated, began_at: datetime) -> RunEvaluation:
+    def _keep_evaluation(
+        self, inputs: AttemptInputs, evaluated: Evaluated, began_at: datetime
+    ) -> RunEvaluation:
         """The test as an evaluation like any other, so that the model can be compared and looked into."""
         report, matches = self._folder.path / _REPORT, self._folder.path / _MATCHES
         result = self._patience.do(
@@ -304,7 +278,7 @@ class AttemptWork:
         if self._find_stop() is not None:
             raise Unavailable("training_run.cancelled", "It was cancelled.")
 
-    def _finish_dry_run(self, inputs: _Inputs, measured: DryRunDone) -> None:
+    def _finish_dry_run(self, inputs: AttemptInputs, measured: DryRunDone) -> None:
         estimate = estimate_run(
             measured,
             self._attempt.parameters,
@@ -318,23 +292,7 @@ class AttemptWork:
         self._flush()
         self._patience.do(partial(self._tools.execution.finish_dry_run, WORKER, self._attempt, estimate))
 
-    def _prepare_inputs(self) -> _Inputs:
-        attempt = self._attempt
-        layout = self._tools.datasets.lay_out(
-            WORKER,
-            attempt.dataset_version_id,
-            self._folder.path / "data",
-            fraction=attempt.parameters.fraction,
-            seed=attempt.parameters.seed,
-        )
-        return _Inputs(
-            layout=layout,
-            version=self._tools.datasets.get_version(WORKER, str(attempt.dataset_version_id)),
-            base_model=self._tools.models.get_model(WORKER, attempt.base_model_id),
-            weights=self._tools.models.open_weights(WORKER, attempt.base_model_id),
-        )
-
-    def _check_machine(self, inputs: _Inputs) -> None:
+    def _check_machine(self, inputs: AttemptInputs) -> None:
         """Days may have passed since the preflight, and this may be another machine."""
         findings = self._tools.checks.check_machine(
             inputs.base_model, self._attempt.parameters, self._attempt.devices[0]
@@ -343,22 +301,6 @@ class AttemptWork:
             if finding.severity is Severity.ERROR:
                 raise Unavailable(f"training_run.{finding.code}", finding.message, hint=finding.hint)
             self._tell(f"{finding.message} {finding.hint}")
-
-    def _find_good_checkpoints(self) -> list[Checkpoint]:
-        """Those whose content is what was stored; a warning for each other."""
-        good: list[Checkpoint] = []
-        for checkpoint in self._attempt.checkpoints:
-            if self._is_good(checkpoint):
-                good.append(checkpoint)
-            else:
-                self._tell(f"The checkpoint of step {checkpoint.step} is missing or damaged: it is not used.")
-        return good
-
-    def _is_good(self, checkpoint: Checkpoint) -> bool:
-        try:
-            return self._tools.blobs.verify(checkpoint.digest)
-        except OSError:
-            return False  # a disk that cannot read it
 
     def _link_checkpoints(self, good: list[Checkpoint]) -> list[Path]:
         blobs, folder = self._tools.blobs, self._folder

@@ -6,7 +6,7 @@ the run's: the write changes nothing and raises LeaseLost.
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,7 @@ from raven_scan.storage.blob_store import BlobStore
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import NewTrainedModel, TrainedModelView
 from raven_scan.training_runs.announcements import RunAnnouncer
+from raven_scan.training_runs.attempt import Attempt, Checkpoint
 from raven_scan.training_runs.blob_removal import BlobRemover
 from raven_scan.training_runs.device_choice import choose_kind, get_kind, list_kinds
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, TrainingRunCheckpoint
@@ -54,50 +55,6 @@ from raven_scan.training_runs.types import (
 
 CHECKPOINTS_KEPT = 2
 """The last so many; each holds the best weights so far, so that one is enough to go on from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A checkpoint in the blob store.
-
-    Attributes:
-        epoch: epochs completed.
-        position: steps done of the epoch that was begun.
-    """
-
-    step: int
-    epoch: int
-    position: int
-    digest: str
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """An attempt that holds the run, with all that its worker needs to know.
-
-    Attributes:
-        fence: its number.
-        devices: what it occupies of its worker.
-        checkpoints: to go on from, the last one first.
-        spent_s: how long earlier attempts took.
-        log_size_bytes: of the run's log so far.
-    """
-
-    run_id: UUID
-    run_name: str
-    fence: int
-    devices: list[str]
-    is_dry_run: bool
-    dataset_version_id: UUID
-    base_model_id: UUID
-    architecture: str
-    parameters: TrainingParameters
-    checkpoints: list[Checkpoint]
-    warnings: list[str]
-    time_limit_s: int | None
-    spent_s: float
-    log_size_bytes: int
 
 
 class TrainingRunExecution:

@@ -12,7 +12,7 @@ import structlog
 from raven_scan.jobs.patience import DATABASE_IS_AWAY
 from raven_scan.kernel.errors import RavenError
 from raven_scan.storage.blob_store import BlobStore
-from raven_scan.training_runs.execution import Checkpoint
+from raven_scan.training_runs.attempt import Checkpoint
 from raven_scan.training_runs.run_log import RunLogCollector
 from raven_scan.training_runs.types import Figures, MetricPoint, RunProgress, clean_text
 from raven_scan.wire.events import (

@@ -11,8 +11,9 @@ from raven_scan.jobs.dispatcher import TakenWork
 from raven_scan.jobs.held_attempts import release_attempt
 from raven_scan.jobs.lease import Lease, LeaseLost, get_leash_timeout_s, keep_lease
 from raven_scan.jobs.patience import DATABASE_IS_AWAY
-from raven_scan.training_runs.attempt_work import AttemptTools, AttemptWork
-from raven_scan.training_runs.execution import Attempt
+from raven_scan.training_runs.attempt import Attempt
+from raven_scan.training_runs.attempt_inputs import AttemptTools
+from raven_scan.training_runs.attempt_work import AttemptWork
 from raven_scan.training_runs.run_folder import AttemptFolder
 
 _log = structlog.get_logger(__name__)
