@@ -6,12 +6,15 @@ and `model.test_step`, batch by batch; once with images decoded in the loop (`ba
 (`bare-loader`, as MMDetection's own test loop has it). Inferencer: MMDetection's `DetInferencer`. All have their models
 loaded before the clock starts, as many compute threads, and take turns, several rounds of them.
 
-A ratio is the other's time over the platform's: above 1 the platform is faster.
+A ratio is the other's time, or its processor seconds, over the platform's in the same round: above 1 the platform is
+faster. Told are the mean of all rounds, its standard error, and the least and greatest. What is found is
+compared too: the boxes of the platform with those of the bare loop.
 Log on standard error; on standard output a table, or one JSON object with --json.
 """
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -19,13 +22,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+import numpy as np
 import psutil
+from numpy.typing import NDArray
 
+from prediction_bare import BareProcess, Round, measure_processor_s
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform, build_platform
 from raven_scan.datasets.sample_scenes import make_sample_dataset
@@ -42,82 +48,7 @@ ARCHITECTURE = "yolox-nano"
 """The smallest one: what the platform adds weighs most beside it."""
 
 PUBLISHED = "measured"
-
-# Nothing of the platform but its stand-ins for MMCV's compiled operators, without which MMDetection does not start
-# here. A line on standard input is a round; the answer says its seconds and its boxes.
-_BARE = """
-import json, sys, time
-from raven_scan.trainer.operators import install
-install()
-import raven_scan.trainer.heads
-import cv2, torch
-from mmcv.transforms import Compose
-from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
-from safetensors.torch import load_file
-given = json.loads(sys.argv[1])
-torch.set_num_threads(given["threads"])
-cv2.setNumThreads(0)
-init_default_scope("mmdet")
-config = Config.fromfile(given["configuration"])
-# JSON has no tuples, on which the transforms insist.
-for transform in [*config.test_pipeline, *config.test_dataloader.dataset.pipeline]:
-    for name in {"scale", "size"} & set(transform):
-        transform[name] = tuple(transform[name])
-    if "pad_val" in transform:
-        transform["pad_val"] = {"img": tuple(transform["pad_val"]["img"])}
-tensors = load_file(given["weights"])
-paths, size = given["images"], given["batch_size"]
-
-def make_loop():
-    from mmdet.registry import MODELS
-    model = MODELS.build(config.model)
-    model.load_state_dict(tensors)
-    model.to(given["device"]).eval()
-    pipeline = Compose(config.test_pipeline)
-    def load(index):
-        return pipeline({"img_path": paths[index], "img_id": index})
-    class Images(torch.utils.data.Dataset):
-        def __len__(self):
-            return len(paths)
-        def __getitem__(self, index):
-            return load(index)
-    loader = torch.utils.data.DataLoader(
-        Images(), batch_size=size, collate_fn=pseudo_collate, num_workers=1, persistent_workers=True
-    )
-    def iterate():
-        if given["kind"] == "bare-loader":
-            yield from loader
-        else:
-            for start in range(0, len(paths), size):
-                yield pseudo_collate([load(index) for index in range(start, min(start + size, len(paths)))])
-    def loop():
-        boxes = 0
-        with torch.inference_mode():
-            for batch in iterate():
-                for sample in model.test_step(batch):
-                    found = sample.pred_instances
-                    kept = found.scores >= given["min_score"]
-                    boxes += len(found.bboxes[kept].cpu().tolist())
-        return boxes
-    return loop
-
-def make_inferencer():
-    from mmdet.apis import DetInferencer
-    inferencer = DetInferencer(config, given["checkpoint"], device=given["device"], show_progress=False)
-    def loop():
-        answer = inferencer(paths, batch_size=size, no_save_vis=True)
-        return sum(score >= given["min_score"] for each in answer["predictions"] for score in each["scores"])
-    return loop
-
-loop = make_inferencer() if given["kind"] == "inferencer" else make_loop()
-print("ready", flush=True)
-for _ in sys.stdin:
-    started = time.monotonic()
-    boxes = loop()
-    print(json.dumps({"seconds": time.monotonic() - started, "boxes": int(boxes)}), flush=True)
-"""
+PREDICTING = "raven_scan.trainer predict"
 
 # The same model as MMDetection has it: its configuration with its own reading of images, and a checkpoint.
 _BARE_FILES = """
@@ -146,51 +77,6 @@ torch.save(checkpoint, given["checkpoint"])
 """
 
 
-class BareProcess:
-    """MMDetection in a process of its own; a round at a time."""
-
-    def __init__(self, kind: str, given: dict[str, Any]) -> None:
-        threads = str(given["threads"])
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
-        self._popen = subprocess.Popen(
-            [sys.executable, "-c", _BARE, json.dumps({**given, "kind": kind})],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            # As the platform's processes are started.
-            env={
-                **os.environ,
-                "OMP_NUM_THREADS": threads,
-                "MKL_NUM_THREADS": threads,
-                "GOMP_SPINCOUNT": "1000",
-            },
-        )
-        self._read_until("ready")
-
-    def measure(self) -> dict[str, float]:
-        assert self._popen.stdin is not None
-        self._popen.stdin.write("\n")
-        self._popen.stdin.flush()
-        return json.loads(self._read_until("{"))
-
-    def _read_until(self, beginning: str) -> str:
-        assert self._popen.stdout is not None
-        for line in self._popen.stdout:  # the frameworks print there too
-            if line.startswith(beginning):
-                return line
-        self._log.seek(0)
-        raise SystemExit(f"MMDetection's process has ended:\n{self._log.read()[-3000:]}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._popen.kill()
-        self._popen.wait()
-        self._log.close()
-
-
 def main() -> None:
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory(prefix="raven-prediction-") as name:
@@ -198,20 +84,25 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(result))
         return
-    for key, value in result["ratios"].items():
-        print(
-            f"{key:<24} {value:6.3f}   (at least {LEAST_RATIOS[key]} asked for; above 1 the platform is faster)"
-        )
-    for key, value in result["ratios_of_fastest_rounds"].items():
-        print(f"{key:<24} {value:6.3f}   (of the fastest round of each)")
+    for title, name in (("", "ratios"), (", processor", "ratios_of_processor_seconds")):
+        for kind, each in result[name].items():
+            asked = f", at least {LEAST_RATIOS[kind]} asked for" if name == "ratios" else ""
+            print(
+                f"{kind + title:<24} {each['mean']:6.3f} ± {each['standard_error']:.3f}"
+                f"   ({each['least']:.3f} to {each['greatest']:.3f} in {arguments.rounds} rounds{asked})"
+            )
+    apart = result["largest_differences_from_bare"]
+    print(
+        f"{'boxes':<24} {result['boxes']['platform']} and {result['boxes']['bare']}: at most {apart['box_px']:.2g} px "
+        f"and {apart['score']:.2g} of score apart, {apart['unpaired']} without a partner"
+    )
     for kind, figures in result["images_per_s"].items():
         print(f"{kind + ', images/s':<24} {', '.join(f'{each:.2f}' for each in figures)}")
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     images = find_images(folder, arguments.images)
-    seconds: dict[str, list[float]] = {"platform": [], **{kind: [] for kind in LEAST_RATIOS}}
-    boxes: dict[str, int] = {}
+    rounds: dict[str, list[Round]] = {"platform": [], **{kind: [] for kind in LEAST_RATIOS}}
     loads: list[float] = []
     with open_home(folder, arguments.device) as raven, ExitStack() as stack:
         given = {
@@ -226,19 +117,20 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         files = [ImageFile(path, path.name) for path in images]
         for number in range(arguments.rounds + 1):
             loads.append(os.getloadavg()[0])
-            taken: dict[str, float] = {}
+            taken: dict[str, Round] = {}
             # Each comes first, second, … as often: the load of a machine is not the same from one to the next.
             kinds = ["platform", *bare]
             for kind in kinds[number % len(kinds) :] + kinds[: number % len(kinds)]:
-                if kind == "platform":
-                    taken[kind], boxes[kind] = detect(raven, files, arguments)
-                else:
-                    found = bare[kind].measure()
-                    taken[kind], boxes[kind] = found["seconds"], int(found["boxes"])
-            log(f"round {number}: " + ", ".join(f"{kind} {each:.2f} s" for kind, each in taken.items()))
+                is_platform = kind == "platform"
+                taken[kind] = detect(raven, files, arguments) if is_platform else bare[kind].measure()
+            log(
+                f"round {number}: "
+                + ", ".join(f"{k} {each.seconds:.2f} s ({each.processor_s:.2f})" for k, each in taken.items())
+            )
             if number > 0:  # the first one is for warming up
                 for kind, each in taken.items():
-                    seconds[kind].append(each)
+                    rounds[kind].append(each)
+    last = {kind: each[-1].boxes for kind, each in rounds.items()}
     return {
         "benchmark": "prediction",
         "machine": describe_machine(loads),
@@ -250,23 +142,55 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
             "batch_size": arguments.batch_size,
             "device": arguments.device,
         },
-        "boxes": boxes,
-        "images_per_s": {kind: [len(images) / each for each in taken] for kind, taken in seconds.items()},
-        "ratios": {
-            # Round by round, since what else the machine does changes from one to the next.
-            kind: statistics.median(
-                other / own for own, other in zip(seconds["platform"], seconds[kind], strict=True)
-            )
-            for kind in LEAST_RATIOS
+        "boxes": {kind: sum(map(len, boxes)) for kind, boxes in last.items()},
+        "largest_differences_from_bare": compare_boxes(last["platform"], last["bare"]),
+        "images_per_s": {
+            kind: [len(images) / each.seconds for each in taken] for kind, taken in rounds.items()
         },
-        "ratios_of_fastest_rounds": {
-            kind: min(seconds[kind]) / min(seconds["platform"]) for kind in LEAST_RATIOS
-        },
+        "ratios": compare_rounds(rounds, lambda each: each.seconds),
+        "ratios_of_processor_seconds": compare_rounds(rounds, lambda each: each.processor_s),
     }
 
 
-def detect(raven: Platform, files: list[ImageFile], arguments: argparse.Namespace) -> tuple[float, int]:
-    """Through the platform: seconds, and boxes found."""
+def compare_rounds(
+    rounds: dict[str, list[Round]], read: Callable[[Round], float]
+) -> dict[str, dict[str, float]]:
+    """Round by round, since what else the machine does changes from one to the next."""
+    compared: dict[str, dict[str, float]] = {}
+    for kind in LEAST_RATIOS:
+        ratios = [
+            read(other) / read(own) for own, other in zip(rounds["platform"], rounds[kind], strict=True)
+        ]
+        spread = statistics.stdev(ratios) if len(ratios) > 1 else 0.0
+        compared[kind] = {
+            "mean": statistics.fmean(ratios),
+            "standard_error": spread / math.sqrt(len(ratios)),
+            "least": min(ratios),
+            "greatest": max(ratios),
+        }
+    return compared
+
+
+def compare_boxes(own: list[NDArray[np.float64]], other: list[NDArray[np.float64]]) -> dict[str, float]:
+    """Each box with the nearest of the same class on the other side; what has none is counted."""
+    box_px = score = 0.0
+    unpaired = 0
+    for first, second in zip(own, other, strict=True):
+        for found, sought in ((first, second), (second, first)):
+            for row in found:
+                same = sought[sought[:, 5] == row[5]]
+                apart = np.abs(same[:, :4] - row[:4]).max(axis=1)
+                if not len(same) or apart.min() > 1.0:
+                    unpaired += 1
+                    continue
+                box_px = max(box_px, float(apart.min()))
+                score = max(score, float(abs(same[apart.argmin(), 4] - row[4])))
+    return {"box_px": box_px, "score": score, "unpaired": unpaired}
+
+
+def detect(raven: Platform, files: list[ImageFile], arguments: argparse.Namespace) -> Round:
+    """Through the platform. The process of the model is one of this one's children."""
+    before = measure_processor_s(os.getpid(), PREDICTING)
     started = time.monotonic()
     answer = raven.detections.detect(
         LOCAL_ADMINISTRATOR,
@@ -275,7 +199,18 @@ def detect(raven: Platform, files: list[ImageFile], arguments: argparse.Namespac
         batch_size=arguments.batch_size,
         min_confidence=arguments.min_confidence,
     )
-    return time.monotonic() - started, sum(len(image.boxes) for image in answer.images)
+    seconds = time.monotonic() - started
+    labels = {name: number for number, name in enumerate(answer.classes)}
+    boxes = [
+        np.array(
+            [
+                (box.x, box.y, box.x + box.width, box.y + box.height, box.score, labels[box.class_name])
+                for box in image.boxes
+            ]
+        ).reshape(-1, 6)
+        for image in answer.images
+    ]
+    return Round(seconds, measure_processor_s(os.getpid(), PREDICTING) - before, boxes)
 
 
 def find_images(folder: Path, count: int) -> list[Path]:
