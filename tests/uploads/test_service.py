@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.uploads.conftest import LARGEST_BYTES, Clock, Told
 
 from raven_scan.access.types import WORKER, Actor, Claim
+from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Busy, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from raven_scan.uploads.service import LIFETIME, MOST_UPLOADS, UploadService
 from raven_scan.uploads.types import UploadPurpose, UploadView
@@ -143,6 +144,17 @@ def test_limits(service: UploadService, ann: Actor) -> None:
     with pytest.raises(Invalid) as caught:
         send(service, ann, unlimited, bytes(LARGEST_BYTES + 1))
     assert caught.value.code == "upload.too_large"
+
+
+def test_what_no_disk_of_the_server_holds_is_refused_at_once(
+    database: Database, folder: Path, clock: Clock, ann: Actor
+) -> None:
+    service = UploadService(database, folder, {UploadPurpose.DATASET: 1 << 62}, clock)
+    with pytest.raises(Conflict) as caught:
+        service.begin(ann, UploadPurpose.DATASET, file_name="a.zip", size_bytes=1 << 61)
+    assert caught.value.code == "upload.no_space"
+    assert caught.value.parameters["size_bytes"] == 1 << 61
+    assert service.list_uploads(ann) == []
 
 
 def test_how_many_one_user_may_have(service: UploadService, ann: Actor) -> None:

@@ -29,6 +29,16 @@ def make_too_large(limit_bytes: int) -> Invalid:
     )
 
 
+def make_no_space(size_bytes: int, free_bytes: int) -> Conflict:
+    """No failure of the server, and it does not pass: nothing was begun."""
+    return Conflict(
+        "upload.no_space",
+        f"The file has {size_bytes} bytes, and the server has room for {free_bytes}.",
+        hint="Free some space on the server.",
+        parameters={"size_bytes": size_bytes, "free_bytes": free_bytes},
+    )
+
+
 def make_longer_than_told(size_bytes: int) -> Invalid:
     return Invalid(
         "upload.longer_than_told",

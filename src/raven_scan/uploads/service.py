@@ -12,7 +12,6 @@ from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
-from raven_scan.kernel.errors import Unavailable
 from raven_scan.kernel.ids import make_id, parse_id
 from raven_scan.kernel.progress import Progress, ignore_progress
 from raven_scan.uploads import errors, repository
@@ -70,8 +69,7 @@ class UploadService:
 
         Raises:
             Invalid: `upload.too_large`.
-            Conflict: `upload.too_many`.
-            Unavailable: `upload.no_space`.
+            Conflict: `upload.too_many`, `upload.no_space`.
         """
         actor.require(purpose.claim)
         self._remove_expired()
@@ -79,12 +77,7 @@ class UploadService:
             self._check_size(purpose, size_bytes)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if size_bytes is not None and size_bytes > (free_bytes := disk_usage(self._folder).free):
-            raise Unavailable(
-                "upload.no_space",
-                f"The file has {size_bytes} bytes, and the server has room for {free_bytes}.",
-                hint="Free some space on the server.",
-                parameters={"size_bytes": size_bytes, "free_bytes": free_bytes},
-            )
+            raise errors.make_no_space(size_bytes, free_bytes)
         now = self._clock.now()
         id_ = make_id()
         with self._database.transaction() as session:

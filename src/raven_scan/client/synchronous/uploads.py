@@ -144,7 +144,4 @@ def _may_pass(error: RavenError) -> bool:
     """Whether it is the connection, a server that starts, or an earlier request that is about to end."""
     if error.code in {"upload.wrong_offset", "upload.broken_off"}:
         return True
-    return isinstance(error, Unavailable | Busy) and error.code not in {
-        "upload.not_stored",
-        "upload.no_space",
-    }
+    return isinstance(error, Unavailable | Busy) and error.code != "upload.not_stored"
