@@ -5,7 +5,7 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_QUIET_PATHS = frozenset({"/api/v1/system/health"})
+_QUIET_PATHS = ("/api/v1/system/health", "/static/", "/_nicegui")
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, note_status)
         finally:
-            say = _log.debug if scope["path"] in _QUIET_PATHS else _log.info
+            say = _log.debug if scope["path"].startswith(_QUIET_PATHS) else _log.info
             # The query stays out: it may hold what users search for.
             say(
                 "request",

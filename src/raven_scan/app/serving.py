@@ -2,29 +2,35 @@
 
 import errno
 import gc
+import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
+from raven_scan.access.oidc_api import OIDC_PATH
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, UserWithPassword
 from raven_scan.app.access_token import get_token_file, read_or_make_token
+from raven_scan.app.front_door import FrontDoor, ScreenGuard
+from raven_scan.app.request_log import RequestLog
 from raven_scan.app.server import build_app
-from raven_scan.app.sign_in import LOOPBACK_NAMES
+from raven_scan.app.sign_in import LOOPBACK_NAMES, HostCheck
 from raven_scan.app.stop_signal import StopSignal, end_within
-from raven_scan.app.wiring import build_platform
+from raven_scan.app.wiring import Platform, build_platform
 from raven_scan.app.worker import BackgroundWorker
 from raven_scan.jobs.housekeeper import Housekeeper
 from raven_scan.kernel.addresses import is_loopback
 from raven_scan.kernel.embedded_postgres.state_folder import prepare_home
 from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, RavenError
 from raven_scan.kernel.settings import Settings
+from raven_scan.training_runs.events_wakeups import RunWaker
 
 _GRACE_FOR_REQUESTS_S = 3
 _SWITCH_INTERVAL_S = 0.0005
@@ -92,19 +98,20 @@ def serve(
             if worker is None and platform.holding is not None:
                 keeper = Housekeeper(platform.holding.ensure_running)
                 keeper.start()
+            host_names = _list_host_names(settings, host) if address.is_private else None
             app = build_app(
                 platform,
                 token=token,
                 allow_server_paths=False,
-                host_names=_list_host_names(settings, host) if address.is_private else None,
+                host_names=host_names,
                 has_worker=lambda: worker is not None,
             )
             server = uvicorn.Server(
                 uvicorn.Config(
-                    app,
+                    FrontDoor(app, _build_screens(platform, app.state.run_waker, host_names)),
                     log_config=None,
                     access_log=False,
-                    lifespan="off",
+                    lifespan="on",
                     proxy_headers=bool(settings.trusted_proxies),
                     forwarded_allow_ips=list(settings.trusted_proxies),
                     server_header=False,
@@ -144,6 +151,21 @@ def serve(
                 keeper.stop()
             requests.join()
     _log.info("server.stopped")
+
+
+def _build_screens(platform: Platform, waker: RunWaker, host_names: Sequence[str] | None) -> ASGIApp:
+    # NiceGUI reads it as it is imported. It keeps nothing there for us.
+    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(platform.settings.home / "work" / "screens"))
+    # Half a second, for servers alone.
+    from raven_scan.web.screens import build_screens  # noqa: PLC0415
+
+    has_oidc = platform.oidc.provider_name is not None
+    screens = build_screens(platform, waker, oidc_path=OIDC_PATH if has_oidc else None)
+    # The last one added is the outermost.
+    screens.add_middleware(ScreenGuard, public_url=platform.settings.public_url, host_names=host_names)
+    screens.add_middleware(HostCheck, names=host_names)
+    screens.add_middleware(RequestLog)
+    return screens
 
 
 def _list_host_names(settings: Settings, host: str) -> list[str]:

@@ -1,0 +1,42 @@
+"""Small pieces of HTML that lists and pages share. All that comes from users is escaped here."""
+
+from html import escape
+
+from raven_scan.training_runs.types import RunStatus
+from raven_scan.web.texts import Texts
+
+_CLASS_OF_STATUS = {
+    RunStatus.DRAFT: "",
+    RunStatus.WAITING: "warn",
+    RunStatus.PROCESSING: "busy",
+    RunStatus.PAUSED: "warn",
+    RunStatus.SUCCESS: "good",
+    RunStatus.ERROR: "bad",
+    RunStatus.CANCELLED: "",
+}
+
+
+def mark_status(status: RunStatus, texts: Texts) -> str:
+    return f'<span class="chip {_CLASS_OF_STATUS[status]}">{escape(texts(str(status)))}</span>'
+
+
+def draw_bar(share: float, label: str) -> str:
+    """How far something is, in 0-1."""
+    percent = round(100 * min(max(share, 0.0), 1.0), 1)
+    return (
+        f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent:.0f}" '
+        f'aria-label="{escape(label)}"><div style="width:{percent}%"></div></div>'
+    )
+
+
+def list_facts(facts: list[tuple[str, str]]) -> str:
+    """Names with values, which are HTML already."""
+    return (
+        '<dl class="facts">'
+        + "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in facts)
+        + "</dl>"
+    )
+
+
+def link(text: str, path: str) -> str:
+    return f'<a href="{escape(path)}">{escape(text)}</a>'

@@ -1,0 +1,118 @@
+"""What screens say, in the user's language.
+
+The code says it in English. A language is a folder here, `CODE/messages.po`, in the form that translators' tools know
+(GNU gettext); what it lacks is said in English. `make texts` gathers what there is to say into `messages.pot`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+from functools import cache
+from pathlib import Path
+
+from babel import Locale, negotiate_locale
+from babel.dates import format_datetime, format_timedelta
+from babel.messages.pofile import read_po
+from babel.numbers import format_compact_decimal, format_decimal, format_percent
+
+_FOLDER = Path(__file__).parent
+_SOURCE = "en"
+NONE = "\N{EN DASH}"
+"""Shown where there is no value."""
+
+_BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+class Texts:
+    """One language: its sentences, and how it writes numbers and times.
+
+    Args:
+        language: of `list_languages`.
+        timezone: the user's.
+    """
+
+    def __init__(self, language: str, timezone: tzinfo) -> None:
+        self.language = language
+        self.timezone = timezone
+        self._locale = Locale.parse(language)
+        self._sentences = _read_catalogue(language)
+
+    def __call__(self, sentence: str, **values: object) -> str:
+        """An English sentence in this language, with values for its `{names}`."""
+        said = self._sentences.get(sentence) or sentence
+        return said.format(**values) if values else said
+
+    def number(self, value: float, digits: int = 0) -> str:
+        return format_decimal(round(value, digits), locale=self._locale)
+
+    def short_number(self, value: int) -> str:
+        """Such as `20M`."""
+        return format_compact_decimal(value, locale=self._locale, fraction_digits=1)
+
+    def percent(self, value: float | None, digits: int = 0) -> str:
+        """A figure in 0-1; a dash where there is none."""
+        if value is None:
+            return NONE
+        return format_percent(
+            value, format="#,##0." + "0" * digits + "%" if digits else None, locale=self._locale
+        )
+
+    def figure(self, value: float | None) -> str:
+        """A figure in 0-1 with three digits, as papers write it; a dash where there is none."""
+        return NONE if value is None else format_decimal(value, format="0.000", locale=self._locale)
+
+    def moment(self, moment: datetime | None) -> str:
+        """Day and time, in the user's zone."""
+        if moment is None:
+            return NONE
+        return format_datetime(moment.astimezone(self.timezone), "medium", locale=self._locale)
+
+    def ago(self, moment: datetime, now: datetime) -> str:
+        """Such as `3 minutes ago`."""
+        return format_timedelta(moment - now, add_direction=True, locale=self._locale)
+
+    def duration(self, seconds: float) -> str:
+        """Two units at most, such as `2 h 5 min`."""
+        whole = round(seconds)
+        minutes, rest_s = divmod(whole, 60)
+        hours, rest_min = divmod(minutes, 60)
+        days, rest_h = divmod(hours, 24)
+        if days:
+            return self("{days} d {hours} h", days=days, hours=rest_h)
+        if hours:
+            return self("{hours} h {minutes} min", hours=hours, minutes=rest_min)
+        if minutes:
+            return self("{minutes} min {seconds} s", minutes=minutes, seconds=rest_s)
+        return self("{seconds} s", seconds=rest_s)
+
+    def span(self, span: timedelta) -> str:
+        return self.duration(span.total_seconds())
+
+    def size(self, size_bytes: float) -> str:
+        """Such as `5.4 MB`."""
+        value, unit = float(size_bytes), 0
+        while value >= 1000 and unit < len(_BYTE_UNITS) - 1:
+            value, unit = value / 1000, unit + 1
+        return f"{self.number(value, 1 if unit and value < 100 else 0)} {_BYTE_UNITS[unit]}"
+
+
+def list_languages() -> list[str]:
+    """Those that there is a catalogue of, English first."""
+    return [_SOURCE, *sorted(path.parent.name for path in _FOLDER.glob("*/messages.po"))]
+
+
+def choose_language(accepted: Sequence[str]) -> str:
+    """The first that we have of those that a browser asks for."""
+    wanted = [code.replace("-", "_") for code in accepted]
+    return negotiate_locale(wanted, list_languages()) or _SOURCE
+
+
+@cache
+def _read_catalogue(language: str) -> dict[str, str]:
+    path = _FOLDER / language / "messages.po"
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        catalogue = read_po(file, locale=language)
+    return {
+        str(each.id): str(each.string) for each in catalogue if each.id and each.string and not each.fuzzy
+    }

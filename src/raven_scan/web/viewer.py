@@ -1,0 +1,110 @@
+"""Who looks at a page, and how a page asks for something."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import anyio
+import structlog
+from anyio import to_thread
+from nicegui import ui
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from raven_scan.access.types import Actor, Claim
+from raven_scan.kernel.database import describe_database_loss
+from raven_scan.kernel.errors import RavenError, Unauthenticated
+from raven_scan.kernel.long_work import describe_unexpected
+from raven_scan.web.texts import Texts
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_QUESTIONS_AT_ONCE = 6
+"""However many pages are open: of the threads and the database's connections, most are for the API."""
+
+_log = structlog.get_logger(__name__)
+_places = anyio.CapacityLimiter(_QUESTIONS_AT_ONCE)
+
+
+class Viewer:
+    """The signed-in user of one open page.
+
+    Args:
+        actor: as the page's request was recognised.
+        recognise: who the page's session belongs to now, with the claims they have now.
+        texts: in the user's language.
+    """
+
+    def __init__(self, actor: Actor, recognise: Callable[[], Actor], texts: Texts) -> None:
+        self.actor = actor
+        self.texts = texts
+        self._recognise = recognise
+
+    def may(self, claim: Claim) -> bool:
+        """Whether to show what needs the claim. The service checks it all the same."""
+        return self.actor.may(claim)
+
+    async def ask(
+        self, use_case: Callable[Concatenate[Actor, P], T], *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """What a service answers to this user, who is recognised anew: a session that has ended ends its pages.
+
+        Raises:
+            RavenError: the service's refusal, `Unauthenticated` where the session has ended.
+        """
+
+        def ask() -> T:
+            self.actor = self._recognise()
+            return use_case(self.actor, *arguments, **named)
+
+        try:
+            return await to_thread.run_sync(ask, limiter=_places)
+        except (OperationalError, InterfaceError) as error:
+            _log.error("database.unavailable", cause=str(error.orig))
+            raise describe_database_loss() from error
+
+    @asynccontextmanager
+    async def telling_errors(self) -> AsyncGenerator[None]:
+        """What is refused within is told in the page's corner; an ended session leads to the sign-in."""
+        try:
+            yield
+        except RavenError as error:
+            self.tell(error)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a page must not go silent
+            _log.exception("screen.failed")
+            described = describe_unexpected(error)
+            self.notify(str(described["message"]), str(described["hint"]), kind="negative")
+
+    def tell(self, error: RavenError) -> None:
+        if isinstance(error, Unauthenticated):
+            ui.run_javascript("ravenSignIn()")
+            return
+        self.notify(error.message, error.hint, kind="negative")
+
+    def notify(self, message: str, hint: str = "", *, kind: str = "positive") -> None:
+        """Says something in the page's corner; a screen reader reads it aloud."""
+        ui.notify(
+            message,
+            caption=hint or None,
+            type=kind,  # pyright: ignore[reportArgumentType]
+            multi_line=bool(hint),
+            close_button=self.texts("Close"),
+            timeout=0 if kind == "negative" else 5000,
+        )
+
+
+Builder = Callable[..., Awaitable[None]]
+"""Builds a screen for a viewer; what its address names are its arguments."""
+
+
+def as_handler(viewer: Viewer, act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[None]]:
+    """A button's action whose refusals are told."""
+
+    async def handle(*arguments: Any) -> None:
+        async with viewer.telling_errors():
+            await act(*arguments)
+
+    return handle
