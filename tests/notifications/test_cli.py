@@ -144,6 +144,12 @@ def test_somebody_is_subscribed_and_hears_a_test(
     assert "whsec_" in shown.out
     listed = command("subscriptions", "list", "--user", "ana", "--json")
     assert "T0KEN" not in listed.out
+    rested = command("subscriptions", "edit", by_mail["id"], "--rest", "--json").document
+    assert (rested["is_active"], rested["ends"]) == (False, "error")
+    assert "nothing by it" in command("subscriptions", "edit", by_mail["id"], "--rest").out
+    told = command("subscriptions", "edit", by_mail["id"], "--wake", "--on", "both")
+    assert told.out == "ana@example.org is told of every end.\n"
+    assert command("subscriptions", "edit", by_mail["id"], "--json").code == 2
     assert "secret" not in listed.out
     items = listed.document["items"]
     assert [each["channel"] for each in items] == ["webhook", "email"]

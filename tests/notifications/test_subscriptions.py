@@ -21,7 +21,7 @@ from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER, Actor, Claim
 from raven_scan.access.users import UserChanges, UserService
 from raven_scan.kernel.clock import SystemClock
 from raven_scan.kernel.database import Database
-from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from raven_scan.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Stale
 from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.settings import Settings
@@ -419,6 +419,20 @@ def test_everybody_looks_after_their_own(
     for call in calls:
         call(chief)
     assert subscriptions.list_subscriptions(ana, PageRequest()).items == []
+
+
+def test_an_edit_of_what_somebody_else_has_edited_is_refused(
+    subscriptions: SubscriptionService, make_user: Callable[..., Actor], ana: Actor
+):
+    chief = make_user("chief", "Admin")
+    made = subscriptions.subscribe(ana, Wish()).subscription
+    rested = subscriptions.edit(chief, made.id, is_active=False, expected_revision=made.revision)
+    with pytest.raises(Stale) as refusal:
+        subscriptions.edit(ana, made.id, ends=SubscribedEnds.ERROR, expected_revision=made.revision)
+    assert refusal.value.code == "subscription.changed_meanwhile"
+    assert subscriptions.get_subscription(ana, made.id) == rested
+    edited = subscriptions.edit(ana, made.id, ends=SubscribedEnds.ERROR, expected_revision=rested.revision)
+    assert (edited.is_active, edited.ends) == (False, SubscribedEnds.ERROR)
 
 
 def test_nobody_has_them_without_end(subscriptions: SubscriptionService, database: Database, ana: Actor):

@@ -226,6 +226,19 @@ def test_one_click_is_for_https(
     assert mail["List-Unsubscribe-Post"] is None
 
 
+def test_a_subscription_has_an_etag(platform: Platform):
+    id_ = subscribe(platform, "ana")
+    application = build_app(platform, token=SecretStr("a-token"), allow_server_paths=False)
+    path = f"/api/v1/subscriptions/{id_}"
+    with TestClient(application, headers={"Authorization": "Bearer a-token"}) as http:
+        etag = http.get(path).headers["etag"]
+        first = http.patch(path, json={"is_active": False}, headers={"If-Match": etag})
+        assert (first.status_code, first.headers["etag"] == etag) == (200, False)
+        late = http.patch(path, json={"ends": "error"}, headers={"If-Match": etag})
+        assert (late.status_code, late.json()["code"]) == (412, "subscription.changed_meanwhile")
+        assert http.patch(path, json={"ends": "error"}, headers={"If-Match": "x"}).status_code == 422
+
+
 def test_webhooks_and_addresses_of_the_settings_have_no_link(
     open_platform: Callable[..., Platform],
     mailbox: MailBox,

@@ -97,4 +97,5 @@ class Subscription(Base):
     webhook_name: Mapped[str | None] = mapped_column(Text)
     sealed_address: Mapped[bytes | None] = mapped_column(LargeBinary)
     is_active: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
+    revision: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     created_at: Mapped[datetime] = mapped_column(_TIME, server_default=text("now()"))

@@ -117,6 +117,7 @@ class SubscriptionOut(_Schema):
     is_own_email: bool
     is_active: bool
     created_at: datetime
+    revision: int
 
 
 class NewSubscriptionOut(SubscriptionOut):

@@ -19,6 +19,7 @@ from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.ids import make_id
 from raven_scan.kernel.paging import Page, PageRequest
+from raven_scan.kernel.revisions import check_revision
 from raven_scan.kernel.settings import Settings
 from raven_scan.notifications import errors
 from raven_scan.notifications import subscription_repository as repository
@@ -172,15 +173,27 @@ class SubscriptionService:
             return _make_view(subscription, account)
 
     def edit(
-        self, actor: Actor, id_: UUID, *, is_active: bool | None = None, ends: SubscribedEnds | None = None
+        self,
+        actor: Actor,
+        id_: UUID,
+        *,
+        is_active: bool | None = None,
+        ends: SubscribedEnds | None = None,
+        expected_revision: int | None = None,
     ) -> SubscriptionView:
-        """Lets it rest or wakes it up, or changes of which ends it tells; what is None stays."""
+        """Lets it rest or wakes it up, or changes of which ends it tells; what is None stays.
+
+        Raises:
+            Stale: it has not the expected revision.
+        """
         with self._database.transaction() as session:
             subscription, account = self._get(actor, session, id_, lock=True)
+            check_revision("subscription", "The subscription", subscription.revision, expected_revision)
             if is_active is not None:
                 subscription.is_active = is_active
             if ends is not None:
                 subscription.ends = ends
+            subscription.revision += 1
             session.flush()
             self._record(session, actor, "edited", subscription, account)
             return _make_view(subscription, account)
@@ -309,4 +322,5 @@ def _make_view(subscription: Subscription, account: Account) -> SubscriptionView
         is_own_email=is_own_email,
         is_active=subscription.is_active,
         created_at=subscription.created_at,
+        revision=subscription.revision,
     )

@@ -1,12 +1,13 @@
 """SubscriptionsController: subscriptions over REST."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Header, Query, Response
 
 from raven_scan.access.types import Actor, ActorDependency
 from raven_scan.kernel.paging import DEFAULT_LIMIT, PageRequest
+from raven_scan.kernel.revisions import format_etag, parse_if_match
 from raven_scan.notifications.schemas import (
     NewSubscriptionOut,
     SubscriptionCreate,
@@ -17,6 +18,10 @@ from raven_scan.notifications.schemas import (
 )
 from raven_scan.notifications.subscriptions import SubscriptionService, Wish
 from raven_scan.notifications.types import SubscriptionView
+
+_ETAG: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"ETag": {"schema": {"type": "string"}, "description": "Send it as If-Match."}}}
+}
 
 
 def build_subscriptions_router(service: SubscriptionService, get_actor: ActorDependency) -> APIRouter:
@@ -54,17 +59,35 @@ def build_subscriptions_router(service: SubscriptionService, get_actor: ActorDep
         secret = None if made.secret is None else made.secret.get_secret_value()
         return NewSubscriptionOut(**_describe(made.subscription).model_dump(), secret=secret)
 
-    @router.get("/{subscription_id}")
-    def get(actor: Annotated[Actor, Depends(get_actor)], subscription_id: UUID) -> SubscriptionOut:
+    @router.get("/{subscription_id}", responses=_ETAG)
+    def get(
+        actor: Annotated[Actor, Depends(get_actor)], subscription_id: UUID, response: Response
+    ) -> SubscriptionOut:
         """Read a subscription."""
-        return _describe(service.get_subscription(actor, subscription_id))
+        found = service.get_subscription(actor, subscription_id)
+        response.headers["ETag"] = format_etag(found.revision)
+        return _describe(found)
 
-    @router.patch("/{subscription_id}")
+    @router.patch("/{subscription_id}", responses=_ETAG)
     def edit(
-        actor: Annotated[Actor, Depends(get_actor)], subscription_id: UUID, body: SubscriptionEdit
+        actor: Annotated[Actor, Depends(get_actor)],
+        subscription_id: UUID,
+        body: SubscriptionEdit,
+        response: Response,
+        if_match: Annotated[
+            str | None, Header(description="The ETag that you read; what was changed since is refused.")
+        ] = None,
     ) -> SubscriptionOut:
         """Let a subscription rest, wake it up, or change of which ends it tells."""
-        return _describe(service.edit(actor, subscription_id, is_active=body.is_active, ends=body.ends))
+        edited = service.edit(
+            actor,
+            subscription_id,
+            is_active=body.is_active,
+            ends=body.ends,
+            expected_revision=parse_if_match(if_match),
+        )
+        response.headers["ETag"] = format_etag(edited.revision)
+        return _describe(edited)
 
     @router.delete("/{subscription_id}", status_code=204)
     def unsubscribe(actor: Annotated[Actor, Depends(get_actor)], subscription_id: UUID) -> None:

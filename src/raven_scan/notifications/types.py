@@ -187,6 +187,7 @@ class SubscriptionView:
     is_own_email: bool
     is_active: bool
     created_at: datetime
+    revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Be told when runs end, by e-mail or by webhook: subscribe, list, remove, test.",
+    help="Be told when runs end, by e-mail or by webhook: subscribe, list, edit, remove, test.",
 )
 
 SubscriptionId = Annotated[
@@ -23,6 +23,7 @@ SubscriptionId = Annotated[
 UserOption = Annotated[
     str | None, typer.Option("--user", help="Somebody else: name or id. Only for who may edit users.")
 ]
+_ENDS = {"success": "every Success", "error": "every Error", "both": "every end"}
 
 
 @app.command()
@@ -104,6 +105,31 @@ def list_subscriptions(
         print_next(console, page.next)
 
     Output(as_json).show(page.model_dump(mode="json"), render)
+
+
+@app.command()
+def edit(
+    subscription: SubscriptionId,
+    is_active: Annotated[
+        bool | None, typer.Option("--wake/--rest", help="Let it rest, or wake it up.", show_default=False)
+    ] = None,
+    on: Annotated[str | None, typer.Option("--on", help="success, error or both.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Let a subscription rest, wake it up, or change of which ends it tells."""
+    if is_active is None and on is None:
+        raise typer.BadParameter("Say what to change: --rest, --wake or --on.", param_hint="--rest")
+    with open_raven() as raven:
+        edited = raven.subscriptions.edit(subscription, is_active=is_active, ends=on)
+    Output(as_json).show(
+        edited.model_dump(mode="json"),
+        lambda console: console.print(
+            f"{edited.recipient} is told of {_ENDS[edited.ends]}."
+            if edited.is_active
+            else f"{edited.recipient} is told nothing by it, until you wake it up.",
+            markup=False,
+        ),
+    )
 
 
 @app.command()

@@ -71,12 +71,24 @@ class AsyncSubscriptionsClient:
         return SubscriptionOut.model_validate(await self._connection.get(_make_path(subscription_id)))
 
     async def edit(
-        self, subscription_id: str, *, is_active: bool | None = None, ends: str | None = None
+        self,
+        subscription_id: str,
+        *,
+        is_active: bool | None = None,
+        ends: str | None = None,
+        revision: int | None = None,
     ) -> SubscriptionOut:
-        """Lets it rest or wakes it up, or changes of which ends it tells."""
-        content = {"is_active": is_active, "ends": ends}
+        """Lets it rest or wakes it up, or changes of which ends it tells.
+
+        Args:
+            subscription_id: of it.
+            is_active: False lets it rest.
+            ends: success, error or both.
+            revision: that was read; what was changed since is refused.
+        """
+        changes = {"is_active": is_active, "ends": ends}
         return SubscriptionOut.model_validate(
-            await self._connection.patch(_make_path(subscription_id), content)
+            await self._connection.edit(_make_path(subscription_id), changes, revision=revision)
         )
 
     async def delete(self, subscription_id: str) -> None:

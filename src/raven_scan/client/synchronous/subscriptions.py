@@ -72,11 +72,25 @@ class SubscriptionsClient:
         return SubscriptionOut.model_validate(self._connection.get(_make_path(subscription_id)))
 
     def edit(
-        self, subscription_id: str, *, is_active: bool | None = None, ends: str | None = None
+        self,
+        subscription_id: str,
+        *,
+        is_active: bool | None = None,
+        ends: str | None = None,
+        revision: int | None = None,
     ) -> SubscriptionOut:
-        """Lets it rest or wakes it up, or changes of which ends it tells."""
-        content = {"is_active": is_active, "ends": ends}
-        return SubscriptionOut.model_validate(self._connection.patch(_make_path(subscription_id), content))
+        """Lets it rest or wakes it up, or changes of which ends it tells.
+
+        Args:
+            subscription_id: of it.
+            is_active: False lets it rest.
+            ends: success, error or both.
+            revision: that was read; what was changed since is refused.
+        """
+        changes = {"is_active": is_active, "ends": ends}
+        return SubscriptionOut.model_validate(
+            self._connection.edit(_make_path(subscription_id), changes, revision=revision)
+        )
 
     def delete(self, subscription_id: str) -> None:
         """Nothing more is sent by it."""
