@@ -116,9 +116,20 @@ def test_the_command_line_lists_and_verifies(raven: Callable[..., Said], platfor
     cut = raven("audit", "verify", "--head", f"{int(number) + 1}:{digest}")
     assert cut.code == 1
     assert "gone" in cut.out
+    assert "raven backup restore" in cut.err
+    assert "is no head" in raven("audit", "verify", "--head", "12").err
     forge(platform)
     bad = raven("audit", "verify", "--json")
     assert (bad.code, bad.document["problem"]["number"]) == (1, 2)
+
+
+def test_an_entry_is_told_in_two_lines_without_what_is_empty(raven: Callable[..., Said], platform: Platform):
+    with platform.database.transaction() as session:
+        details = {"digest": "a" * 64, "roles": ["Viewer", "Trainer"], "preset": None, "is_dry_run": False}
+        record(session, LOCAL_ADMINISTRATOR, "thing.changed", Target("thing", None, "[red]one"), **details)
+    first, second = raven("audit", "list", "--action", "thing.").out.splitlines()
+    assert first.endswith(f"{LOCAL_ADMINISTRATOR.name}  thing.changed  [red]one")
+    assert second.endswith(f"; roles: Viewer, Trainer; digest: {'a' * 12}…; is_dry_run: no")
 
 
 def test_what_users_and_workers_do_is_in_the_trail(platform: Platform, sample_folder: Path):

@@ -1,6 +1,8 @@
 """`raven audit`: who did what, and the proof that nobody changed it."""
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,6 +12,11 @@ from raven_scan.app.cli.session import open_raven
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from raven_scan.access.audit_schemas import AuditEntryOut
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+_HEAD = re.compile("[1-9][0-9]{0,17}:[0-9a-f]{64}")
 
 app = typer.Typer(no_args_is_help=True, help="The audit trail: who did what to which object, from where.")
 
@@ -55,25 +62,9 @@ def list_entries(
         )
 
     def render(console: "Console") -> None:
-        from raven_scan.app.cli.tables import print_next, print_table  # noqa: PLC0415
+        from raven_scan.app.cli.tables import print_next  # noqa: PLC0415
 
-        print_table(
-            console,
-            ("Number", "Time", "Who", "From", "Action", "To", "Details"),
-            [
-                (
-                    each.number,
-                    each.at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-                    each.actor.name,
-                    " ".join(part for part in (each.actor.via, each.actor.address) if part) or None,
-                    each.action,
-                    each.target.name or each.target.kind,
-                    ", ".join(f"{name}={value}" for name, value in each.details.items()) or None,
-                )
-                for each in page.items
-            ],
-            empty="There are no such entries.",
-        )
+        _print_entries(console, page.items)
         print_next(console, page.next)
 
     Output(as_json).show(page.model_dump(mode="json"), render)
@@ -94,6 +85,10 @@ def verify(
     """Read the whole trail, and tell the first entry that is not what it was; exit code 1 where there is one."""
     from raven_scan.app.cli.work_progress import display_work  # noqa: PLC0415
 
+    if head is not None and not _HEAD.fullmatch(head):
+        raise typer.BadParameter(
+            f"{head!r} is no head: give it whole, as a verification told it.", param_hint="--head"
+        )
     output = Output(as_json)
     with open_raven() as raven, display_work(output.message_console) as progress:
         found = raven.audit.verify(head=head, on_progress=progress)
@@ -111,7 +106,53 @@ def verify(
         )
         if found.problem is None:
             output.say("Keep the head where nobody who may change the database can: --head compares with it.")
+        else:
+            output.say(
+                "Look who may change the database. A backup has the trail as it was then: `raven backup restore` "
+                "into another, empty database brings it back to compare.",
+                style="yellow",
+            )
 
     output.show(found.model_dump(mode="json"), render)
     if found.problem is not None:
         raise typer.Exit(RUN_FAILED)
+
+
+def _print_entries(console: "Console", entries: "Sequence[AuditEntryOut]") -> None:
+    """Two lines an entry: what happened, and from where with its details. As a table it would fit no terminal."""
+    from rich.text import Text  # noqa: PLC0415
+
+    from raven_scan.app.cli.tables import format_moment  # noqa: PLC0415
+
+    if not entries:
+        console.print(Text("There are no such entries.", style="dim"))
+        return
+    indent = max(len(str(each.number)) for each in entries)
+    who_width = max(len(each.actor.name) for each in entries)
+    action_width = max(len(each.action) for each in entries)
+    for each in entries:
+        what = Text(f"{each.number:>{indent}}  ", style="dim")
+        what.append(f"{format_moment(each.at)}  {each.actor.name:<{who_width}}  ", style="not dim")
+        what.append(f"{each.action:<{action_width}}  ", style="not dim bold")
+        what.append(each.target.name or each.target.kind, style="not dim")
+        console.print(what, soft_wrap=True)
+        details = [f"{name}: {_describe(value)}" for name, value in each.details.items()]
+        whence = " ".join(part for part in (each.actor.via, each.actor.address) if part)
+        more = "; ".join(part for part in (whence, *details) if part and not part.endswith(": "))
+        if more:
+            console.print(Text(f"{'':{indent}}  {more}", style="dim"), soft_wrap=True)
+
+
+def _describe(value: object) -> str:
+    """A detail in short; empty where there is nothing to say."""
+    if value is None or value in ([], {}):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(_describe(each) for each in cast("list[object]", value))
+    if isinstance(value, dict):
+        pairs = cast("dict[str, object]", value)
+        return ", ".join(f"{name} {_describe(each)}" for name, each in pairs.items())
+    text = str(value)
+    return f"{text[:12]}…" if _DIGEST.fullmatch(text) else text

@@ -55,4 +55,5 @@ def _print_version(console: "Console", output: "Output", version: "DatasetVersio
         empty="",
     )
     for notice in version.warnings:
-        output.say(f"{notice.message} ({notice.count})", style="yellow")
+        times = f" ({notice.count} times)" if notice.count > 1 else ""
+        output.say(f"{notice.message}{times}", style="yellow")

@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from raven_scan.app.cli.tables import format_size
 from raven_scan.kernel import progress
+
+_COUNTED_IN_BYTES = frozenset({"uploading", "verifying the upload", "downloading", "exporting"})
 
 
 @contextmanager
@@ -50,4 +53,5 @@ class _Lines:
         del done
         if stage != self._stage:
             self._stage = stage
-            self._console.print(f"{stage}: {total}" if total else stage, markup=False, soft_wrap=True)
+            amount = format_size(total) if stage in _COUNTED_IN_BYTES else str(total)
+            self._console.print(f"{stage}: {amount}" if total else stage, markup=False, soft_wrap=True)
