@@ -214,6 +214,11 @@ def test_a_package_is_taken_in_with_its_lineage_and_goes_on(
     keys = [there.package_keys.get_own(ADMIN), *[here.package_keys.get_own(ADMIN)] * 2]
     assert [step["platform"] for step in steps] == [key.fingerprint for key in keys]
     assert onwards["configuration.json"] == configuration.read_bytes()
+    card = onwards["MODEL_CARD.md"].decode()
+    for part in ("It learned from dumps@1", "on the platform that it was trained on", "By the run first run"):
+        assert part in card
+    assert "It is not known here. Ask who made it" in card
+    assert "The dataset says nothing" not in card
 
 
 def test_the_command_line_packs_and_asks_whom_to_trust(

@@ -116,13 +116,13 @@ def _describe(source: CardSource) -> str:
 
 
 def _describe_data(source: CardSource) -> str:
-    first = source.steps[0]
-    if first.dataset_version is None:
+    trained = _find_trained(source.steps)
+    if trained is None or trained.dataset_version is None:
         return "It was not trained on the platform that packed it; what it learned from is not known there."
-    text = [f"It learned from {escape_markdown(first.dataset_version)}"]
-    if first.dataset_digest:
-        text.append(f", whose content has the digest `{first.dataset_digest}`")
-    text.append(".")
+    text = [f"It learned from {escape_markdown(trained.dataset_version)}"]
+    if trained.dataset_digest:
+        text.append(f", whose content has the digest `{trained.dataset_digest}`")
+    text.append("." if trained is source.steps[0] else ", on the platform that it was trained on.")
     parts: list[str] = []
     if source.dataset is not None:
         rows = [
@@ -135,14 +135,20 @@ def _describe_data(source: CardSource) -> str:
     parts.append(
         _list([escape_markdown(line) for line in said])
         if said
-        else "The dataset says nothing of its licence. Ask who made it before you pass on what was learned from it."
+        else f"{'The dataset says nothing of its licence' if source.dataset else 'It is not known here'}. "
+        "Ask who made it before you pass on what was learned from it."
     )
     return "\n\n".join(["".join(text), *parts])
 
 
+def _find_trained(steps: Sequence[PackageStep]) -> PackageStep | None:
+    """The step of the run that made the model, here or on the platform that it came from."""
+    return next((step for step in steps if step.training_run is not None), None)
+
+
 def _describe_training(steps: Sequence[PackageStep]) -> list[str]:
     """How the model was trained, here or on the platform that it came from; nothing of one that no run made."""
-    step = next((step for step in steps if step.training_run is not None), None)
+    step = _find_trained(steps)
     if step is None:
         return []
     told = f"By the run {escape_markdown(step.training_run or '')}"
