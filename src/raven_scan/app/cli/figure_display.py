@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _CLASS_FIGURES = ("map50", "map", "precision", "recall", "f1")
 _MOST_LABELS = 12
+_MOST_NAMED = 8
 
 
 def show_report(output: "Output", evaluation: "EvaluationOut", report: dict[str, Any]) -> None:
@@ -73,7 +74,10 @@ def _print_classes(console: "Console", report: "EvaluationReport") -> None:
 
     reasons: dict[str, list[str]] = {}
     rows: list[tuple[Any, ...]] = []
+    without = set(report.classes_without_boxes)
     for name, figures in report.by_class.items():
+        if name in without:
+            continue
         cells: list[str] = []
         for figure_name in _CLASS_FIGURES:
             figure = figures.get(figure_name)
@@ -83,6 +87,11 @@ def _print_classes(console: "Console", report: "EvaluationReport") -> None:
         rows.append((name, report.counts_by_class[name].boxes, *cells))
     titles = (TITLE_OF_FIGURE[name] for name in _CLASS_FIGURES)
     print_table(console, ("Class", "Boxes", *titles), rows, empty="")
+    if without:
+        shown = ", ".join(report.classes_without_boxes[:_MOST_NAMED])
+        more = f" and {len(without) - _MOST_NAMED} more" if len(without) > _MOST_NAMED else ""
+        line = f"- No figures of {shown}{more}: the part has no box of them."
+        console.print(line, markup=False, style="dim", soft_wrap=True)
     for reason in reasons:
         console.print(f"- {reason}", markup=False, style="dim", soft_wrap=True)
 
@@ -109,11 +118,16 @@ def _print_confusion(console: "Console", report: "EvaluationReport") -> None:
     from raven_scan.app.cli.tables import print_table  # noqa: PLC0415
 
     confusion = report.confusion
-    if len(confusion.labels) > _MOST_LABELS:
-        console.print(f"Confusion of {len(confusion.labels)} labels: see --json.", style="dim")
+    matrix = confusion.matrix
+    # Labels of which nothing is there, and nothing was detected, say nothing.
+    shown = [label for label, row in enumerate(matrix) if any(row) or any(each[label] for each in matrix)]
+    if len(shown) > _MOST_LABELS:
+        console.print(f"Confusion of {len(shown)} labels: see --json.", style="dim")
         return
-    rows = [(label, *row) for label, row in zip(confusion.labels, confusion.matrix, strict=True)]
-    print_table(console, ("There, and taken for", *confusion.labels), rows, empty="")
+    rows = [(confusion.labels[row], *(matrix[row][column] for column in shown)) for row in shown]
+    print_table(
+        console, ("There, and taken for", *(confusion.labels[label] for label in shown)), rows, empty=""
+    )
     console.print(
         f"Detections of at least {confusion.confidence:.3f} count, at IoU {confusion.iou}.", style="dim"
     )
