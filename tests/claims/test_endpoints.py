@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from raven_scan.access.types import GRANTABLE_CLAIMS, LOCAL_ADMINISTRATOR
 from raven_scan.app.wiring import Platform
+from raven_scan.kernel.masking import TOKEN_BEGINNING
 
 from .endpoints import ENDPOINTS
 from .rows import GONE, HIDDEN, Endpoint
@@ -92,7 +93,7 @@ def ended(platform: Platform) -> dict[str, str]:
             .scalar_one()
         )
     platform.tokens.revoke(admin, token_id)
-    return {**tokens, "made up": "rvn_" + "x" * 40}
+    return {**tokens, "made up": TOKEN_BEGINNING + "x" * 43}
 
 
 @pytest.mark.parametrize("endpoint", CLOSED, ids=str)

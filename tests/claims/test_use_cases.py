@@ -11,10 +11,11 @@ from raven_scan.kernel.errors import ErrorKind, RavenError
 from raven_scan.kernel.ids import make_id
 
 from .rows import GONE, HIDDEN, REFUSED, UseCase
-from .use_cases import NO_USE_CASES, USE_CASES
+from .use_cases import NO_USE_CASES, USE_CASES, WITHOUT_ACTOR
 
 EVERYTHING = frozenset(Claim)
 LET_IN = 200
+_BELOW_THE_SLICES = ("raven_scan.kernel", "raven_scan.storage", "raven_scan.jobs")
 
 
 def list_use_cases(platform: Platform) -> set[str]:
@@ -26,6 +27,21 @@ def list_use_cases(platform: Platform) -> set[str]:
         for name, method in inspect.getmembers(getattr(platform, field.name), inspect.ismethod)
         if not name.startswith("_") and "actor" in inspect.signature(method).parameters
     }
+
+
+def list_without_actor(platform: Platform) -> set[str]:
+    """Methods of the slices' services that nobody is asked for."""
+    return {
+        f"{field.name}.{name}"
+        for field in dataclasses.fields(platform)
+        if not type(getattr(platform, field.name)).__module__.startswith(_BELOW_THE_SLICES)
+        for name, method in inspect.getmembers(getattr(platform, field.name), inspect.ismethod)
+        if not name.startswith("_") and "actor" not in inspect.signature(method).parameters
+    }
+
+
+def test_no_method_of_a_service_forgets_who_asks(platform: Platform):
+    assert list_without_actor(platform) == set(WITHOUT_ACTOR)
 
 
 def test_every_use_case_has_a_row(platform: Platform):

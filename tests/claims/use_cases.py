@@ -788,3 +788,20 @@ NO_USE_CASES = {
     "checks.find_all": "is given all that it looks at by who has asked for it",
 }
 """Methods that take an actor and need no claim, with why."""
+
+WITHOUT_ACTOR = {
+    "roles.ensure_builtins": "at the start, by the process itself",
+    "trained_models.ensure_builtins": "at the start, by the process itself",
+    "sessions.sign_in": "who signs in is nobody yet",
+    "sessions.open_session": "who signs in is nobody yet; called by other ways to sign in",
+    "oidc.begin": "who signs in is nobody yet",
+    "oidc.finish": "who signs in is nobody yet",
+    "authentication.authenticate_cookie": "tells who the actor is",
+    "authentication.authenticate_token": "tells who the actor is",
+    "unsubscribing.find_subscription": "the link is all that is asked for",
+    "unsubscribing.unsubscribe": "the link is all that is asked for",
+    "dataset_pictures.draw": "of what was got with a claim",
+    "detections.close": "at the end, by the process itself",
+    "checks.check_machine": "looks at this machine alone, for `checks.find_all`",
+}
+"""Methods of services that take no actor, with why."""
