@@ -4,16 +4,18 @@ import sys
 
 import typer
 
+from raven_scan.kernel.errors import Invalid
+
 
 def confirm(question: str, *, yes: bool) -> None:
     """Goes on where the answer is yes, or was given before.
 
     Raises:
-        BadParameter: nobody can be asked.
+        Invalid: nobody can be asked.
         Abort: the answer is no.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise typer.BadParameter("Nobody can be asked here: say --yes.", param_hint="--yes")
+        raise Invalid("usage", f"{question} Nobody can be asked here.", hint="Say --yes where it is meant.")
     typer.confirm(question, abort=True, err=True)

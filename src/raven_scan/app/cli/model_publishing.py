@@ -225,11 +225,12 @@ def _show_names(output: Output, page: Any) -> None:
 
 
 def _describe_notes(version: "PublishedVersionOut") -> str | None:
-    if version.withdrawal_reason is not None:
-        return f"withdrawn: {version.withdrawal_reason}"
-    if version.override_reason is not None:
-        return f"overriding the policy: {version.override_reason}"
-    return version.notes or None
+    said = (
+        version.withdrawal_reason and f"withdrawn: {version.withdrawal_reason}",
+        version.override_reason and f"overriding the policy: {version.override_reason}",
+        version.notes,
+    )
+    return "; ".join(each for each in said if each) or None
 
 
 def _show_standing(output: Output, found: "PublishedNameOut", told: str) -> None:

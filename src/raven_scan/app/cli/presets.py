@@ -1,10 +1,10 @@
 """`raven presets`: training parameters under a name, from a run that went well."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raven_scan.app.cli.asking import confirm
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.session import open_raven
 
@@ -81,10 +81,7 @@ def delete(
     """Delete a preset. Runs that were created with it keep their parameters."""
     with open_raven() as raven:
         found = raven.presets.get(preset)
-        if not yes:
-            if not sys.stdin.isatty():
-                raise typer.BadParameter("Nobody can be asked here: say --yes.", param_hint="--yes")
-            typer.confirm(f"Delete the preset {found.name!r}?", abort=True, err=True)
+        confirm(f"Delete the preset {found.name!r}?", yes=yes)
         raven.presets.delete(str(found.id))
     Output(as_json).show(
         {"deleted": {"id": str(found.id), "name": found.name}},
