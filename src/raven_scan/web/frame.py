@@ -56,7 +56,9 @@ class Frame:
     def _build(self, places: Sequence[Place]) -> None:
         t = self._viewer.texts
         ui.html(f'<a class="skip" href="#screen">{escape(t("To the content"))}</a>', sanitize=False)
-        with ui.left_drawer(value=None, bordered=False).props("width=232 breakpoint=900") as drawer:
+        with ui.left_drawer(value=False, bordered=False).props(
+            "width=232 breakpoint=900 show-if-above"
+        ) as drawer:
             drawer.style("padding: 0")
             ui.html(f'<a class="brand" href="/">{_MARK}Raven Scan</a>', sanitize=False)
             with ui.element("nav").classes("side").props(f'aria-label="{escape(t("Screens"))}"'):
