@@ -304,6 +304,11 @@ def test_a_run_tells_how_it_ended_and_whose_it_was(platform: Platform, world: Wo
     verdicts = {each.requirement: each for each in platform.publishing.check(ME, "first").requirements}
     assert verdicts["require_other_reviewer"].verdict is Verdict.PASSED
     assert verdicts["require_other_reviewer"].value == "ann"
+    # An author is remembered who puts the run into the trash.
+    platform.run_stewardship.delete(ME, "attempt")
+    verdicts = {each.requirement: each for each in platform.publishing.check(author, "first").requirements}
+    assert verdicts["require_other_reviewer"].verdict is Verdict.FAILED
+    assert verdicts["require_success"].verdict is Verdict.FAILED
     with platform.database.transaction() as session:
         session.execute(text("DELETE FROM training_runs"))
     verdicts = {each.requirement: each for each in platform.publishing.check(ME, "first").requirements}

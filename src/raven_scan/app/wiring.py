@@ -249,11 +249,13 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         database, trained_models, lease_timeout_s=settings.lease_timeout_s
     )
     package_keys = PackageKeys(database, clock)
-    staging, find_outcome = ModelStaging(database), RunOutcomes(database).find
+    staging, outcomes = ModelStaging(database), RunOutcomes(database)
     families = ModelFamilies(database, trained_models)
     exposures = TestExposures(families, VersionImages(database, blobs))
-    evidence = EvidenceGathering(evaluations, datasets, staging, exposures, find_outcome)
-    publication_checks = PublicationChecks(database, trained_models, staging, evidence, find_run=find_outcome)
+    evidence = EvidenceGathering(evaluations, datasets, staging, exposures, outcomes.find_maker)
+    publication_checks = PublicationChecks(
+        database, trained_models, staging, evidence, find_run=outcomes.find
+    )
     publishing = PublishingService(database, staging, publication_checks, clock)
     model_choice = ModelChoice(publishing, trained_models, datasets, evaluations)
     run_metrics, run_logs = TrainingRunMetrics(database), TrainingRunLogs(database)

@@ -27,6 +27,9 @@ from raven_scan.trained_models.types import Origin, TrainedModelView
 RunFinder = Callable[[str], RunOutcome | None]
 """Finds a run by name or id, whoever asks; runs are above this folder."""
 
+MakerFinder = Callable[[UUID], RunOutcome | None]
+"""Finds the run that made a model, in the trash too."""
+
 _READER = Actor(
     id=UUID("00000000-0000-7000-8000-000000000005"),
     name="publishing",
@@ -42,13 +45,13 @@ class EvidenceGathering:
         datasets: DatasetService,
         staging: ModelStaging,
         exposures: TestExposures,
-        find_run: RunFinder,
+        find_maker: MakerFinder,
     ) -> None:
         self._evaluations = evaluations
         self._datasets = datasets
         self._staging = staging
         self._exposures = exposures
-        self._find_run = find_run
+        self._find_maker = find_maker
 
     def gather(
         self,
@@ -74,7 +77,7 @@ class EvidenceGathering:
         """
         run = None
         if model.lineage.training_run is not None:
-            run = self._find_run(str(model.lineage.training_run.id))
+            run = self._find_maker(model.lineage.training_run.id)
         author_id, author = self._find_author(model, run)
         is_author = author_id == actor.id if author_id is not None else author == actor.name
         place = self._choose_place(actor, model, dataset, frozen_by or rival)

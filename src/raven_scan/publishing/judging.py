@@ -66,7 +66,7 @@ def _judge_success(evidence: Evidence) -> Judgement | None:
             verdict=Verdict.PASSED,
             wanted=True,
             value=_SUCCESS,
-            explanation="Its run is deleted; it made this model as it ended in Success.",
+            explanation="Its run is gone; it made this model as it ended in Success.",
         )
     passed = run.status == _SUCCESS
     return Judgement(

@@ -45,6 +45,11 @@ def find_run(session: Session, ref: str, *, lock: bool = False) -> TrainingRun |
     return session.scalars(query).one_or_none()
 
 
+def find_run_in_any_state(session: Session, id_: UUID) -> TrainingRun | None:
+    """As `find_run`, in the trash too."""
+    return session.scalar(select(TrainingRun).where(TrainingRun.id == id_))
+
+
 def list_statuses(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, RunStatus]:
     """Of those that there are."""
     query = select(TrainingRun.id, TrainingRun.status).where(TrainingRun.id.in_(run_ids))
