@@ -88,6 +88,22 @@ def test_a_bad_token_is_recorded_but_not_who_comes_with_none(client: TestClient,
     assert "guessed" not in str(entry)
 
 
+def test_who_is_refused_at_the_door_is_named(client: TestClient, platform: Platform):
+    made = platform.users.create(LOCAL_ADMINISTRATOR, name="ana", roles=["Viewer"])
+    assert made.one_time_password is not None
+    given = {"name": "ana", "password": made.one_time_password.get_secret_value()}
+    token = client.post("/api/v1/session", json=given).json()["csrf_token"]
+    assert client.get("/api/v1/datasets").status_code == 403
+    assert client.delete("/api/v1/sessions").status_code == 403
+    foreign = {"X-CSRF-Token": token, "Origin": "https://elsewhere.example.org"}
+    assert client.delete("/api/v1/sessions", headers=foreign).status_code == 403
+    assert [(each.actor_name, each.actor_via, each.details["code"]) for each in list_refusals(platform)] == [
+        ("ana", "session", "access.password_change_needed"),
+        ("ana", "session", "access.csrf_token_wrong"),
+        ("ana", "session", "access.foreign_origin"),
+    ]
+
+
 def test_an_answer_is_the_same_where_the_refusal_cannot_be_recorded(client: TestClient, platform: Platform):
     with platform.database.transaction() as session:
         session.execute(text("ALTER TABLE audit_entries RENAME TO elsewhere"))

@@ -26,7 +26,7 @@ from raven_scan.access.cookies import CSRF_HEADER, find_cookie
 from raven_scan.access.errors import token_wrong
 from raven_scan.access.oidc_api import OIDC_OPEN_PATHS
 from raven_scan.access.session_api import SESSION_PATH
-from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, CredentialKind
 from raven_scan.app.problems import make_problem
 from raven_scan.kernel.database import describe_database_loss
 from raven_scan.kernel.errors import Forbidden, Invalid, RavenError, Unauthenticated
@@ -134,11 +134,13 @@ class SignIn:
                 _check_size(connection.headers)
             else:
                 actor = await self._recognise(connection)
-                if (scope["method"], scope["path"]) not in ALLOWED_WITH_ONE_TIME_PASSWORD:
-                    actor.require_lasting_password()
                 state = scope.setdefault("state", {})
+                # Before anything is refused them: the audit trail is to say whom.
                 state["actor"] = actor
                 state["recognise_again"] = partial(self._recognise, connection)
+                self._check_page(connection, actor)
+                if (scope["method"], scope["path"]) not in ALLOWED_WITH_ONE_TIME_PASSWORD:
+                    actor.require_lasting_password()
         except RavenError as refusal:
             await make_problem(refusal)(scope, receive, send)
             return
@@ -158,7 +160,13 @@ class SignIn:
         cookie = find_cookie(connection)
         if cookie is None:
             raise _token_missing()
-        actor = await self._ask(partial(self._authentication.authenticate_cookie, cookie, address=address))
+        return await self._ask(partial(self._authentication.authenticate_cookie, cookie, address=address))
+
+    def _check_page(self, connection: HTTPConnection, actor: Actor) -> None:
+        """Refuses a change by a session that no page of ours asks for."""
+        credential = actor.credential
+        if credential is None or credential.kind is not CredentialKind.SESSION:
+            return
         if connection.scope["method"] not in _SAFE_METHODS:
             self._check_origin(connection.headers)
             if not self._authentication.is_csrf_token(actor, connection.headers.get(CSRF_HEADER, "")):
@@ -167,7 +175,6 @@ class SignIn:
                     f"A request that changes something needs the session's CSRF token in the header {CSRF_HEADER}.",
                     hint="GET /api/v1/session tells it as csrf_token; tools use a bearer token instead.",
                 )
-        return actor
 
     async def _recognise_token(self, authorization: str, address: str) -> Actor:
         scheme, _, given = authorization.partition(" ")
