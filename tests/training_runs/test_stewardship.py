@@ -331,6 +331,7 @@ def test_a_model_outlives_its_run_with_its_lineage(
     assert platform.run_stewardship.purge(ADMIN, LATER) == 1
     model = platform.trained_models.get_model(ADMIN, str(model_id))
     assert model.name == "renamed at work"
+    assert model.created_by == run.created_by != WORKER.name
     assert model.lineage.training_run is not None
     assert (model.lineage.training_run.id, model.lineage.training_run.name) == (run.id, "renamed afterwards")
     assert model.parameters == run.parameters.model_dump(mode="json")

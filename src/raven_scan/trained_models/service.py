@@ -176,7 +176,7 @@ class TrainedModelService:
                 training_run_name=new.training_run_name,
                 parameters=new.parameters,
                 environment=new.environment,
-                created_by=actor.name,
+                created_by=new.created_by or actor.name,
             ),
         )
 

@@ -317,6 +317,7 @@ class NewTrainedModel:
         configuration_digest: sha256 of the configuration as JSON in the blob store.
         leak_allowed: the dataset was imported with leaks allowed.
         dataset_version_digest: of the content that it learned from.
+        created_by: who made its run; None: whoever stores it.
     """
 
     name: str
@@ -337,6 +338,7 @@ class NewTrainedModel:
     parameters: dict[str, Any]
     environment: dict[str, str]
     dataset_version_digest: str | None = None
+    created_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,7 +202,8 @@ class TrainingRunExecution:
         """In one transaction: the model is made with its evaluation, and the run ends in Success. Raises LeaseLost."""
         with self._hold(actor, attempt) as (session, run):
             # It may have been renamed since the attempt began.
-            created = self._create_model(actor, replace(model, name=run.name, training_run_name=run.name))
+            made = replace(model, name=run.name, training_run_name=run.name, created_by=run.created_by)
+            created = self._create_model(actor, made)
             if evaluation is not None:
                 self._evaluations.record_of_run(actor, created, evaluation)
             if created.name != run.name:
