@@ -1,25 +1,33 @@
 """Models side by side, and galleries, from the matches that evaluations keep."""
 
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 from sqlalchemy import text
 from tests.training_runs.conftest import write_coco
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
+from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform
 from raven_scan.datasets.types import DatasetVersionView, ImportOptions
 from raven_scan.evaluations.types import Comparison, GalleryKind
 from raven_scan.figures.difference import Verdict
-from raven_scan.kernel.errors import Conflict, Invalid, RavenError
+from raven_scan.kernel.errors import Conflict, Invalid, RavenError, Unavailable
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.kernel.progress import ignore_progress
 
 from .conftest import Evaluate, MakeModel
 
 ADMIN = LOCAL_ADMINISTRATOR
+LONGEST_STALL_S = 5.0
+"""For an answer that needs nothing, on a machine that has much else to do."""
 
 
 @pytest.fixture
@@ -231,3 +239,62 @@ def test_models_of_different_classes_are_compared_over_those_of_the_part(
         compare(platform, "own", "richer", class_name="tree")
     assert refused.value.code == "evaluations.unknown_class"
     assert refused.value.parameters["known"] == ["waste"]
+
+
+def test_many_who_ask_at_once_hear_the_same_and_others_are_answered_meanwhile(
+    platform: Platform, many: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    for name, skill in (("first", 0.4), ("second", 0.6)):
+        evaluate(make_model(name), many, skill=skill)
+    app = build_app(platform, token=None, allow_server_paths=True)
+    answered_at: dict[str, float] = {}
+
+    async def ask() -> tuple[list[httpx.Response], float]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://raven") as client:
+            longest_stall_s = 0.0
+            asked = {"params": {"model": ["first", "second"], "figure": "map"}}
+            comparisons = [
+                asyncio.create_task(client.get("/api/v1/evaluations/comparison", **asked)) for _ in range(12)
+            ]
+            while not all(each.done() for each in comparisons):
+                began_at = time.monotonic()
+                assert (await client.get("/api/v1/system/version")).status_code == 200
+                answered_at.setdefault("version", time.monotonic())
+                longest_stall_s = max(longest_stall_s, time.monotonic() - began_at)
+            answered_at["comparisons"] = time.monotonic()
+            return [each.result() for each in comparisons], longest_stall_s
+
+    answers, longest_stall_s = asyncio.run(ask())
+    assert {each.status_code for each in answers} == {200}
+    assert len({each.text for each in answers}) == 1
+    assert answered_at["version"] < answered_at["comparisons"]
+    assert longest_stall_s < LONGEST_STALL_S
+    with platform.database.reading() as session:
+        assert session.scalar(text("SELECT count(*) FROM evaluation_differences")) == 1
+
+
+def find_comparing() -> list[psutil.Process]:
+    return [
+        each
+        for each in psutil.Process().children()
+        if "raven_scan.figures.comparison_process" in " ".join(each.cmdline())
+    ]
+
+
+def test_a_process_that_compares_and_is_killed_is_said_to_be(
+    platform: Platform, many: DatasetVersionView, make_model: MakeModel, evaluate: Evaluate
+):
+    for name in ("first", "second"):
+        evaluate(make_model(name), many)
+    asking = ThreadPoolExecutor(1)
+    asked = asking.submit(compare, platform, "first", "second")
+    deadline = time.monotonic() + 60
+    while not (comparing := find_comparing()):
+        assert time.monotonic() < deadline
+    for process in comparing:
+        process.kill()
+    with pytest.raises(Unavailable) as refused:
+        asked.result(60)
+    assert refused.value.code == "evaluations.comparison_failed"
+    asking.shutdown()
+    assert compare(platform, "first", "second").models[1].difference, "it is reckoned the next time"

@@ -1,5 +1,6 @@
 """Asking for evaluations, what speaks against them, and what becomes of their models and datasets."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -217,3 +218,15 @@ def test_a_part_that_the_model_learned_from_flatters_it(
 def test_an_unknown_part_is_no_filter(platform: Platform):
     with pytest.raises(Invalid):
         list_models(platform, part="all")
+
+
+def test_of_many_who_ask_for_the_same_at_once_one_asks_first(
+    platform: Platform, dataset: DatasetVersionView, make_model: MakeModel
+):
+    make_model()
+    with ThreadPoolExecutor(8) as asking:
+        asked = [
+            asking.submit(platform.evaluations.request, ADMIN, "first", dataset.full_name) for _ in range(8)
+        ]
+    assert len({each.result().id for each in asked}) == 1
+    assert len(platform.evaluations.list_evaluations(ADMIN, PageRequest()).items) == 1

@@ -4,6 +4,7 @@ Source: COCO's evaluation protocol, precision interpolated at 101 recalls; pycoc
 equal.
 """
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -53,20 +54,23 @@ def interpolate_precision(hits: Bools, counted: Bools, box_count: int) -> Precis
 
 def measure_precision(matches: Matches) -> Precision:
     """Precision by area range, threshold, class and recall, float64 (A, T, K, 101); NaN where there are no boxes."""
-    by_class = sort_by_class(matches)
-    shape = (len(AREA_RANGES), len(IOU_THRESHOLDS), len(matches.classes), len(RECALLS))
-    precision = np.full(shape, np.nan)
-    for area in range(len(AREA_RANGES)):
-        box_counts = count_boxes(matches, area)
-        for label, rows in enumerate(by_class):
-            if box_counts[label] == 0:
-                continue
-            flags, ignored = matches.hits[rows, area], matches.ignored[rows, area]
-            for threshold in range(len(IOU_THRESHOLDS)):
-                bit = np.uint16(1 << threshold)
-                precision[area, threshold, label] = interpolate_precision(
-                    flags & bit != 0, ignored & bit == 0, int(box_counts[label])
-                )
+    thresholds = range(len(IOU_THRESHOLDS))
+    return np.stack([measure_precision_in(matches, area, thresholds) for area in range(len(AREA_RANGES))])
+
+
+def measure_precision_in(matches: Matches, area: int, thresholds: Sequence[int]) -> Precision:
+    """The same in one area range at these (T) of the thresholds, float64 (T, K, 101)."""
+    precision = np.full((len(thresholds), len(matches.classes), len(RECALLS)), np.nan)
+    box_counts = count_boxes(matches, area)
+    for label, rows in enumerate(sort_by_class(matches)):
+        if box_counts[label] == 0:
+            continue
+        flags, ignored = matches.hits[rows, area], matches.ignored[rows, area]
+        for place, threshold in enumerate(thresholds):
+            bit = np.uint16(1 << threshold)
+            precision[place, label] = interpolate_precision(
+                flags & bit != 0, ignored & bit == 0, int(box_counts[label])
+            )
     return precision
 
 

@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
+from raven_scan.figures.average_precision import average, measure_precision_in
+from raven_scan.figures.confidence import ScoredHits, collect_scored_hits
 from raven_scan.figures.difference import Difference, DifferentPartsError, Verdict
 from raven_scan.figures.intervals import IMAGES_MIN
 from raven_scan.figures.matches import Floats, Matches
 from raven_scan.figures.reasons import explain_absence
-from raven_scan.figures.reckoning import RESAMPLES, TIME_LIMIT_S, Values, measure_figures
+from raven_scan.figures.reckoning import RESAMPLES, TIME_LIMIT_S, describe_best_point
 from raven_scan.figures.report import FIGURE_NAMES
 from raven_scan.figures.resampling import (
     NEEDS,
@@ -29,8 +31,6 @@ COMPARED_FIGURES = tuple(name for name in FIGURE_NAMES if name != "confidence")
 TELLING_HALF_WIDTH = 0.05
 """An interval that reaches further to each side would hide differences that matter."""
 _ROUNDING = 1e-6
-
-_Measured: TypeAlias = tuple[Values, dict[str, Values]]
 
 
 def compare(
@@ -63,47 +63,123 @@ def compare(
         DifferentPartsError: they are not of the same images, true boxes and classes.
         ValueError: there is no such figure, or the part has no such class.
     """
-    if figure not in COMPARED_FIGURES:
-        raise ValueError(f"{figure!r} is none of {', '.join(COMPARED_FIGURES)}")
     if class_name is not None and class_name not in list_part_classes(first):
         raise ValueError(f"there is no class {class_name!r}")
     check_same_part(first, second)
-    measured = [measure_figures(each) for each in (first, second)]
-    values = [_get_value(each, figure, class_name) for each in measured]
-    images = len(first.image_ids)
+    contenders = [
+        Contender(each, figure, class_name, seed=seed, resamples=resamples, time_limit_s=time_limit_s)
+        for each in (first, second)
+    ]
+    return compare_contenders(*contenders)
+
+
+class Contender:
+    """One model in comparisons by one figure; what was reckoned of it is kept for the next comparison.
+
+    Args:
+        matches: of the model.
+        figure: one of `COMPARED_FIGURES`.
+        class_name: of this class; None: overall.
+        seed: of the resamples.
+        resamples: how often the images are drawn anew.
+        time_limit_s: after it no further resamples are drawn.
+
+    Raises:
+        ValueError: there is no such figure.
+    """
+
+    def __init__(
+        self,
+        matches: Matches,
+        figure: str,
+        class_name: str | None,
+        *,
+        seed: int,
+        resamples: int = RESAMPLES,
+        time_limit_s: float = TIME_LIMIT_S,
+    ) -> None:
+        if figure not in COMPARED_FIGURES:
+            raise ValueError(f"{figure!r} is none of {', '.join(COMPARED_FIGURES)}")
+        self.matches = matches
+        self.figure = figure
+        self.class_name = class_name
+        self._label = None if class_name is None else matches.classes.index(class_name)
+        self._seed, self._resamples, self._time_limit_s = seed, resamples, time_limit_s
+
+    @cached_property
+    def value(self) -> float | None:
+        """The figure of the model itself."""
+        if self.figure in NEEDS:
+            precision = measure_precision_in(self.matches, *NEEDS[self.figure])
+            return average(precision if self._label is None else precision[:, [self._label]])
+        overall, by_class = self._scored
+        return describe_best_point(overall if self._label is None else by_class[self._label])[self.figure]
+
+    @cached_property
+    def resampled(self) -> Floats:
+        """The figure of resamples, float64 (R,): fewer where there was no time for more."""
+        reckon = self._prepare()
+        ends_at = time.monotonic() + self._time_limit_s
+        at_once = decide_resamples_at_once(self.matches)
+        found: list[Floats] = []
+        for weights in draw_weights(
+            len(self.matches.image_ids), self._resamples, self._seed, at_once=at_once
+        ):
+            found.append(reckon(weights))
+            if time.monotonic() >= ends_at:
+                break
+        return np.concatenate(found)
+
+    @cached_property
+    def _scored(self) -> tuple[ScoredHits, list[ScoredHits]]:
+        return collect_scored_hits(self.matches)
+
+    def _prepare(self) -> Callable[[Weights], Floats]:
+        label = self._label
+        if self.figure in NEEDS:
+            precision = ResampledPrecision(self.matches, [self.figure])
+
+            def reckon_precision(weights: Weights) -> Floats:
+                by_class = precision.reckon(weights)[self.figure]
+                return average_classes(by_class) if label is None else by_class[:, label]
+
+            return reckon_precision
+        overall, by_class = self._scored
+        point = ResampledPoint(
+            self.matches,
+            describe_best_point(overall)["confidence"],
+            [describe_best_point(each)["confidence"] for each in by_class],
+        )
+        return lambda weights: point.reckon(weights)[self.figure][:, -1 if label is None else label]
+
+
+def compare_contenders(first: Contender, second: Contender) -> Difference:
+    """As `compare`, of two on the same part, by the same figure of the same class."""
     difference = Difference(
-        figure=figure,
+        figure=first.figure,
         value=None,
         low=None,
         high=None,
         verdict=Verdict.TOO_FEW_IMAGES,
-        first=values[0],
-        second=values[1],
-        image_count=images,
+        first=first.value,
+        second=second.value,
+        image_count=len(first.matches.image_ids),
         resamples=0,
     )
-    for each, value in zip((first, second), values, strict=True):
-        if value is None:
-            label = None if class_name is None else each.classes.index(class_name)
-            return replace(difference, reason=explain_absence(each, figure, label))
-    value = (values[0] or 0.0) - (values[1] or 0.0)
-    reckon = [
-        _prepare(each, own, figure, class_name) for each, own in zip((first, second), measured, strict=True)
-    ]
-    resampled: list[Floats] = []
-    ends_at = time.monotonic() + time_limit_s
-    for weights in draw_weights(images, resamples, seed, at_once=decide_resamples_at_once(first, second)):
-        resampled.append(reckon[0](weights) - reckon[1](weights))
-        if time.monotonic() >= ends_at:
-            break
-    differences = np.concatenate(resampled)
-    difference = replace(difference, value=value, resamples=len(differences))
+    for each in (first, second):
+        if each.value is None:
+            label = None if each.class_name is None else each.matches.classes.index(each.class_name)
+            return replace(difference, reason=explain_absence(each.matches, each.figure, label))
+    value = (first.value or 0.0) - (second.value or 0.0)
+    resamples = min(len(first.resampled), len(second.resampled))
+    differences = first.resampled[:resamples] - second.resampled[:resamples]
+    difference = replace(difference, value=value, resamples=resamples)
     interval = find_interval(value, differences, (-1.0, 1.0))
     if interval is None:
         reason = "Most resamples of the images have no box that this figure needs."
         return replace(difference, reason=reason)
     low, high = interval
-    verdict, reason = _judge(low, high, _count_images_with_boxes(first, class_name))
+    verdict, reason = _judge(low, high, _count_images_with_boxes(first.matches, first.class_name))
     return replace(difference, low=low, high=high, verdict=verdict, reason=reason)
 
 
@@ -133,31 +209,6 @@ def _make_truth_table(matches: Matches, labels: npt.NDArray[np.integer]) -> Floa
     columns = (matches.truth_areas, matches.crowds, labels, matches.truth_image)
     table = np.column_stack([matches.truth_boxes, *(each.astype(np.float64) for each in columns)])
     return table[np.lexsort(table.T)]
-
-
-def _get_value(measured: _Measured, figure: str, class_name: str | None) -> float | None:
-    overall, by_class = measured
-    return (overall if class_name is None else by_class[class_name])[figure]
-
-
-def _prepare(
-    matches: Matches, measured: _Measured, figure: str, class_name: str | None
-) -> Callable[[Weights], Floats]:
-    """What reckons a figure of resamples, float64 (R,)."""
-    label = None if class_name is None else matches.classes.index(class_name)
-    if figure in NEEDS:
-        precision = ResampledPrecision(matches, [figure])
-
-        def reckon_precision(weights: Weights) -> Floats:
-            by_class = precision.reckon(weights)[figure]
-            return average_classes(by_class) if label is None else by_class[:, label]
-
-        return reckon_precision
-    overall, by_class = measured
-    point = ResampledPoint(
-        matches, overall["confidence"], [by_class[name]["confidence"] for name in matches.classes]
-    )
-    return lambda weights: point.reckon(weights)[figure][:, -1 if label is None else label]
 
 
 def _count_images_with_boxes(matches: Matches, class_name: str | None) -> int:

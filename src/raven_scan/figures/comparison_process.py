@@ -9,7 +9,7 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
-from raven_scan.figures.comparison import compare, list_part_classes
+from raven_scan.figures.comparison import Contender, check_same_part, compare_contenders, list_part_classes
 from raven_scan.figures.comparison_orders import (
     ComparisonAnswer,
     ComparisonOrder,
@@ -33,10 +33,18 @@ def answer(order: ComparisonOrder) -> ComparisonAnswer:
         classes = [name for name in second.classes if name in known]
         return ComparisonAnswer(problem=Problem.UNKNOWN_CLASS, classes=classes)
     try:
-        difference = compare(first, second, order.figure, class_name=order.class_name, seed=order.seed)
+        check_same_part(first, second)
     except DifferentPartsError as error:
         return ComparisonAnswer(problem=Problem.DIFFERENT_PARTS, text=str(error))
-    return ComparisonAnswer(difference=difference)
+    base = _enter(order.second, order.figure, order.class_name, order.seed)
+    contender = Contender(first, order.figure, order.class_name, seed=order.seed)
+    return ComparisonAnswer(difference=compare_contenders(contender, base))
+
+
+@lru_cache(maxsize=1)
+def _enter(path: str, figure: str, class_name: str | None, seed: int) -> Contender:
+    """The one that many are compared with."""
+    return Contender(_read(path), figure, class_name, seed=seed)
 
 
 @lru_cache(maxsize=2)

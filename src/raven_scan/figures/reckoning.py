@@ -113,11 +113,6 @@ def reckon_report(
     )
 
 
-def measure_figures(matches: Matches) -> tuple[Values, dict[str, Values]]:
-    """The figures of `FIGURE_NAMES`, overall and by class, without intervals."""
-    return _summarise(matches, measure_precision(matches), *collect_scored_hits(matches))
-
-
 def describe_best_point(scored: ScoredHits) -> Values:
     """Precision, recall, F1 and confidence where F1 is highest.
 
