@@ -13,7 +13,7 @@ from raven_scan.access.authentication import Authentication
 from raven_scan.access.passwords import PasswordKeeper
 from raven_scan.access.roles import RoleService
 from raven_scan.access.sessions import SessionService, Visitor
-from raven_scan.access.signing import CookieSigner
+from raven_scan.access.signing import ServerSigner
 from raven_scan.access.throttling import SignInThrottling
 from raven_scan.access.tokens import TokenService
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim, UserView
@@ -59,7 +59,7 @@ class Accounts:
     def __post_init__(self) -> None:
         passwords = PasswordKeeper(self.hasher)
         throttling = SignInThrottling(self.database, self.hands)
-        signer = CookieSigner(self.database)
+        signer = ServerSigner(self.database)
         self.users = UserService(self.database, self.hands, passwords, throttling)
         self.roles = RoleService(self.database)
         self.roles.ensure_builtins()

@@ -6,7 +6,7 @@ from raven_scan.access import errors
 from raven_scan.access.repository import sessions, tokens
 from raven_scan.access.repository.sessions import KnownSession, KnownToken
 from raven_scan.access.secret_text import hash_secret
-from raven_scan.access.signing import CookieSigner
+from raven_scan.access.signing import ServerSigner
 from raven_scan.access.types import Actor, Credential, CredentialKind, SignInMethod
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
@@ -24,7 +24,7 @@ COOKIE_PURPOSE = "session"
 class Authentication:
     """Recognises accounts by what their requests show."""
 
-    def __init__(self, database: Database, clock: Clock, signer: CookieSigner) -> None:
+    def __init__(self, database: Database, clock: Clock, signer: ServerSigner) -> None:
         self._database = database
         self._clock = clock
         self._signer = signer

@@ -32,7 +32,7 @@ from raven_scan.access.oidc_errors import (
 from raven_scan.access.oidc_types import OidcAnswer, OidcAttempt, OidcPerson, OidcRedirect, OidcSession
 from raven_scan.access.repository import roles, users
 from raven_scan.access.sessions import SessionService, Visitor
-from raven_scan.access.signing import CookieSigner
+from raven_scan.access.signing import ServerSigner
 from raven_scan.access.types import GRANTABLE_CLAIMS, STRANGER, Actor, SignInMethod, UserView
 from raven_scan.access.users import UserChanges, UserService
 from raven_scan.kernel.clock import Clock
@@ -65,7 +65,7 @@ class OidcSignIn:
         *,
         accounts: UserService,
         sessions: SessionService,
-        signer: CookieSigner,
+        signer: ServerSigner,
     ) -> None:
         self._database = database
         self._settings = settings

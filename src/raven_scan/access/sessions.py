@@ -21,7 +21,7 @@ from raven_scan.access.names import make_name_key
 from raven_scan.access.passwords import PasswordKeeper, check_new_password
 from raven_scan.access.repository import sessions, tokens, users
 from raven_scan.access.secret_text import hash_secret, make_secret
-from raven_scan.access.signing import CookieSigner
+from raven_scan.access.signing import ServerSigner
 from raven_scan.access.throttling import SignInThrottling
 from raven_scan.access.types import (
     STRANGER,
@@ -54,7 +54,7 @@ class SessionService:
         database: Database,
         clock: Clock,
         passwords: PasswordKeeper,
-        signer: CookieSigner,
+        signer: ServerSigner,
         throttling: SignInThrottling,
     ) -> None:
         self._database = database

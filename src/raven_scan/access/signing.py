@@ -13,7 +13,7 @@ from raven_scan.kernel.database import Database
 _KEY_BYTES = 32
 
 
-class CookieSigner:
+class ServerSigner:
     """Signs with the database's key, which is made at first need and the same for all servers of the database."""
 
     def __init__(self, database: Database) -> None:

@@ -16,7 +16,7 @@ from raven_scan.access.oidc import OidcSignIn
 from raven_scan.access.passwords import PasswordKeeper
 from raven_scan.access.roles import RoleService
 from raven_scan.access.sessions import SessionService
-from raven_scan.access.signing import CookieSigner
+from raven_scan.access.signing import ServerSigner
 from raven_scan.access.throttling import SignInThrottling
 from raven_scan.access.tokens import TokenService
 from raven_scan.access.types import WORKER, Actor
@@ -224,7 +224,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     roles = RoleService(database)
     roles.ensure_builtins()
     passwords, throttling = PasswordKeeper(), SignInThrottling(database, clock)
-    signer = CookieSigner(database)
+    signer = ServerSigner(database)
     users = UserService(database, clock, passwords, throttling)
     sessions = SessionService(database, clock, passwords, signer, throttling)
     datasets = DatasetService(database, blobs, settings, clock)

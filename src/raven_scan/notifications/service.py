@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from raven_scan.access.audit import Target, record
 from raven_scan.access.directory import AccountDirectory
-from raven_scan.access.signing import CookieSigner
+from raven_scan.access.signing import ServerSigner
 from raven_scan.access.types import Actor, Claim
 from raven_scan.jobs.queue import JobQueue
 from raven_scan.kernel.clock import Clock
@@ -59,7 +59,7 @@ class NotificationService:
         self._queue = queue
         self._settings = settings
         self._clock = clock
-        links = UnsubscribeLinks(CookieSigner(database), settings.public_url)
+        links = UnsubscribeLinks(ServerSigner(database), settings.public_url)
         self._messenger = Messenger(settings, clock, links)
         self._recipients = list_recipients(settings)
         self._subscribers = Subscribers(AccountDirectory(database), settings)

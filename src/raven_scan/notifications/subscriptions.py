@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from raven_scan.access.audit import Target, record
 from raven_scan.access.directory import Account
 from raven_scan.access.granting import has_account
-from raven_scan.access.signing import CookieSigner
+from raven_scan.access.signing import ServerSigner
 from raven_scan.access.types import Actor, Claim
 from raven_scan.access.users import UserService
 from raven_scan.kernel.addresses import check_web_address, read_email_address
@@ -89,7 +89,7 @@ class SubscriptionService:
         self._users = users
         self._subscribers = subscribers
         self._find_run = find_run
-        links = UnsubscribeLinks(CookieSigner(database), settings.public_url)
+        links = UnsubscribeLinks(ServerSigner(database), settings.public_url)
         self._messenger = Messenger(settings, clock, links)
 
     def subscribe(self, actor: Actor, wish: Wish) -> NewSubscription:

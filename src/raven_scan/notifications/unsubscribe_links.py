@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from raven_scan.access.signing import CookieSigner
+from raven_scan.access.signing import ServerSigner
 
 UNSUBSCRIBE_PATH = "/api/v1/unsubscribe"
 _PURPOSE = "unsubscribe"
@@ -21,7 +21,7 @@ class UnsubscribeLinks:
         public_url: where users reach the server; None: nobody can be sent a link.
     """
 
-    def __init__(self, signer: CookieSigner, public_url: str | None) -> None:
+    def __init__(self, signer: ServerSigner, public_url: str | None) -> None:
         self._signer = signer
         self._public_url = public_url
 
