@@ -103,7 +103,7 @@ def test_what_is_refused_is_told(page: Page, site: Site) -> None:
     site.platform.run_stewardship.delete(LOCAL_ADMINISTRATOR, "survey-00")
     if button.is_visible():
         button.click()
-    expect(page.get_by_role("alert").first).to_contain_text("survey-00")
+    expect(page.get_by_role("alert").first).to_contain_text("There is no training run")
 
 
 @pytest.mark.usefixtures("runs")
