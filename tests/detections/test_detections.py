@@ -147,6 +147,8 @@ def write_broken_images(folder: Path, good: Path) -> dict[str, Path]:
     tifffile.imwrite(files["too_much_memory"], np.zeros((900, 900, 4), np.uint16), photometric="rgb")
     files["scale_missing"] = folder / "deep.tif"
     tifffile.imwrite(files["scale_missing"], np.zeros((20, 20, 3), np.uint16), photometric="rgb")
+    files["too_narrow"] = folder / "line.png"
+    Image.new("RGB", (4000, 1)).save(files["too_narrow"])
     os.mkfifo(folder / "pipe.png")
     return files
 
@@ -172,6 +174,17 @@ def test_broken_images_have_their_own_problems(platform: Platform, measured: Mea
         assert problem.hint
     (warm,) = list_warm(platform)
     assert psutil.pid_exists(warm.process_id)
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "\udcff.png", "x" * 5000])
+def test_a_path_that_no_file_can_have_is_a_problem_of_its_own(
+    platform: Platform, measured: Measured, tmp_path: Path, name: str
+):
+    images = [ImageFile(tmp_path / name, name), measured.images[0]]
+    answer = platform.detections.detect(ME, "litter", images, min_confidence=0.0)
+    assert answer.images[0].problem is not None
+    assert answer.images[0].problem.code == "detection.image_unreadable"
+    assert answer.images[1].boxes
 
 
 def test_images_that_do_not_fit_into_the_memory_together_wait_for_each_other(

@@ -144,6 +144,22 @@ def test_memory_allows_fewer(make_pool: MAKE_POOL, make_model: MAKE_MODEL):
     assert list_ids(pool) == [second.id]
 
 
+def test_what_is_being_loaded_counts_before_it_has_its_memory(
+    make_pool: MAKE_POOL, make_model: MAKE_MODEL, tmp_path: Path
+):
+    pool = make_pool(models=5, memory_bytes=1_100_000_000)
+    first, second = make_model("first", architecture="slow"), make_model("second")
+    with ThreadPoolExecutor(1) as threads:
+        loading = threads.submit(ask, pool, first)
+        wait_until((tmp_path / "loads").exists)
+        with pytest.raises(Busy):
+            ask(pool, second, timeout_s=0.2)
+        (tmp_path / "loads").unlink()
+        assert len(loading.result(DEADLINE_S).found) == 2
+    # What it really takes is less than was set aside for it.
+    assert len(ask(pool, second).found) == 2
+
+
 def test_one_that_nobody_asks_for_is_let_go(make_pool: MAKE_POOL, make_model: MAKE_MODEL):
     pool, model = make_pool(idle_s=0.3), make_model()
     (pid,) = ask(pool, model).pids

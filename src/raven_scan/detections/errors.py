@@ -10,6 +10,7 @@ _HINTS = {
     "unsupported": "Convert it to PNG, JPEG or a plain TIFF.",
     "animated": "Send its first picture alone.",
     "too_large": "Cut it into tiles.",
+    "too_narrow": "Cut it into tiles that are less long.",
     "too_much_memory": "Cut it into tiles, or raise RAVEN_DETECTION_MEMORY_BYTES.",
     "bands_needed": "Send three bands: the model learned from images of three.",
     "bands_missing": "Send images with the bands of those that the model learned from.",
@@ -27,7 +28,7 @@ def make_image_problem(name: str, code: str, sentence: str) -> ImageProblem:
 def make_not_published(name: str) -> Forbidden:
     return Forbidden(
         "detection.model_not_published",
-        f"{name!r} is a trained model that nothing is published as; by its own name, only reviewers detect with it.",
+        f"{name!r} names a trained model, not a published one; by a model's own name only reviewers detect.",
         hint=f"`raven models published` lists the names; reviewers have the claim {Claim.TRAINED_MODEL_REVIEW}.",
         parameters={"name": name, "claim": str(Claim.TRAINED_MODEL_REVIEW)},
     )

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import msgspec
 from pydantic import ValidationError
@@ -15,6 +15,9 @@ from starlette.requests import ClientDisconnect, Request
 from raven_scan.detections.errors import make_bad_request, make_too_long
 from raven_scan.detections.schemas import DetectionRequest, PathsRequest
 from raven_scan.detections.types import ImageFile
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 IMAGES_FIELD = "images"
 
@@ -117,6 +120,12 @@ def _parse(kind: type[Asked], values: object) -> Asked:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(place) for place in first["loc"]) or "the body"
         raise make_bad_request(
-            f"The request cannot be understood: {where}: {first['msg']}.",
+            f"The request cannot be understood: {where} {_give_reason(first)}.",
             "Send a model, and no fields but min_confidence, batch_size and device.",
         ) from None
+
+
+def _give_reason(error: "ErrorDetails") -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    return error["msg"].removeprefix("Input ").removeprefix("String ")

@@ -176,7 +176,7 @@ class WarmModel:
         """
         self.request_count += 1
         request = PredictImages(
-            images=[os.fsencode(path) for path in images], batch_size=batch_size, min_score=min_confidence
+            images=[_encode_path(path) for path in images], batch_size=batch_size, min_score=min_confidence
         )
         try:
             self._connection.settimeout(_find_left_s(deadline))
@@ -226,6 +226,13 @@ class WarmModel:
             make_failure(told[-1], _NOUN) if told else make_crash(self._child, _NOUN, _COMMAND, ended)
         )
         return ProcessLost(error)
+
+
+def _encode_path(path: Path) -> bytes:
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return b"\0"  # as no file is called either
 
 
 def _find_left_s(deadline: float) -> float:

@@ -207,9 +207,12 @@ class WarmModels:
             return True
         if len(self._places) >= self._pool.most_models:
             return False
-        taken = sum(place.warm.measure_memory_bytes() for place in self._places.values() if place.warm)
-        needed = _BARE_PROCESS_BYTES + _WEIGHTS_FACTOR * model.weights.stat().st_size
-        return taken + needed <= self._pool.most_memory_bytes
+        taken = sum(
+            # What is being loaded has not taken yet what it will.
+            _estimate_memory_bytes(place.model) if place.warm is None else place.warm.measure_memory_bytes()
+            for place in self._places.values()
+        )
+        return taken + _estimate_memory_bytes(model) <= self._pool.most_memory_bytes
 
     def _end_least_recently_used(self) -> bool:
         """Whether there was one that nobody uses. Called with the lock: until it is gone, it takes memory."""
@@ -265,6 +268,14 @@ class WarmModels:
                 left = [end for end in ends.values() if end > now]
                 self._changed.wait(min(left) - now if left else None)
             self._keeper = None
+
+
+def _estimate_memory_bytes(model: LoadableModel) -> int:
+    try:
+        weights_bytes = model.weights.stat().st_size
+    except OSError:
+        weights_bytes = 0  # gone: loading it will say so
+    return _BARE_PROCESS_BYTES + _WEIGHTS_FACTOR * weights_bytes
 
 
 def _renumber(image: PredictedImage, asked: list[int]) -> PredictedImage:

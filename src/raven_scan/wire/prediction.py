@@ -74,7 +74,8 @@ class ImageProblem(msgspec.Struct, frozen=True, kw_only=True):
     """Why there is nothing to be had from an image.
 
     Attributes:
-        code: of `pixels.errors.UnreadableImage`, or `unreadable` for a file that is not there, `too_much_memory`.
+        code: of `pixels.errors.UnreadableImage`, or `unreadable` for a file that is not there, `too_much_memory`,
+            `too_narrow`.
     """
 
     code: str

@@ -2,7 +2,7 @@
 
 An image gets a box at (process id, image number). `die.…` ends the process; `die-once.…` too, unless a file of that
 name and `.mark` is beside it; `hang.…` never ends; `nonsense.…` answers what is no message; `memory.…` has failed for
-want of memory.
+want of memory. The architecture `slow` loads until a file `loads` beside the weights is gone.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,11 @@ def main() -> None:
         }
         Path(spec["events"]).write_text(json.dumps({**event, "detail": ""}) + "\n")
         sys.exit(1)
+    if spec["architecture"] == "slow":
+        mark = Path(spec["weights"]).with_name("loads")
+        mark.touch()
+        while mark.exists():
+            time.sleep(0.02)
     connection = socket.socket(fileno=spec["connection"])
     send_message(connection, Ready(pid=os.getpid()))
     requests = msgspec.msgpack.Decoder(PredictImages)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from raven_scan.pixels.errors import UnreadableImage
 from raven_scan.pixels.header import ImageHeader, check_size, read_header
 from raven_scan.pixels.orientation import SWAPS_SIDES
@@ -133,13 +135,23 @@ class ImageLoader:
             "img_shape": (height, width),
             "ori_shape": (height, width),
         }
-        sample = apply_transforms(self._transforms, results)
+        try:
+            sample = apply_transforms(self._transforms, results)
+        except cv2.error:
+            # A side of less than half a pixel is none.
+            raise UnreadableImage(
+                "too_narrow",
+                f"its {width} x {height} pixels cannot be brought to the size that the model takes",
+            ) from None
         return LoadedImage(index, sample, width, height, orientation)
 
 
 def _measure_file(path: Path) -> int:
+    try:
+        found = path.stat()
+    except ValueError:
+        raise OSError(0, "no file has such a path") from None
     # A pipe or a device would be read for ever.
-    found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise OSError(0, "it is no file")
     return found.st_size
