@@ -63,6 +63,11 @@ def test_what_is_refused_is_told_of_what_was_typed(raven: Raven) -> None:
         ),
         (("subscriptions", "test", "x"), "ID should be a UUID, not 'x'."),
         (("models", "list", "--stage", "x"), "--stage should be 'candidate', "),
+        (
+            ("models", "predict", "x", "y", "--min-confidence", "2"),
+            "Invalid value for '--min-confidence': it should be less than or equal to 1",
+        ),
+        (("models", "predict", "x", "y", "--device", "cuda"), "Invalid value for --device: 'cuda' is no "),
     ):
         told = raven(*arguments)
         assert (told.code, told.err.count("\n")) == (2, 2), told.err

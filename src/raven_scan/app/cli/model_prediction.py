@@ -1,5 +1,6 @@
 """`raven models predict`: what a model finds on images."""
 
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +26,7 @@ class PredictionFormat(StrEnum):
     CSV = "csv"
 
 
+_DEVICE = re.compile(r"cpu|cuda:[0-9]{1,2}")
 _FORMAT_OF_SUFFIX = {".json": PredictionFormat.COCO, ".csv": PredictionFormat.CSV}
 
 
@@ -54,7 +56,12 @@ def predict(
     ] = None,
     min_confidence: Annotated[
         float | None,
-        typer.Option("--min-confidence", help="Leave out boxes of less. Default: where the model does best."),
+        typer.Option(
+            "--min-confidence",
+            min=0,
+            max=1,
+            help="Leave out boxes of less. Default: where the model does best.",
+        ),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", min=1, help="How many are looked at at once.")
@@ -70,6 +77,8 @@ def predict(
     from raven_scan.app.cli.work_progress import display_work  # noqa: PLC0415
 
     output = Output(as_json)
+    if device is not None and not _DEVICE.fullmatch(device):
+        raise typer.BadParameter(f"{device!r} is no device, as cpu or cuda:0.", param_hint="--device")
     form = _choose_form(form, output_file, as_json=as_json)
     paths = find_images(images)
     planned = _plan(paths, output_file, pictures, may_overwrite=force)

@@ -148,7 +148,7 @@ def _describe_usage_error(error: typer.TyperException) -> dict[str, Any]:
     command = "raven" if context is None else context.command_path
     return {
         "code": "usage",
-        "message": error.format_message(),
+        "message": error.format_message().replace(": Value error, ", ": ").replace(": Input ", ": it "),
         "hint": f"See `{command} --help`.",
         "parameters": {},
     }
