@@ -53,7 +53,8 @@ def evaluate(
     elif evaluation.status != "Success":
         raise typer.Exit(RUN_FAILED)
     else:
-        output.say(f"All figures: raven models figures {evaluation.model.name}", style="dim")
+        where = f"--dataset {evaluation.dataset_version.name} --part {evaluation.part}"
+        output.say(f"All figures: raven models figures {evaluation.model.name} {where}", style="dim")
 
 
 def show_one_evaluation(
