@@ -47,7 +47,7 @@ def test_a_model_is_published_and_its_reasons_shown(raven: Raven, world: World):
     poor = world.add_evaluated("poor", place, skill=0.2)
     refused = raven("models", "publish", "poor")
     assert refused.code == 5
-    for words in ("min_map50", "0.3", "failed", "passed", "does not meet 1 of"):
+    for words in ("min_map50", "0.3", "failed", "passed", "does not meet 1 of", "0 seen"):
         assert words in refused.err, words
     document = raven("models", "publish", "poor", "--json").document
     assert document["error"]["code"] == "published_model.requirements_not_met"

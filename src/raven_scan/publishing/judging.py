@@ -126,10 +126,9 @@ def _judge_unseen(evidence: Evidence) -> Judgement:
             f"It learned from {exposure.seen_count} of the {exposure.image_count} images of the test part of "
             f"{' and '.join(exposure.tests)}: they are in {', '.join(exposure.sources)}."
         )
-        hint = (
-            "Train without them; or, where the version in use was accepted on other images, evaluate it on a "
-            "dataset version whose test part has none of them."
-        )
+        hint = "Train without them."
+        if evidence.rival is None:
+            hint += " Or judge it on a test part that has none of them: --dataset NAME@N."
     elif exposure.lost:
         verdict = Verdict.CANNOT_BE_JUDGED
         told = f"Not known any more is which images are in {', '.join(exposure.lost)}."

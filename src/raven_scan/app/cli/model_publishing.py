@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _STYLE_OF_VERDICT = {"passed": "green", "failed": "bold red"}
 _SHOWN_ENTRIES = 20
+_COUNTED = "require_unseen_test"
+"""A requirement whose value is how many images were seen."""
 
 NameRef = Annotated[
     str, typer.Argument(metavar="NAME", help="A published name, or NAME@N.", show_default=False)
@@ -269,7 +271,9 @@ def _render_requirements(console: "Console", requirements: "Sequence[JudgementOu
             (
                 each.requirement,
                 _format(each.wanted),
-                _format(each.value),
+                f"{each.value} seen"
+                if each.requirement == _COUNTED and each.value is not None
+                else _format(each.value),
                 _style(each.verdict),
                 f"{each.explanation} {each.hint}".strip(),
             )
