@@ -122,6 +122,8 @@ def test_resumed_run_repeats_the_uninterrupted_one(
     )
 
 
+# With base weights, augmentation and a loader process, configuration/test_configuration_training.py compares them too.
+@pytest.mark.long
 def test_first_losses_equal_those_of_mmdetections_own_tool(finished_run: FinishedRun, tmp_path: Path):
     spec, result = finished_run
     package = find_spec("mmdet")
