@@ -24,7 +24,9 @@ $(STAMP): requirements/lock.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip
 	@echo "==> Installing the locked packages (PyTorch is 5 GB: a few minutes)"
-	@$(BIN)/python -m pip install --no-deps --progress-bar on -r requirements/lock.txt | grep -vE '^Requirement already satisfied' || test $${PIPESTATUS[0]} -eq 0
+	@$(BIN)/python -m pip install --no-deps --no-compile --progress-bar on -r requirements/lock.txt | grep -vE '^Requirement already satisfied' || test $${PIPESTATUS[0]} -eq 0
+	@# What pip does on one core. Some packages carry templates that are no Python.
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	@# Canaille's wheel brings its own package `tests`, which would hide ours.
 	@rm -rf $(VENV)/lib/python3*/site-packages/tests
 	@echo "==> Installing Raven Scan"
