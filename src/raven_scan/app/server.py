@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from pydantic import SecretStr
 
 import raven_scan
 from raven_scan.access.audit_api import build_audit_router
-from raven_scan.access.oidc_api import build_oidc_router
+from raven_scan.access.oidc_api import CALLBACK_PATH, build_oidc_router
 from raven_scan.access.session_api import build_session_router
 from raven_scan.access.tokens_api import build_tokens_router
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
@@ -15,6 +15,7 @@ from raven_scan.access.users_api import build_roles_router, build_users_router
 from raven_scan.app.api_document import install_api_document
 from raven_scan.app.housekeeping.trash import Trash, list_bins
 from raven_scan.app.idempotency import IdempotencyKeys
+from raven_scan.app.known_queries import KnownQueries
 from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
 from raven_scan.app.readiness import Readiness
 from raven_scan.app.refusals import RefusalRecorder
@@ -34,6 +35,7 @@ from raven_scan.evaluations.api import build_router as build_evaluations_router
 from raven_scan.notifications.api import build_router as build_notifications_router
 from raven_scan.notifications.subscriptions_api import build_subscriptions_router
 from raven_scan.notifications.unsubscribe_api import build_unsubscribe_router
+from raven_scan.notifications.unsubscribe_links import UNSUBSCRIBE_PATH
 from raven_scan.packages.api import build_keys_router, build_packages_router
 from raven_scan.publishing.api import build_policy_router, build_publishing_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
@@ -80,6 +82,7 @@ def build_app(
         # Their pages load scripts from a CDN: no use offline, and foreign code beside a token.
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(KnownQueries(frozenset({CALLBACK_PATH, UNSUBSCRIBE_PATH})))],
     )
     install_problem_answers(app)
     readiness = Readiness(platform.database, platform.blobs)
