@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import Select
 
 from raven_scan.access.audit import Target, record
 from raven_scan.access.types import Actor, Claim
-from raven_scan.architectures.catalogue import StartingWeights, list_architectures
+from raven_scan.architectures.catalogue import list_architectures
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
 from raven_scan.kernel.findings import Finding
-from raven_scan.kernel.ids import make_id, parse_id
+from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.names import check_name
 from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.kernel.progress import Progress, ignore_progress
@@ -24,23 +23,20 @@ from raven_scan.storage.blob_store import BlobStore
 from raven_scan.storage.scratch import hold_scratch_folder
 from raven_scan.trained_models import repository
 from raven_scan.trained_models.checkpoint_reading import read_checkpoint
-from raven_scan.trained_models.coco_classes import COCO_CLASSES
 from raven_scan.trained_models.errors import make_name_taken, make_not_found, make_unknown_architecture
 from raven_scan.trained_models.file_names import make_file_name
 from raven_scan.trained_models.model_index import IndexedCheckpoint, get_checkpoint
+from raven_scan.trained_models.new_rows import NewModelRows
 from raven_scan.trained_models.types import (
     ModelFilter,
     NewPackagedModel,
     NewTrainedModel,
     Origin,
-    ReportedFigures,
-    Stage,
     TrainedModelSummary,
     TrainedModelView,
 )
 from raven_scan.trained_models.weights_file import find_file_problems, make_missing
 
-_PLATFORM = "raven-scan"
 _ALL = ModelFilter()
 
 
@@ -59,22 +55,15 @@ class TrainedModelService:
         self._database = database
         self._blobs = blobs
         self._settings = settings
-        self._clock = clock
         self._retry_pauses_s = retry_pauses_s
+        self._rows = NewModelRows(blobs, clock)
 
     def ensure_builtins(self) -> None:
         """Adds a builtin model for each architecture that has none. Several processes may do so at once."""
         with self._database.transaction() as session:
             there = repository.list_builtin_architectures(session)
             rows = [
-                self._make_row(
-                    name=architecture.name,
-                    origin=Origin.BUILTIN,
-                    architecture=architecture.name,
-                    starting_weights=architecture.starting_weights,
-                    parameter_count=round(architecture.parameters_millions * 1e6),
-                    created_by=_PLATFORM,
-                )
+                self._rows.describe_builtin(architecture)
                 for architecture in list_architectures()
                 if architecture.name not in there
             ]
@@ -153,32 +142,7 @@ class TrainedModelService:
             base_model_name = repository.find_name(session, new.base_model_id)
         if base_model_name is None:
             raise make_not_found(new.base_model_id)
-        return self._insert_model(
-            actor,
-            self._make_row(
-                name=new.name,
-                origin=Origin.TRAINED,
-                architecture=new.architecture,
-                classes=new.classes,
-                starting_weights=new.starting_weights,
-                weights_digest=new.weights_digest,
-                configuration_digest=new.configuration_digest,
-                parameter_count=new.parameter_count,
-                valid=msgspec.to_builtins(new.valid),
-                test=msgspec.to_builtins(new.test),
-                leak_allowed=new.leak_allowed,
-                base_model_id=new.base_model_id,
-                base_model_name=base_model_name,
-                dataset_version_id=new.dataset_version_id,
-                dataset_version_name=new.dataset_version_name,
-                dataset_version_digest=new.dataset_version_digest,
-                training_run_id=new.training_run_id,
-                training_run_name=new.training_run_name,
-                parameters=new.parameters,
-                environment=new.environment,
-                created_by=new.created_by or actor.name,
-            ),
-        )
+        return self._insert_model(actor, self._rows.describe_trained(actor, new, base_model_name))
 
     def create_from_package(self, actor: Actor, new: NewPackagedModel) -> TrainedModelView:
         """Adds what a package from another platform held, in the caller's transaction where there is one.
@@ -192,29 +156,7 @@ class TrainedModelService:
         for digest in (new.weights_digest, new.configuration_digest):
             if digest is not None:
                 self._blobs.get_path(digest)
-        test = new.package.test
-        reported = None
-        if test is not None and test.map is not None:
-            reported = ReportedFigures(map=test.map, source=f"the platform of the key {new.package.key_name}")
-        return self._insert_model(
-            actor,
-            self._make_row(
-                name=new.name,
-                origin=Origin.IMPORTED,
-                architecture=new.architecture,
-                classes=new.classes,
-                starting_weights=new.starting_weights,
-                weights_digest=new.weights_digest,
-                configuration_digest=new.configuration_digest,
-                parameter_count=new.parameter_count,
-                reported=msgspec.to_builtins(reported),
-                leak_allowed=new.leak_allowed,
-                package=msgspec.to_builtins(new.package),
-                environment=new.package.models[0].environment if new.package.models else {},
-                created_by=actor.name,
-                created_by_id=actor.id,
-            ),
-        )
+        return self._insert_model(actor, self._rows.describe_packaged(actor, new))
 
     def open_weights(self, actor: Actor, id_: UUID) -> Path | None:
         """The safetensors, read-only; None for a builtin model, whose weights the trainer builds.
@@ -375,27 +317,10 @@ class TrainedModelService:
             )
             progress("storing", 0, 0)
             weights_digest = self._blobs.put_file(read.weights)
-        is_coco = source is not None or read.classes == list(COCO_CLASSES)
-        reported = None
-        if source is not None and source.map is not None:
-            reported = ReportedFigures(map=source.map, source=f"MMDetection's model index, {source.dataset}")
-        return self._insert_model(
-            actor,
-            self._make_row(
-                name=name,
-                origin=Origin.IMPORTED,
-                architecture=architecture,
-                classes=read.classes,
-                starting_weights=StartingWeights.COCO if is_coco else None,
-                weights_digest=weights_digest,
-                parameter_count=read.parameter_count,
-                reported=msgspec.to_builtins(reported),
-                checkpoint=msgspec.to_builtins(read.report),
-                environment=read.environment,
-                created_by=actor.name,
-                created_by_id=actor.id,
-            ),
+        row = self._rows.describe_checkpoint(
+            actor, read, name=name, architecture=architecture, weights_digest=weights_digest, source=source
         )
+        return self._insert_model(actor, row)
 
     def _insert_model(self, actor: Actor, row: dict[str, Any]) -> TrainedModelView:
         with self._database.transaction() as session:
@@ -410,35 +335,6 @@ class TrainedModelService:
         if model is None:
             raise make_not_found(row["id"])
         return model
-
-    def _make_row(
-        self,
-        *,
-        name: str,
-        origin: Origin,
-        architecture: str,
-        created_by: str,
-        classes: list[str] | None = None,
-        weights_digest: str | None = None,
-        leak_allowed: bool = False,
-        environment: dict[str, str] | None = None,
-        **columns: Any,
-    ) -> dict[str, Any]:
-        return {
-            "id": make_id(),
-            "name": name,
-            "origin": origin,
-            "stage": Stage.CANDIDATE,
-            "architecture": architecture,
-            "classes": classes or [],
-            "weights_digest": weights_digest,
-            "weights_size_bytes": None if weights_digest is None else self._blobs.size_bytes(weights_digest),
-            "leak_allowed": leak_allowed,
-            "environment": environment or {},
-            "created_by": created_by,
-            "created_at": self._clock.now(),
-            **columns,
-        }
 
 
 def _check_architecture(name: str) -> None:
