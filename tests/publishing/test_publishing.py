@@ -12,7 +12,7 @@ from raven_scan.access.audit_types import EntryFilter
 from raven_scan.access.types import Claim
 from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
-from raven_scan.kernel.errors import Busy, Conflict, Forbidden, Invalid, NotFound, RavenError
+from raven_scan.kernel.errors import Busy, Conflict, Damaged, Forbidden, Invalid, NotFound, RavenError
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.publishing import service
 from raven_scan.publishing.types import PublishedVersionView, Verdict, VersionState
@@ -166,6 +166,21 @@ def test_each_reason_has_its_own_error(platform: Platform, world: World, place: 
     check = platform.publishing.check
     refuse(platform, "published_model.already_published", check, ME, "first")
     refuse(platform, "dataset.not_found", publish, ME, "first", name="x", dataset="nothing@1")
+
+
+def test_what_is_damaged_is_not_published(platform: Platform, first: TrainedModelView):
+    publishing = platform.publishing
+    path = platform.blobs.get_path(str(first.weights_digest))
+    content = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(content[:-1] + b"x")
+    for call in (publishing.publish, publishing.check):
+        error = refuse(platform, "published_model.weights_damaged", call, ME, "first")
+        assert isinstance(error, Damaged)
+    refuse(platform, "published_model.weights_damaged", publishing.publish, ME, "first", override="So be it.")
+    path.write_bytes(content)
+    path.chmod(0o444)
+    assert publishing.publish(ME, "first").number == 1
 
 
 def test_an_override_needs_its_claim_and_a_reason(platform: Platform, world: World, place: Place):

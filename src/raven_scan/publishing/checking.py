@@ -15,6 +15,7 @@ from raven_scan.publishing.errors import (
     make_model_deleted,
     make_requirements_not_met,
     make_run_not_successful,
+    make_weights_damaged,
 )
 from raven_scan.publishing.evidence import EvidenceGathering, RunFinder
 from raven_scan.publishing.judging import judge
@@ -89,6 +90,12 @@ class PublicationChecks:
                 raise make_run_not_successful(run)
         return found or self._models.get_model(actor, ref)
 
+    def check_weights(self, actor: Actor, model: TrainedModelView) -> None:
+        """Reads the weights whole. Raises Damaged where they are lost, or not what was stored."""
+        problems = self._models.find_weights_problems(actor, model, check_digest=True)
+        if problems:
+            raise make_weights_damaged(model.name, problems)
+
     def plan(self, actor: Actor, model: TrainedModelView, name: str, dataset: str | None) -> Plan:
         """Judges a model that is to be published under a name.
 
@@ -124,8 +131,10 @@ class PublicationChecks:
 
         Raises:
             Conflict: they are not met.
+            Damaged: its weights are.
         """
         model = self._models.get_model(actor, version.model_id)
+        self.check_weights(actor, model)
         evidence = self._evidence.gather(actor, model, frozen_by=version)
         with self._database.reading() as session:
             policy = view_policy(repository.find_policy(session))

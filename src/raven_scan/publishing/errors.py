@@ -6,7 +6,8 @@ from shlex import quote
 from typing import Any
 
 from raven_scan.access.types import Claim
-from raven_scan.kernel.errors import Busy, Conflict, Forbidden, Invalid, NotFound
+from raven_scan.kernel.errors import Busy, Conflict, Damaged, Forbidden, Invalid, NotFound
+from raven_scan.kernel.findings import Finding
 from raven_scan.publishing.types import Judgement, PublicationCheck, RunOutcome, Verdict
 
 KIND = "published_model"
@@ -122,6 +123,15 @@ def make_is_builtin(model: str) -> Conflict:
         "published_model.is_builtin",
         f"The model {model!r} is builtin: an architecture's starting weights, which detect no waste.",
         hint="Train a model from it, and publish that one.",
+        parameters={"model": model},
+    )
+
+
+def make_weights_damaged(model: str, problems: Sequence[Finding]) -> Damaged:
+    return Damaged(
+        "published_model.weights_damaged",
+        f"The model {model!r} cannot detect: {' '.join(each.message for each in problems)}",
+        hint=f"Restore them from a backup: raven models verify {quote(model)} tells what else is damaged.",
         parameters={"model": model},
     )
 

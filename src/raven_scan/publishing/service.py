@@ -86,7 +86,9 @@ class PublishingService(PublishedModels):
         if not actor.may(Claim.TRAINED_MODEL_REVIEW):
             actor.require(Claim.TRAINED_MODEL_PUBLISH)
         found = self._checks.get_model(actor, model)
-        return self._checks.plan(actor, found, found.name if name is None else name, dataset).check
+        plan = self._checks.plan(actor, found, found.name if name is None else name, dataset)
+        self._checks.check_weights(actor, found)
+        return plan.check
 
     def publish(
         self,
@@ -117,6 +119,7 @@ class PublishingService(PublishedModels):
             Forbidden: an override without its claim.
             Conflict: the model is deleted, builtin, or what the name stands for already; it is a run that made none;
                 it has no evaluation, or does not meet the requirements, which are all in the parameters.
+            Damaged: its weights are lost, or not what was stored; nothing overrides that.
             Busy: name or policy change faster than a model can be judged.
         """
         found = self._checks.get_model(actor, model)
@@ -132,6 +135,7 @@ class PublishingService(PublishedModels):
             if not plan.check.passes and override is None:
                 is_measured = plan.evidence.measured is not None
                 raise (make_requirements_not_met if is_measured else make_not_evaluated)(plan.check)
+            self._checks.check_weights(actor, found)
             try:
                 with self._database.transaction() as session:
                     return self._publish(session, actor, plan, notes, override)
