@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import subprocess
@@ -8,10 +9,12 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 
 import raven_scan
 from raven_scan.app.cli import app
 from raven_scan.app.cli.exit_codes import EXIT_CODE_OF_KIND, MEANINGS
+from raven_scan.app.cli.tables import print_next
 from raven_scan.architectures.catalogue import list_architectures
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.errors import ErrorKind
@@ -89,6 +92,12 @@ def test_a_dataset_is_imported_listed_and_shown(raven: Raven, sample_folder: Pat
         shown = raven("datasets", "show", ref, "--json").document
         assert [each["id"] for each in shown["versions"]] == [version["id"]]
     assert "litter" in raven("datasets", "show", "свалка").out
+
+
+def test_the_cursor_of_the_next_page_is_on_one_line() -> None:
+    console = Console(width=40, file=io.StringIO(), record=True)
+    print_next(console, "x" * 100)
+    assert console.export_text().splitlines() == [f"More: --cursor {'x' * 100}"]
 
 
 def test_builtin_models_are_listed_page_by_page(raven: Raven) -> None:
@@ -265,6 +274,15 @@ def test_no_server_at_its_address_is_told(raven: Raven, monkeypatch: pytest.Monk
     assert (told.code, told.document["error"]["code"]) == (6, "client.no_answer")
     monkeypatch.setenv("RAVEN_SERVER", "127.0.0.1:8700")
     assert raven("runs", "list", "--json").document["error"]["code"] == "client.bad_address"
+
+
+def test_what_takes_long_to_open_is_said_on_a_terminal(raven: Raven, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raven_scan.app.cli.session._PATIENCE_S", 0)
+    assert "Opening the database" not in raven("runs", "list").err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    said = raven("runs", "list", "--json")
+    assert said.err.startswith("Opening the database of RAVEN_DATABASE_URL …\n")
+    assert said.document["items"] == []
 
 
 def test_an_external_database_is_upgraded_once(

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from raven_scan.kernel.errors import Invalid
@@ -12,6 +14,8 @@ if TYPE_CHECKING:  # all of this is imported when a command runs, so that help a
     from raven_scan.app.wiring import Platform
     from raven_scan.client import RavenClient
     from raven_scan.kernel.settings import Settings
+
+_PATIENCE_S = 1.5
 
 
 def read_settings() -> "Settings":
@@ -113,19 +117,36 @@ def open_raven() -> Generator["RavenClient"]:
 @contextmanager
 def open_platform() -> Generator[tuple["Platform", "RavenClient"]]:
     """The platform in this process, and a client of it."""
-    from raven_scan.app.log_output import set_up_logging  # noqa: PLC0415
-    from raven_scan.app.server import build_app  # noqa: PLC0415
-    from raven_scan.app.wiring import build_platform  # noqa: PLC0415
-    from raven_scan.client import RavenClient  # noqa: PLC0415
-
     settings = read_settings()
-    # Errors are told by the command itself; of the log, people asked for nothing unless they said so.
-    level = settings.log_level if "RAVEN_LOG_LEVEL" in os.environ else "ERROR"
-    set_up_logging(level, secrets=settings.list_secrets())
-    with build_platform(settings) as platform:
-        application = build_app(platform, token=None, allow_server_paths=True)
-        with RavenClient.in_process(application) as raven:
-            yield platform, raven
+    with ExitStack() as stack:
+        with _saying_what_takes_long(settings):
+            from raven_scan.app.log_output import set_up_logging  # noqa: PLC0415
+            from raven_scan.app.server import build_app  # noqa: PLC0415
+            from raven_scan.app.wiring import build_platform  # noqa: PLC0415
+            from raven_scan.client import RavenClient  # noqa: PLC0415
+
+            # Errors are told by the command itself; of the log, people asked for nothing unless they said so.
+            level = settings.log_level if "RAVEN_LOG_LEVEL" in os.environ else "ERROR"
+            set_up_logging(level, secrets=settings.list_secrets())
+            platform = stack.enter_context(build_platform(settings))
+            application = build_app(platform, token=None, allow_server_paths=True)
+        yield platform, stack.enter_context(RavenClient.in_process(application))
+
+
+@contextmanager
+def _saying_what_takes_long(settings: "Settings") -> Generator[None]:
+    """The first command makes a database, and each starts it: on a terminal that is said, where it takes long."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    where = settings.home if settings.database_url is None else "RAVEN_DATABASE_URL"
+    told = Timer(_PATIENCE_S, sys.stderr.write, [f"Opening the database of {where} …\n"])
+    told.daemon = True
+    told.start()
+    try:
+        yield
+    finally:
+        told.cancel()
 
 
 def _find_token_for(settings: "Settings") -> str | None:

@@ -97,4 +97,5 @@ def format_duration(duration_s: float | None) -> str:
 def print_next(console: Console, cursor: str | None) -> None:
     """Says how the list goes on, where it does."""
     if cursor is not None:
-        console.print(Text(f"More: --cursor {cursor}", style="dim"))
+        # On one line, however long: it is to be copied.
+        console.print(Text(f"More: --cursor {cursor}", style="dim"), soft_wrap=True)
