@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import logging
+import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pycocotools.coco import COCO
 
 from raven_scan.app.cli.label_fonts import LabelFonts
 from raven_scan.app.cli.program import run
+from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform
 from raven_scan.client import RavenClient
 from raven_scan.detections.schemas import DetectionsOut
@@ -169,6 +171,7 @@ def test_the_client_sends_many_images_in_several_requests(
     monkeypatch.setattr("raven_scan.client.image_requests._MOST_IMAGES", 4)
     told: list[tuple[str, int, int]] = []
     with RavenClient(server, TOKEN) as raven:
+        raven.detections.detect("litter", measured.paths[:1])
         before = raven.detections.list_warm_models().items
         answer = raven.detections.detect(
             "litter",
@@ -266,7 +269,7 @@ def test_without_a_server_a_process_is_there_for_the_call(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    """Images are read where they are."""
+    """Images are read where they are; one whose name is no text is sent."""
     monkeypatch.delenv("RAVEN_SERVER", raising=False)
     assert platform.settings.database_url is not None
     monkeypatch.setenv("RAVEN_HOME", str(platform.settings.home))
@@ -276,6 +279,20 @@ def test_without_a_server_a_process_is_there_for_the_call(
     assert code == 0, captured.err
     boxes = sum(len(image["boxes"]) for image in json.loads(captured.out)["images"])
     assert boxes == count_boxes(measured, CONFIDENCE)
+
+
+@pytest.mark.parametrize("sends", [True, False])
+def test_a_name_that_is_no_text_is_shown_with_escapes(
+    server: str, platform: Platform, measured: Measured, tmp_path: Path, *, sends: bool
+):
+    image = tmp_path / os.fsdecode(b"b\xff.png")
+    image.write_bytes(measured.paths[0].read_bytes())
+    application = build_app(platform, token=None, allow_server_paths=True)
+    with RavenClient(server, TOKEN) if sends else RavenClient.in_process(application) as raven:
+        answer = raven.detections.detect("litter", [image, measured.paths[0]], min_confidence=0.0)
+    assert answer.images[0].name == f"{tmp_path}/b\\udcff.png"
+    assert len(answer.images[0].boxes) == len(answer.images[1].boxes) > 0
+    json.dumps(answer.model_dump(mode="json"))
 
 
 def test_a_conflict_is_told_before_anything_is_asked(raven: Raven, measured: Measured, tmp_path: Path):

@@ -36,6 +36,20 @@ def split_images(paths: Sequence[Path], *, measures: bool) -> Iterator[list[Path
         yield together
 
 
+def is_text(path: Path) -> bool:
+    """Whether it can be told in JSON; a file's name may be any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def name_path(path: Path) -> str:
+    """What is no text in it as escapes."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
 def encode_form(fields: Mapping[str, Any], images: Sequence[Path]) -> RequestBody:
     """A form with images as its files. Raises Invalid where one cannot be read."""
     files = [

@@ -8,7 +8,7 @@ from typing import Any
 from raven_scan.client.answers import RequestBody, encode_json
 from raven_scan.client.blocking import call
 from raven_scan.client.file_bodies import make_absolute
-from raven_scan.client.image_requests import encode_form, split_images
+from raven_scan.client.image_requests import encode_form, is_text, name_path, split_images
 from raven_scan.client.synchronous.connection import Connection
 from raven_scan.detections.schemas import DetectionsOut, WarmModelPage
 from raven_scan.kernel.errors import Invalid
@@ -73,7 +73,8 @@ class DetectionsClient:
             done += len(together)
         found = [image for answer in answers for image in answer.images]
         named = [
-            image.model_copy(update={"name": str(path)}) for path, image in zip(images, found, strict=True)
+            image.model_copy(update={"name": name_path(path)})
+            for path, image in zip(images, found, strict=True)
         ]
         return answers[0].model_copy(update={"images": named})
 
@@ -85,7 +86,7 @@ class DetectionsClient:
         return list(split_images(images, measures=not self._shares_files))
 
     def _encode(self, settings: dict[str, Any], images: list[Path]) -> RequestBody:
-        if not self._shares_files:
+        if not self._shares_files or not all(is_text(path) for path in images):
             return encode_form(settings, images)
         given = {name: value for name, value in settings.items() if value is not None}
         return encode_json({**given, "paths": [make_absolute(path) for path in images]})
