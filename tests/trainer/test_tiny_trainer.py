@@ -68,7 +68,10 @@ def get_history(events: list[AnyEvent]) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("parameters", [{}, {"loader_processes": 1, "checkpoint_minutes": 1e-9}])
+@pytest.mark.parametrize(
+    "parameters",
+    [pytest.param({}, marks=pytest.mark.long), {"loader_processes": 1, "checkpoint_minutes": 1e-9}],
+)
 def test_stopped_run_that_goes_on_tells_what_a_whole_one_tells(
     make_train_spec: Run, start: Run, tmp_path: Path, parameters: dict[str, Any]
 ):
