@@ -77,7 +77,9 @@ def test_runs_are_compared_and_reproduced(raven: Raven, platform: Platform, tmp_
     assert (
         raven("runs", "compare", "first", "second [b]", "--json").document["runs"][1]["name"] == "second [b]"
     )
-    assert raven("runs", "compare", "first").code == 2
+    assert "Name two to ten" in raven("runs", "compare", "first").err
+    said = raven("runs", "compare", "first", "second [b]", "--metric", "los")
+    assert "None of them has such a metric: los. `raven runs metrics first`" in said.err
     for kind, beginning in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
         path = tmp_path / f"curves.{kind}"
         assert raven("runs", "compare", "first", "second [b]", "--picture", path).code == 0

@@ -60,6 +60,8 @@ def compare(
     """
     from raven_scan.app.cli.curve_pictures import check_kind, draw_compared_curves  # noqa: PLC0415
 
+    if len(runs) == 1:
+        raise typer.BadParameter("Name two to ten: others are compared with the first.", param_hint="RUN…")
     kind = None if picture is None else check_kind(picture)
     if picture is not None:
         check_place(picture, may_overwrite=force)
@@ -72,6 +74,11 @@ def compare(
         write_whole(picture, draw_compared_curves(compared, kind))
         output.say(f"The curves are in {picture}.", style="dim")
     output.show(compared.model_dump(mode="json"), lambda console: _print_comparison(console, compared))
+    if without := set(metric or ()) - {curve.metric for curve in compared.curves}:
+        output.say(
+            f"None of them has such a metric: {', '.join(sorted(without))}. `raven runs metrics {runs[0]}` lists them.",
+            style="yellow",
+        )
     unknown = [run.name for run in compared.runs if not run.has_environment]
     if unknown:
         output.say(f"What computed {', '.join(unknown)} was not written down.", style="yellow")
