@@ -21,7 +21,7 @@ from raven_scan.packages.lineage import MOST_STEPS
 from raven_scan.packages.manifest import Manifest, PackedFile, decode_json, decode_manifest, decode_signature
 from raven_scan.packages.signing import find_public_key
 from raven_scan.packages.types import PackageKeyView
-from raven_scan.trained_models.types import Figures, PackageOrigin
+from raven_scan.trained_models.types import FIGURE_NAMES, Figures, PackageOrigin
 
 _LARGEST_MANIFEST_BYTES = 2 << 20
 _LARGEST_SIGNATURE_BYTES = 16 << 10
@@ -152,7 +152,20 @@ def _read_figures(content: bytes, classes: list[str]) -> tuple[Figures | None, F
     named = [name for each in (figures.valid, test) if each is not None for name in each.by_class]
     if not set(named) <= set(classes):
         raise errors.make_bad_content(manifest.FIGURES, "it is of other classes")
+    if not all(_is_plausible(each) for each in (figures.valid, test) if each is not None):
+        raise errors.make_bad_content(manifest.FIGURES, "a figure in it is not between 0 and 1")
     return figures.valid, test
+
+
+def _is_plausible(figures: Figures) -> bool:
+    """Whether all figures are known by name, and shares of one."""
+    of_classes = figures.by_class.values()
+    if any(name not in FIGURE_NAMES for values in of_classes for name in values):
+        return False
+    of_all = {name: getattr(figures, name) for name in FIGURE_NAMES}
+    return all(
+        value is None or 0 <= value <= 1 for values in (of_all, *of_classes) for value in values.values()
+    )
 
 
 def _check_names(archive: PackageArchive, told: Manifest) -> None:
