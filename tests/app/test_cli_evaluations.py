@@ -90,8 +90,9 @@ def test_models_are_evaluated_shown_and_compared(
     assert "Pictures in" in drawn.err
     pictures = sorted(folder.iterdir())
     assert [each.name[:5] for each in pictures] == ["0001-"]
-    with Image.open(pictures[0]) as picture:
-        assert picture.size == Image.open(next((sample_folder / "test").glob("*.jpg"))).size
+    original = next((sample_folder / "test").glob("*.jpg"))
+    with Image.open(pictures[0]) as picture, Image.open(original) as stored:
+        assert picture.size == stored.size
         colours = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
     assert (np.abs(colours - MISSED).max(axis=1) < 40).any()
     assert models("gallery", "first", "--limit", "2", "--pictures", folder).code == 5
