@@ -268,6 +268,14 @@ def test_settings_that_are_not_valid_are_named(raven: Raven, monkeypatch: pytest
     assert "hunter2" not in told.out
 
 
+def test_a_datasets_name_is_checked_before_anything_is_sent(
+    raven: Raven, monkeypatch: pytest.MonkeyPatch, sample_folder: Path
+) -> None:
+    monkeypatch.setenv("RAVEN_SERVER", "http://127.0.0.1:1")
+    told = raven("datasets", "import", sample_folder, "--name", "a/b", "--json")
+    assert (told.code, told.document["error"]["code"]) == (2, "dataset.bad_name")
+
+
 def test_no_server_at_its_address_is_told(raven: Raven, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAVEN_SERVER", "http://127.0.0.1:1")
     told = raven("runs", "list", "--json")

@@ -9,6 +9,7 @@ from raven_scan.app.cli.dataset_display import show_dataset, show_version
 from raven_scan.app.cli.dataset_upkeep import DatasetRef, delete, edit, export
 from raven_scan.app.cli.output import JsonFlag, Output
 from raven_scan.app.cli.session import open_raven
+from raven_scan.kernel.names import check_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,6 +58,7 @@ def import_dataset(
 
     classes = _parse_class_map(class_map or [])
     band_numbers = None if bands is None else _parse_bands(bands)
+    check_name("dataset", name)  # the server does, too, once everything was sent
     output = Output(as_json)
     with open_raven() as raven, display_work(output.message_console) as on_progress:
         version = raven.datasets.import_path(
