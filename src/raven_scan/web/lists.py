@@ -1,0 +1,196 @@
+"""Lists that are searched, filtered, sorted and paged on the server; their address says how, and can be shared."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Generic, TypeVar
+from urllib.parse import urlencode
+
+from nicegui import ui
+
+from raven_scan.kernel.paging import Page, PageRequest
+from raven_scan.web.frame import button
+from raven_scan.web.viewer import Viewer, as_handler
+
+T = TypeVar("T")
+
+_ROWS = 25
+_REFRESH_S = 3.0
+_TELL_SORT = (
+    "(event) => { const b = event.target.closest('button[data-sort]'); if (b) emit(b.dataset.sort); }"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a list.
+
+    Attributes:
+        title: in the user's language.
+        sort: what the service calls its order; None where it cannot be sorted by.
+        is_number: set to the right.
+    """
+
+    title: str
+    sort: str | None = None
+    is_number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A filter: one of a few values, or any.
+
+    Attributes:
+        name: in the address.
+        label: for a screen reader.
+        options: what is shown by value; the value "" is any.
+    """
+
+    name: str
+    label: str
+    options: Mapping[str, str]
+
+
+class SearchedList(Generic[T]):
+    """Rows, what chooses them, and their refreshing while somebody looks.
+
+    Args:
+        viewer: who looks.
+        path: of the screen.
+        asked: what its address asks for.
+        columns: of the table.
+        fetch: a page of what passes search and filters, which come by their names (`q` is the search).
+        draw_row: an item as `<tr>`, escaped.
+        search: what the field of the search is called.
+        choices: the filters.
+        default_sort: where the address says nothing.
+        empty: HTML where nothing passes.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        path: str,
+        asked: Mapping[str, str],
+        *,
+        columns: Sequence[Column],
+        fetch: Callable[[PageRequest, Mapping[str, str]], Awaitable[Page[T]]],
+        draw_row: Callable[[T], str],
+        search: str,
+        choices: Sequence[Choice] = (),
+        default_sort: str,
+        empty: str,
+    ) -> None:
+        self._viewer = viewer
+        self._path = path
+        self._columns = columns
+        self._fetch = fetch
+        self._draw_row = draw_row
+        self._search_label = search
+        self._choices = choices
+        self._default_sort = default_sort
+        self._empty = empty
+        self._wanted = {"q": asked.get("q", "")}
+        for choice in choices:
+            value = asked.get(choice.name, "")
+            self._wanted[choice.name] = value if value in choice.options else ""
+        sorts = {each for column in columns if column.sort for each in (column.sort, f"-{column.sort}")}
+        self._sort = asked["sort"] if asked.get("sort") in sorts else default_sort
+        self._cursors: list[str] = [asked["cursor"]] if asked.get("cursor") else []
+        self._page: Page[T] = Page([], None)
+        self._shown = ""
+
+    async def show(self) -> None:
+        """Builds it, with its first page."""
+        t = self._viewer.texts
+        with ui.element("div").classes("row-gap"):
+            ui.input(placeholder=t("Search"), value=self._wanted["q"], on_change=self._choose("q")).props(
+                f'outlined dense clearable debounce=250 type=search aria-label="{escape(self._search_label)}"'
+            ).style("min-width: 240px")
+            for choice in self._choices:
+                ui.select(
+                    dict(choice.options), value=self._wanted[choice.name], on_change=self._choose(choice.name)
+                ).props(f'outlined dense options-dense aria-label="{escape(choice.label)}"').style(
+                    "min-width: 150px"
+                )
+        self.table = ui.html("", sanitize=False).classes("scroll")
+        self.table.on("click", self._sort_by, js_handler=_TELL_SORT)
+        with ui.element("nav").classes("row-gap").props(f'aria-label="{escape(t("Pages"))}"') as self._pages:
+            self._back = button(t("Back"), as_handler(self._viewer, self._go_back), icon="chevron_left")
+            self._forward = button(t("Next"), as_handler(self._viewer, self._go_on), icon="chevron_right")
+        await self.refresh()
+        ui.timer(_REFRESH_S, as_handler(self._viewer, self.refresh), immediate=False)
+
+    async def refresh(self) -> None:
+        """Shows the page as it is now."""
+        request = PageRequest.parse(_ROWS, self._cursors[-1] if self._cursors else None, self._sort)
+        self._page = await self._fetch(request, self._wanted)
+        self._back.set_enabled(bool(self._cursors))
+        self._forward.set_enabled(self._page.next is not None)
+        self._pages.set_visibility(bool(self._cursors) or self._page.next is not None)
+        shown = self._draw()
+        if shown != self._shown:
+            self._shown = shown
+            self.table.set_content(shown)
+
+    def keep_shown(self) -> None:
+        """The browser shows already what the rows are now, such as a box that was ticked: nothing is sent."""
+        self._shown = self._draw()
+
+    def _choose(self, name: str) -> Callable[[object], Awaitable[None]]:
+        async def choose(event: object) -> None:
+            self._wanted[name] = str(getattr(event, "value", None) or "")
+            await self._begin_anew()
+
+        return choose
+
+    async def _sort_by(self, event: object) -> None:
+        name = str(getattr(event, "args", ""))
+        if name in {column.sort for column in self._columns}:
+            self._sort = f"-{name}" if self._sort == name else name
+            await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        self._cursors = []
+        await as_handler(self._viewer, self.refresh)()
+        self._keep_address()
+
+    async def _go_on(self) -> None:
+        if self._page.next is not None:
+            self._cursors.append(self._page.next)
+            await self.refresh()
+            self._keep_address()
+
+    async def _go_back(self) -> None:
+        if self._cursors:
+            self._cursors.pop()
+            await self.refresh()
+            self._keep_address()
+
+    def _keep_address(self) -> None:
+        query = {
+            **self._wanted,
+            "sort": "" if self._sort == self._default_sort else self._sort,
+            "cursor": self._cursors[-1] if self._cursors else "",
+        }
+        address = urlencode({name: value for name, value in query.items() if value})
+        ui.navigate.history.replace(f"{self._path}?{address}" if address else self._path)
+
+    def _draw(self) -> str:
+        if not self._page.items:
+            return self._empty
+        head = "".join(self._draw_header(column) for column in self._columns)
+        rows = "".join(self._draw_row(each) for each in self._page.items)
+        return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+    def _draw_header(self, column: Column) -> str:
+        classes = ' class="n"' if column.is_number else ""
+        if column.sort is None:
+            return f"<th{classes}>{escape(column.title)}</th>"
+        order, mark = {column.sort: ("ascending", "▲"), f"-{column.sort}": ("descending", "▼")}.get(
+            self._sort, ("none", "")
+        )
+        return (
+            f'<th{classes} aria-sort="{order}"><button type="button" data-sort="{column.sort}">'
+            f'{escape(column.title)} <span aria-hidden="true">{mark}</span></button></th>'
+        )
