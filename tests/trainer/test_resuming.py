@@ -159,14 +159,15 @@ def check_same(history: History, whole: History) -> None:
     torch.testing.assert_close(history.weights, whole.weights)
 
 
+@pytest.mark.parametrize("trials", [1, pytest.param(6, marks=pytest.mark.long)])
 def test_run_stopped_anywhere_equals_one_that_was_not(
-    case: tuple[Callable[..., TrainSpec], History], tmp_path: Path
+    case: tuple[Callable[..., TrainSpec], History], trials: int, tmp_path: Path
 ):
     make_spec, whole = case
     assert len(whole.losses) == 9
     numbers = random.Random(3)  # noqa: S311 - the same stops every time
     phases: set[str] = set()
-    for trial in range(2):
+    for trial in range(trials):
         stops = sorted(numbers.sample(range(1, whole.chances + 1), 2))
         history = follow(make_spec, tmp_path / str(trial), [stops[0], stops[1] - stops[0] + 1, None])
         check_same(history, whole)
