@@ -232,7 +232,7 @@ def test_trainer_whose_parent_is_another_process_does_not_start(long_run: LongRu
 def test_failures_are_told_apart(error: Exception, code: str):
     failure = describe_failure(error)
     assert failure.code == code
-    assert failure.message
+    assert failure.message.endswith(".")
     assert failure.hint
 
 

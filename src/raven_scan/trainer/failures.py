@@ -111,9 +111,10 @@ def describe_failure(error: BaseException) -> Failure:  # noqa: PLR0911 - one re
             trace,
             measure_disk(error.filename),
         )
+    described = ": ".join(part for part in (type(error).__name__, _shorten(text).rstrip(".")) if part)
     return Failure(
         "crashed.exception",
-        f"Something unexpected happened: {type(error).__name__}: {_shorten(text)}",
+        f"Something unexpected happened: {described}.",
         "Look at the end of the log. If it is no setting of this run, report it with the log.",
         trace,
     )
