@@ -19,6 +19,7 @@ from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim
 from raven_scan.access.users import UserChanges
 from raven_scan.app.wiring import Platform
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.datasets.browsing import ImageChoice
 from raven_scan.datasets.types import DatasetVersionView, ImportOptions, Part
 from raven_scan.detections.types import ImageFile
 from raven_scan.evaluations.types import GalleryKind
@@ -275,6 +276,18 @@ DATASETS = [
     ),
     _row("datasets.open_upload", lambda p, a: _enter(p.datasets.open_upload(a)), Claim.DATASET_IMPORT),
     _row("datasets.list_blob_digests", lambda p, a: p.datasets.list_blob_digests(a), _V),
+    _row(
+        "datasets.check_source",
+        lambda p, a: p.datasets.check_source(a, _NO_FILE, ImportOptions(name="new")),
+        Claim.DATASET_IMPORT,
+    ),
+    _row("datasets.import_sample", lambda p, a: p.datasets.import_sample(a, "no/name"), Claim.DATASET_IMPORT),
+    _on(
+        _V,
+        "dataset_browsing.list_images",
+        lambda p, a: p.dataset_browsing.list_images(a, DATASET, ImageChoice()),
+    ),
+    _on(_V, "dataset_browsing.get_statistics", lambda p, a: p.dataset_browsing.get_statistics(a, DATASET)),
     _on(_V, "datasets.get_dataset", lambda p, a: p.datasets.get_dataset(a, DATASET)),
     _on(_V, "datasets.get_version", lambda p, a: p.datasets.get_version(a, DATASET)),
     _on(_V, "datasets.list_versions", lambda p, a: p.datasets.list_versions(a, DATASET, _PAGE)),

@@ -23,10 +23,12 @@ from raven_scan.access.types import WORKER, Actor
 from raven_scan.access.users import UserService
 from raven_scan.app.settings_listing import SettingsListing
 from raven_scan.app.upkeep_trail import upgrade_tables
+from raven_scan.datasets.browsing import VersionBrowsing
 from raven_scan.datasets.export import DatasetExports
 from raven_scan.datasets.pictures import VersionPictures
 from raven_scan.datasets.service import DatasetService
 from raven_scan.datasets.stewardship import DatasetStewardship
+from raven_scan.datasets.thumbnails import Thumbnails
 from raven_scan.datasets.verification import VersionVerification
 from raven_scan.datasets.version_images import VersionImages
 from raven_scan.datasets.version_records import VersionRecords
@@ -121,6 +123,7 @@ class Platform:
     version_stewardship: VersionStewardship
     dataset_exports: DatasetExports
     dataset_pictures: VersionPictures
+    dataset_browsing: VersionBrowsing
     trained_models: TrainedModelService
     model_stewardship: ModelStewardship
     model_verification: ModelVerification
@@ -277,7 +280,8 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         dataset_stewardship=DatasetStewardship(database, datasets, clock, dependents=users_of_versions),
         version_stewardship=VersionStewardship(database, datasets, clock, dependents=users_of_versions),
         dataset_exports=DatasetExports(database, datasets, blobs),
-        dataset_pictures=VersionPictures(database, datasets, blobs),
+        dataset_pictures=VersionPictures(database, datasets, blobs, Thumbnails(settings.thumbnails_folder)),
+        dataset_browsing=VersionBrowsing(database, datasets, blobs),
         trained_models=trained_models,
         model_stewardship=model_stewardship,
         model_verification=ModelVerification(

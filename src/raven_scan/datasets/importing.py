@@ -1,6 +1,7 @@
 """From a source in COCO form to the content of a version: every check, every problem in one report."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from raven_scan.datasets.split import split_images
 from raven_scan.datasets.types import ImportOptions, Notice, Part
 from raven_scan.kernel.progress import Progress
 from raven_scan.pixels.rules import PixelRules
-from raven_scan.storage.batches import BlobBatch
 
 _EXAMPLES = 5
 _FRAME_SENTENCES = {
@@ -35,7 +35,7 @@ _FRAME_SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class ReadDataset:
-    """A source that passed every check; its images are in the batch."""
+    """A source that passed every check; its images were handed to be stored."""
 
     content: VersionContent
     leaked_image_count: int
@@ -54,9 +54,14 @@ class _LocatedImage:
 
 
 def read_dataset(
-    root: Path, options: ImportOptions, batch: BlobBatch, *, largest_pixels: int, progress: Progress
+    root: Path,
+    options: ImportOptions,
+    store: Callable[[bytes, str], object],
+    *,
+    largest_pixels: int,
+    progress: Progress,
 ) -> ReadDataset:
-    """Read and check the whole source.
+    """Read and check the whole source; `store` gets the content and the digest of each good image.
 
     Raises:
         Invalid: `dataset.unknown_form`; or `dataset.refused` with every problem.
@@ -76,7 +81,7 @@ def read_dataset(
             report.add("dataset.empty_part", part.source.label, "images", "the part has no images")
     intake = ImageIntake(
         # What will be refused anyway is checked to the end, but no longer written.
-        lambda content, digest: None if report else batch.add(content, digest),
+        lambda content, digest: None if report else store(content, digest),
         bands=options.bands,
         largest_pixels=largest_pixels,
     )

@@ -5,9 +5,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from raven_scan.access.types import Actor
-from raven_scan.datasets import repository
+from raven_scan.datasets import repository, thumbnails
 from raven_scan.datasets.errors import make_image_damaged, make_image_not_found
 from raven_scan.datasets.service import DatasetService
+from raven_scan.datasets.thumbnails import Thumbnails
 from raven_scan.kernel.database import Database
 from raven_scan.pixels.rules import PixelRules
 from raven_scan.storage.blob_store import BlobStore
@@ -38,10 +39,21 @@ class VersionImage:
 
 
 class VersionPictures:
-    def __init__(self, database: Database, datasets: DatasetService, blobs: BlobStore) -> None:
+    """Args:
+    thumbnails: keeps small pictures; None to draw them each time.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        datasets: DatasetService,
+        blobs: BlobStore,
+        thumbnails: Thumbnails | None = None,
+    ) -> None:
         self._database = database
         self._datasets = datasets
         self._blobs = blobs
+        self._thumbnails = thumbnails
         # Of the versions that were looked at last: a gallery asks for one picture after another.
         self._read_orientations = lru_cache(maxsize=4)(self._read_table)
 
@@ -71,6 +83,12 @@ class VersionPictures:
             NotFound: its file is lost.
             Damaged: its file is not what was imported.
         """
+        if self._thumbnails is None or size_px is None or size_px > thumbnails.LARGEST_SIDE_PX:
+            return self._draw(image, size_px)
+        key = f"{image.digest} {image.exif_orientation} {image.rules.to_json()} {size_px} {_JPEG_QUALITY}"
+        return self._thumbnails.get(key, lambda: self._draw(image, size_px))
+
+    def _draw(self, image: VersionImage, size_px: int | None) -> bytes:
         import cv2  # noqa: PLC0415 - it takes a fifth of a second
 
         from raven_scan.pixels.errors import UnreadableImage  # noqa: PLC0415

@@ -14,7 +14,15 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.datasets import readiness, repository
 from raven_scan.datasets.archive import unpack_archive
 from raven_scan.datasets.errors import make_dataset_missing, make_version_missing
-from raven_scan.datasets.types import DatasetVersionView, DatasetView, ImportOptions, Layout, Notice, Part
+from raven_scan.datasets.types import (
+    DatasetVersionView,
+    DatasetView,
+    ImportOptions,
+    Layout,
+    Notice,
+    Part,
+    SourceFindings,
+)
 from raven_scan.datasets.upload import Upload
 from raven_scan.kernel.clock import Clock
 from raven_scan.kernel.database import Database
@@ -77,11 +85,68 @@ class DatasetService:
             read = read_dataset(
                 root,
                 options,
-                batch,
+                batch.add,
                 largest_pixels=self._settings.largest_image_pixels,
                 progress=progress,
             )
             return self._store(actor, options, read, batch, progress)
+
+    def check_source(
+        self,
+        actor: Actor,
+        source: Path,
+        options: ImportOptions,
+        progress: Progress = ignore_progress,
+    ) -> SourceFindings:
+        """Reads and checks a folder or a zip as an import does, and stores nothing.
+
+        Raises:
+            Forbidden: the claim is missing.
+            Invalid: as for `import_version`.
+        """
+        from raven_scan.datasets.class_lists import check_class_options  # noqa: PLC0415
+        from raven_scan.datasets.importing import read_dataset  # noqa: PLC0415
+
+        actor.require(Claim.DATASET_IMPORT)
+        check_class_options(options)
+        with self._open_source(source, progress) as root:
+            read = read_dataset(
+                root,
+                options,
+                lambda _content, _digest: None,
+                largest_pixels=self._settings.largest_image_pixels,
+                progress=progress,
+            )
+        content = read.content
+        return SourceFindings(
+            classes=content.classes,
+            parts=content.count_parts(),
+            leaked_image_count=read.leaked_image_count,
+            image_bytes=int(content.images["size_bytes"].sum()),
+            warnings=read.notices,
+        )
+
+    def import_sample(
+        self, actor: Actor, name: str, progress: Progress = ignore_progress
+    ) -> DatasetVersionView:
+        """Draws the sample dataset, and imports it under that name.
+
+        Args:
+            actor: needs `dataset:import`.
+            name: of the dataset; where it is there with the same content, its version is answered.
+            progress: told of both.
+
+        Raises:
+            Invalid: the name cannot be so.
+            Unavailable: the disk is full.
+        """
+        from raven_scan.datasets.sample_scenes import make_sample_dataset  # noqa: PLC0415
+
+        actor.require(Claim.DATASET_IMPORT)
+        check_name("dataset", name)
+        with hold_scratch_folder(self._settings.work_folder, "sample") as folder:
+            make_sample_dataset(folder / "dataset", progress=progress)
+            return self.import_version(actor, folder / "dataset", ImportOptions(name=name), progress)
 
     @contextmanager
     def open_upload(self, actor: Actor) -> Generator[Upload]:

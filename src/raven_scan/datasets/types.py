@@ -84,6 +84,17 @@ class PartCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFindings:
+    """What an import of a source would make; as in DatasetVersionView."""
+
+    classes: list[str]
+    parts: dict[str, PartCounts]
+    leaked_image_count: int
+    image_bytes: int
+    warnings: list[Notice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetVersionView:
     """An immutable version of a dataset.
 

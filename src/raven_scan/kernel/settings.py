@@ -290,6 +290,11 @@ class Settings(BaseSettings):
         return self.home / "uploads"
 
     @property
+    def thumbnails_folder(self) -> Path:
+        """Small pictures of images; they are drawn again where they are missing."""
+        return self.home / "thumbnails"
+
+    @property
     def runs_folder(self) -> Path:
         """Where earlier releases kept the logs of runs."""
         return self.home / "runs"
