@@ -3,7 +3,9 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 from nicegui import ui
@@ -22,13 +24,22 @@ class Place:
         path: its address.
         name: in English.
         icon: of Material's.
-        claim: what one needs to see it; None for everybody who is signed in.
+        claim: what one needs to see it, or any one of several; None for everybody who is signed in.
+        part: of the navigation, in English; places of one part follow each other.
     """
 
     path: str
     name: str
     icon: str
-    claim: Claim | None
+    claim: Claim | tuple[Claim, ...] | None
+    part: str = ""
+
+    def is_for(self, viewer: Viewer) -> bool:
+        if self.claim is None:
+            return True
+        return any(
+            viewer.may(each) for each in (self.claim if isinstance(self.claim, tuple) else (self.claim,))
+        )
 
 
 class Frame:
@@ -38,10 +49,14 @@ class Frame:
         viewer: whose page it is.
         places: that the navigation leads to; those that the viewer may not see are left out.
         path: of the first screen.
+        find_help: the address of what the user guide says of a screen, by its path.
     """
 
-    def __init__(self, viewer: Viewer, places: Sequence[Place], path: str) -> None:
+    def __init__(
+        self, viewer: Viewer, places: Sequence[Place], path: str, find_help: Callable[[str], str]
+    ) -> None:
         self._viewer = viewer
+        self._find_help = find_help
         self._links: dict[str, ui.element] = {}
         self._build(places)
         self.mark(path)
@@ -49,6 +64,7 @@ class Frame:
     def mark(self, path: str) -> None:
         """Shows which place a path belongs to."""
         here = path.partition("?")[0]
+        self._help.props(f'href="{escape(self._find_help(here))}"')
         for place, link in self._links.items():
             is_here = here == place or (place != "/" and here.startswith(f"{place}/"))
             link.props(add='aria-current="page"' if is_here else "", remove="" if is_here else "aria-current")
@@ -62,22 +78,60 @@ class Frame:
             drawer.style("padding: 0")
             ui.html(f'<a class="brand" href="/">{_MARK}Raven Scan</a>', sanitize=False)
             with ui.element("nav").classes("side").props(f'aria-label="{escape(t("Screens"))}"'):
-                for place in places:
-                    if place.claim is None or self._viewer.may(place.claim):
-                        with ui.element("a").props(f'href="{place.path}"') as link:
-                            ui.icon(place.icon).props('aria-hidden="true"')
-                            ui.label(t(place.name))
-                        self._links[place.path] = link
+                shown = [place for place in places if place.is_for(self._viewer)]
+                for part, members in groupby(shown, key=lambda place: place.part):
+                    if part:
+                        ui.html(f'<div class="side-part">{escape(t(part))}</div>', sanitize=False)
+                    for place in members:
+                        self._add_link(place)
         with ui.element("header").classes("top"):
             ui.button(icon="menu", on_click=drawer.toggle).props(
                 f'flat round dense aria-label="{escape(t("Navigation"))}"'
             )
+            ui.html(
+                f'<div id="connection" role="status" data-lost="{escape(t("Connection lost. It is mended by itself."))}" '
+                f'data-mended="{escape(t("The connection is back."))}"></div>',
+                sanitize=False,
+            )
             ui.element("div").classes("grow")
-            with (
-                ui.button(self._viewer.actor.name, icon="account_circle").props("flat no-caps"),
-                ui.menu(),
+            with ui.element("a").classes("top-link").props('href="/guide"') as self._help:
+                ui.icon("help_outline").props('aria-hidden="true"')
+                ui.label(t("Help"))
+            self._build_light_switch()
+            self._build_own_menu()
+
+    def _add_link(self, place: Place) -> None:
+        with ui.element("a").props(f'href="{place.path}"') as link:
+            ui.icon(place.icon).props('aria-hidden="true"')
+            ui.label(self._viewer.texts(place.name))
+        self._links[place.path] = link
+
+    def _build_light_switch(self) -> None:
+        t = self._viewer.texts
+        with (
+            ui.button(icon="contrast").props(f'flat round dense aria-label="{escape(t("Light or dark"))}"'),
+            ui.menu(),
+        ):
+            for light, name, icon in (
+                ("auto", t("As the system has it"), "brightness_auto"),
+                ("light", t("Light"), "light_mode"),
+                ("dark", t("Dark"), "dark_mode"),
             ):
-                ui.menu_item(t("Sign out"), on_click=lambda: ui.run_javascript("ravenSignOut()"))
+                with ui.menu_item().on("click", js_handler=f'() => ravenSetLight("{light}")'):
+                    ui.icon(icon).props('aria-hidden="true"').classes("menu-icon")
+                    ui.label(name)
+
+    def _build_own_menu(self) -> None:
+        t = self._viewer.texts
+        with ui.button(self._viewer.actor.name, icon="account_circle").props("flat no-caps"), ui.menu():
+            for path, name in (
+                ("/account", t("Your account")),
+                ("/account/tokens", t("API tokens")),
+                ("/account/subscriptions", t("Subscriptions")),
+            ):
+                ui.menu_item(name, on_click=partial(ui.navigate.to, path))
+            ui.separator()
+            ui.menu_item(t("Sign out"), on_click=lambda: ui.run_javascript("ravenSignOut()"))
 
 
 @contextmanager

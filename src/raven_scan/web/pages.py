@@ -7,6 +7,7 @@ from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.types import Claim
 from raven_scan.web.frame import Frame, Place
+from raven_scan.web.guide_sections import find_guide_address
 from raven_scan.web.live import Liveness
 from raven_scan.web.services import Services
 from raven_scan.web.training_run import show_training_run
@@ -26,7 +27,7 @@ _SCREENS: dict[str, Screen] = {
 
 def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str) -> None:
     """The frame, and in it the screen of the path; following a link changes the screen alone."""
-    frame = Frame(viewer, PLACES, path)
+    frame = Frame(viewer, PLACES, path, find_guide_address)
     ui.context.client.sub_pages_router.on_path_changed(frame.mark)
 
     def bind(show: Screen) -> Callable[..., Awaitable[None]]:

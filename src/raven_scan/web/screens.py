@@ -26,6 +26,9 @@ from raven_scan.web.viewer import Viewer
 _FOLDER = Path(__file__).parent
 _STATIC = _FOLDER / "static"
 _ZONE_COOKIE = "raven_zone"
+_LIGHT_COOKIE = "raven_light"
+_IS_DARK = {"light": False, "dark": True}
+"""What the user chose; else it is as the system has it."""
 
 
 def build_screens(services: Services, waker: RunWaker, *, oidc_path: str | None) -> FastAPI:
@@ -62,6 +65,7 @@ def build_screens(services: Services, waker: RunWaker, *, oidc_path: str | None)
             f'<link rel="stylesheet" href="/static/{stamp}/theme.css">'
             f'<script src="/static/{stamp}/screens.js"></script>'
         )
+        ui.context.client.page.dark = _IS_DARK.get(request.cookies.get(_LIGHT_COOKIE, ""))
         build_page(Viewer(actor, recognise, _choose_texts(request)), services, liveness, request.url.path)
         return None
 
