@@ -143,6 +143,8 @@ class TrainingRunQueue:
         """
         with self._database.reading() as session:
             evaluations = self._evaluations.list_open(actor)
+            if not evaluations:
+                return []
             at_work = [*runs.list_at_work(session), *self._list_evaluations(actor)]
             workers = self._registry.list_alive()
         slots = _list_slots(workers, at_work, self._clock.now())
