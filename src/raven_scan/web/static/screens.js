@@ -56,3 +56,88 @@ function ravenSetLight(light) {
   window.socket.on("connect", mend);
   if (window.socket.connected) mend();
 })();
+
+async function ravenAskApi(path, method, body) {
+  const told = await fetch("/api/v1/session").then((answer) => answer.json());
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": told.csrf_token || "" };
+  const answer = await fetch(path, { method, headers, body: JSON.stringify(body) });
+  if (answer.ok) return;
+  const problem = await answer.json().catch(() => ({ detail: answer.statusText, hint: "" }));
+  throw new Error([problem.detail, problem.hint].filter(Boolean).join(" "));
+}
+
+// One's own password goes to the API, as at the sign-in, and through no screen.
+async function ravenChangePassword(event) {
+  event.preventDefault();
+  const form = event.target;
+  const said = form.querySelector(".said");
+  const { current, new: next, again } = Object.fromEntries(new FormData(form));
+  said.className = "said";
+  said.textContent = "";
+  try {
+    if (next !== again) throw new Error(form.dataset.differ);
+    await ravenAskApi("/api/v1/session/password", "PUT", { current_password: current, new_password: next });
+    form.reset();
+    said.classList.add("good");
+    said.textContent = form.dataset.done;
+  } catch (error) {
+    said.classList.add("bad");
+    said.textContent = error.message;
+  }
+}
+
+async function ravenCopy(text, target) {
+  const button = target.closest("button");
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Without TLS a browser keeps its clipboard to itself, but lets what is marked be copied.
+    const field = document.createElement("textarea");
+    field.value = text;
+    button.parentElement.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+  const name = button.querySelector(".block") || button;
+  const before = name.textContent;
+  name.textContent = button.dataset.copied;
+  setTimeout(() => (name.textContent = before), 2000);
+}
+
+// Calls `act` with what `find` finds, once it is there: what the server made is drawn a little later.
+function ravenWhenThere(find, act, tries = 100) {
+  const found = find();
+  if (found) act(found);
+  else if (tries) setTimeout(() => ravenWhenThere(find, act, tries - 1), 50);
+}
+
+// Keeps what is typed in an element with [data-keep="NAME"] in this tab: a page that is loaded anew, after a restart of
+// the server or by its user, has it again. Fields are known by their names. ravenForget is for what was sent.
+function ravenKeep(form) {
+  const key = "raven_form " + form.dataset.keep;
+  const read = () => JSON.parse(sessionStorage.getItem(key) || "{}");
+  const fields = () => [...form.querySelectorAll("input[name]:not([type=hidden]), textarea[name]")];
+  const ticks = () => [...form.querySelectorAll("[role=checkbox][aria-label], [role=switch][aria-label]")];
+  const kept = read();
+  for (const field of fields()) {
+    if (!(field.name in kept) || field.value === kept[field.name]) continue;
+    field.value = kept[field.name];
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  for (const tick of ticks()) {
+    const name = tick.getAttribute("aria-label");
+    if (name in kept && String(tick.getAttribute("aria-checked")) !== kept[name]) tick.click();
+  }
+  const keep = () => {
+    const values = Object.fromEntries(fields().map((field) => [field.name, field.value]));
+    for (const tick of ticks()) values[tick.getAttribute("aria-label")] = String(tick.getAttribute("aria-checked"));
+    sessionStorage.setItem(key, JSON.stringify({ ...read(), ...values }));
+  };
+  form.addEventListener("input", keep);
+  form.addEventListener("click", () => setTimeout(keep, 100));
+}
+
+function ravenForget(name) {
+  sessionStorage.removeItem("raven_form " + name);
+}
