@@ -212,6 +212,9 @@ def test_a_command_shows_boxes_and_writes_them(raven: Raven, measured: Measured,
         assert code == 0, err
     coco = json.loads((tmp_path / "new" / "found.json").read_bytes())
     assert len(coco["annotations"]) == len(measured.predictions)
+    # As readers of COCO look for them, wherever the folder is.
+    assert coco["raven"]["folder"] == str(part)
+    assert {image["file_name"] for image in coco["images"]} == {path.name for path in measured.paths}
     rows = list(csv.DictReader(io.StringIO((tmp_path / "new" / "found.csv").read_text())))
     assert len(rows) == len(measured.predictions)
     code, _, err = raven("models", "predict", "litter", part, "-o", tmp_path / "new" / "found.csv")

@@ -32,8 +32,15 @@ BUILTIN_ROLES = (
     ADMIN,
     BuiltinRole(
         "Data manager",
-        "Imports, edits, exports and deletes datasets.",
-        _VIEWING | {Claim.DATASET_IMPORT, Claim.DATASET_EDIT, Claim.DATASET_EXPORT, Claim.DATASET_DELETE},
+        "Imports, edits, exports and deletes datasets; detects with published models.",
+        _VIEWING
+        | {
+            Claim.DATASET_IMPORT,
+            Claim.DATASET_EDIT,
+            Claim.DATASET_EXPORT,
+            Claim.DATASET_DELETE,
+            Claim.DETECTION_CREATE,
+        },
     ),
     BuiltinRole(
         "Trainer",

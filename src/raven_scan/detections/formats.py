@@ -2,6 +2,9 @@
 
 import csv
 import io
+import os
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from raven_scan.detections.schemas import DetectionsOut
@@ -27,8 +30,10 @@ CSV_COLUMNS = (
 def make_coco(detections: Detections | DetectionsOut) -> dict[str, Any]:
     """A COCO document: images, categories, and the boxes as annotations with a score, which COCO's results have.
 
-    An image that could not be read is not among the images, but among the `problems` under `raven`.
+    An image that could not be read is not among the images, but among the `problems` under `raven`. Where images are
+    named by whole paths, they are named from the folder that they share, as readers of COCO expect; `folder` says it.
     """
+    folder = _find_folder([image.name for image in detections.images])
     categories = {name: number for number, name in enumerate(detections.classes, start=1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -45,7 +50,8 @@ def make_coco(detections: Detections | DetectionsOut) -> dict[str, Any]:
                 }
             )
             continue
-        images.append({"id": number, "file_name": image.name, "width": image.width, "height": image.height})
+        name = image.name if folder is None else PurePath(image.name).relative_to(folder).as_posix()
+        images.append({"id": number, "file_name": name, "width": image.width, "height": image.height})
         annotations += [
             {
                 "id": len(annotations) + place,
@@ -72,9 +78,17 @@ def make_coco(detections: Detections | DetectionsOut) -> dict[str, Any]:
                 "version": model.version,
             },
             "min_confidence": detections.min_confidence,
+            "folder": folder,
             "problems": problems,
         },
     }
+
+
+def _find_folder(names: Sequence[str]) -> str | None:
+    """The folder that holds all files of these names; None where one of them is no whole path."""
+    if not names or not all(PurePath(name).is_absolute() for name in names):
+        return None
+    return os.path.commonpath([PurePath(name).parent for name in names])
 
 
 def make_csv(detections: Detections | DetectionsOut) -> str:
