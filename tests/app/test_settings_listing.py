@@ -55,3 +55,10 @@ def test_the_command_lists_what_was_set(raven: Callable[..., Any], monkeypatch: 
     assert items["RAVEN_DATABASE_URL"] == "***"
     assert "RAVEN_OIDC_ISSUER" not in items
     assert "RAVEN_OIDC_ISSUER" in raven("settings", "--all").out
+
+
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAVEN_TOKEN", "")
+    monkeypatch.setenv("RAVEN_PUBLIC_URL", "")
+    settings = Settings()
+    assert (settings.token, settings.public_url) == (None, None)

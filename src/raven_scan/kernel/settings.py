@@ -17,7 +17,10 @@ _SHORTEST_SECRET_PATH = 8
 class Settings(BaseSettings):
     """Every setting of the platform; each is described in docs/settings.md."""
 
-    model_config = SettingsConfigDict(env_prefix="RAVEN_", frozen=True, hide_input_in_errors=True)
+    # An empty variable is one that is not set: `RAVEN_TOKEN=` must not hide the token of `raven login`.
+    model_config = SettingsConfigDict(
+        env_prefix="RAVEN_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
 
     home: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("raven-scan")),
