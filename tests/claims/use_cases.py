@@ -98,6 +98,13 @@ RUNS = [
         refers=_REFERRED,
     ),
     _row(
+        "run_planning.plan",
+        lambda p, a: p.run_planning.plan(a, dataset=DATASET, base_model=MODEL, parameters=_PARAMETERS),
+        Claim.TRAINING_RUN_CREATE,
+        *_REFERRED,
+        refers=_REFERRED,
+    ),
+    _row(
         "training_runs.list_runs", lambda p, a: p.training_runs.list_runs(a, _PAGE), Claim.TRAINING_RUN_VIEW
     ),
     _on_run("training_runs.get_run", lambda p, a: p.training_runs.get_run(a, DRAFT)),
@@ -769,6 +776,11 @@ PUBLISHING = [
     _on(_M, "publishing.get_name", lambda p, a: p.publishing.get_name(a, PUBLISHED)),
     _on(_M, "publishing.get_version", lambda p, a: p.publishing.get_version(a, PUBLISHED)),
     _on(_M, "publishing.list_versions", lambda p, a: p.publishing.list_versions(a, PUBLISHED, _PAGE)),
+    _row(
+        "publishing.list_versions_of_model",
+        lambda p, a: p.publishing.list_versions_of_model(a, _NOWHERE),
+        _M,
+    ),
     _on(_M, "publishing.list_history", lambda p, a: p.publishing.list_history(a, PUBLISHED, _PAGE)),
     _row("policy.get_policy", lambda p, a: p.policy.get_policy(a), _M),
     _row("policy.change", lambda p, a: p.policy.change(a, {"min_map50": 0.1}), _M, Claim.POLICY_EDIT),

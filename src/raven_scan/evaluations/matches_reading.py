@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def rank_worst_images(
-    path: Path, ranking: ImageRanking, *, offset: int, limit: int
+    path: Path, ranking: ImageRanking, *, offset: int, limit: int, shown_from: float | None = None
 ) -> tuple[list[ImageResult], int]:
     """Images with misses or false alarms, the worst first, and how many there are. Raises Damaged."""
     from raven_scan.figures.gallery import rank_images  # noqa: PLC0415
 
-    return rank_images(_read(path), ranking, offset=offset, limit=limit)
+    return rank_images(_read(path), ranking, offset=offset, limit=limit, shown_from=shown_from)
 
 
 def _read(path: Path) -> "Matches":

@@ -106,7 +106,13 @@ class EvaluationReview:
         )
 
     def list_worst_images(
-        self, actor: Actor, id_: UUID, kind: GalleryKind, page: PageRequest
+        self,
+        actor: Actor,
+        id_: UUID,
+        kind: GalleryKind,
+        page: PageRequest,
+        *,
+        shown_from: float | None = None,
     ) -> Page[GalleryImage]:
         """Images with misses or false alarms at the best confidence, the worst first.
 
@@ -115,6 +121,8 @@ class EvaluationReview:
             id_: of an evaluation that was a Success.
             kind: what is looked for.
             page: which of them.
+            shown_from: detections of at least this confidence are told too, though they do not count; None: of none
+                below the best one.
 
         Raises:
             NotFound: there is no such evaluation.
@@ -127,7 +135,9 @@ class EvaluationReview:
         if page.cursor is not None:
             offset, _ = read_cursor(_GALLERY, kind, page.cursor, int)
             offset = min(max(0, offset), _FURTHEST)
-        results, count = rank_worst_images(path, _RANKING[kind], offset=offset, limit=page.limit)
+        results, count = rank_worst_images(
+            path, _RANKING[kind], offset=offset, limit=page.limit, shown_from=shown_from
+        )
         known = self._find_images(actor, evaluation, {result.file_name for result in results})
         images: list[GalleryImage] = []
         for place, result in enumerate(results, offset + 1):

@@ -20,6 +20,7 @@ def rank_images(
     confidence: float | None = None,
     offset: int = 0,
     limit: int = 50,
+    shown_from: float | None = None,
 ) -> tuple[list[ImageResult], int]:
     """Images with misses or false alarms, the worst first.
 
@@ -32,6 +33,7 @@ def rank_images(
         confidence: detections of at least this count; None: the one with the best F1.
         offset: how many images to leave out.
         limit: how many images to return at most.
+        shown_from: detections of at least this are told too, where that is less than `confidence`; they do not count.
 
     Returns:
         These images, and how many there are in all.
@@ -53,7 +55,8 @@ def rank_images(
     order = np.lexsort(keys)
     order = order[: int((count > 0).sum())]
     rows = order[offset : offset + limit]
-    return [_describe(matches, int(row), sure, missed, alarms) for row in rows], len(order)
+    shown = sure if shown_from is None else sure | (matches.scores >= shown_from)
+    return [_describe(matches, int(row), shown, missed, alarms) for row in rows], len(order)
 
 
 def describe_images(
@@ -83,10 +86,10 @@ def _find_missed(matches: Matches, sure: Bools) -> Bools:
     return ~((finder >= 0) & np.append(sure, values=False)[finder]) & ~matches.crowds
 
 
-def _describe(matches: Matches, row: int, sure: Bools, missed: Bools, alarms: Bools) -> ImageResult:
+def _describe(matches: Matches, row: int, shown: Bools, missed: Bools, alarms: Bools) -> ImageResult:
     truth = _find_range(matches.truth_image, row)
     detected = _find_range(matches.detection_image, row)
-    detected = detected[sure[detected]]
+    detected = detected[shown[detected]]
     own_alarms = detected[alarms[detected]]
     hits = matches.get_hits(MAP50)
     return ImageResult(

@@ -1,5 +1,7 @@
 """What published names stand for."""
 
+from uuid import UUID
+
 from sqlalchemy.orm import Session
 
 from raven_scan.access.types import Actor, Claim
@@ -16,6 +18,8 @@ from raven_scan.publishing.types import (
     PublishedNameView,
     PublishedVersionView,
 )
+
+_MOST_VERSIONS = 100
 
 
 class PublishedModels:
@@ -72,6 +76,12 @@ class PublishedModels:
         with self._database.reading() as session:
             name, _ = read_name(session, actor, ref)
             return repository.list_versions(session, name, page)
+
+    def list_versions_of_model(self, actor: Actor, model_id: UUID) -> list[PublishedVersionView]:
+        """What a model is, or was, published as, newest first, a hundred at most. Needs `trained_model:view`."""
+        actor.require(Claim.TRAINED_MODEL_VIEW)
+        with self._database.reading() as session:
+            return repository.list_versions_of_model(session, model_id, _MOST_VERSIONS)
 
     def list_history(self, actor: Actor, ref: str, page: PageRequest) -> Page[HistoryEntry]:
         """Newest first. Raises NotFound."""

@@ -194,6 +194,17 @@ def list_versions(session: Session, name: PublishedName, page: PageRequest) -> P
     return _VERSIONS.fetch(session, statement, page, lambda row: make_version_view(name, row[0]))
 
 
+def list_versions_of_model(session: Session, model_id: UUID, limit: int) -> list[PublishedVersionView]:
+    statement = (
+        select(PublishedName, PublishedVersion)
+        .join(PublishedVersion, PublishedVersion.name_id == PublishedName.id)
+        .where(PublishedVersion.model_id == model_id)
+        .order_by(PublishedVersion.published_at.desc(), PublishedVersion.id)
+        .limit(limit)
+    )
+    return [make_version_view(name, version) for name, version in session.execute(statement)]
+
+
 def list_history(session: Session, name: PublishedName, page: PageRequest) -> Page[HistoryEntry]:
     statement = (
         select(

@@ -1,0 +1,178 @@
+"""Two to ten models side by side: differences with intervals and in words, and their curves in one chart."""
+
+from collections.abc import Sequence
+from html import escape
+from urllib.parse import urlencode
+
+from nicegui import ui
+from nicegui.page_arguments import PageArguments
+
+from raven_scan.datasets.types import Part
+from raven_scan.evaluations.types import DEFAULT_FIGURE, FIGURES_COMPARED, ComparedModel, Comparison
+from raven_scan.figures.difference import Difference, Verdict
+from raven_scan.figures.report import EvaluationReport
+from raven_scan.kernel.errors import Conflict, Invalid, NotFound, RavenError
+from raven_scan.web.frame import heading, screen, sheet
+from raven_scan.web.live import Liveness
+from raven_scan.web.marks import link
+from raven_scan.web.model_charts import Curve, draw_curves
+from raven_scan.web.model_words import FIGURES, MODELS_PATH, mark, write_figure, write_interval
+from raven_scan.web.services import Services
+from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.viewer import Viewer
+
+_KINDS = {
+    Verdict.BETTER: "good",
+    Verdict.WORSE: "bad",
+    Verdict.NO_SIGNIFICANT_DIFFERENCE: "",
+    Verdict.TOO_FEW_IMAGES: "warn",
+}
+_OVERALL = ("map50", "map", "map75", "precision", "recall", "f1")
+
+
+async def show_model_comparison(
+    viewer: Viewer, services: Services, _: Liveness, arguments: PageArguments
+) -> None:
+    t, query = viewer.texts, arguments.query_parameters
+    models = query.getlist("model")
+    figure = query.get("figure", DEFAULT_FIGURE)
+    part = query.get("part", Part.TEST)
+    class_name = query.get("class") or None
+    with screen(t("Compare models")):
+        ui.html(f'<div class="crumbs">{link(t("Trained models"), MODELS_PATH)}</div>', sanitize=False)
+        with heading(t("Compare models")):
+            pass
+        try:
+            comparison = await viewer.ask(
+                services.evaluation_review.compare_models,
+                models,
+                part=part,
+                figure=figure,
+                class_name=class_name,
+            )
+        except (Conflict, Invalid, NotFound) as error:
+            _show_refusal(error, models, t)
+            return
+        reports = [
+            await viewer.ask(services.evaluations.read_report, each.evaluation_id)
+            for each in comparison.models
+        ]
+        with sheet():
+            _build_choices(comparison, reports[0], models, t)
+            ui.html(_draw_differences(comparison, t), sanitize=False).classes("scroll")
+        with sheet(t("Precision by recall")):
+            _draw_overlaid(comparison, reports, t)
+        with sheet(t("All figures")):
+            ui.html(_draw_figures(comparison, reports, t), sanitize=False).classes("scroll")
+
+
+def _show_refusal(error: RavenError, models: Sequence[str], t: Texts) -> None:
+    review = "".join(
+        f"<li>{link(t('Review of model {number}', number=number), f'{MODELS_PATH}/{ref}/review')}</li>"
+        for number, ref in enumerate(models, 1)
+    )
+    ui.html(
+        f'<div class="notice warn"><b>{escape(error.message)}</b><br>{escape(error.hint)}</div>'
+        f'<ul class="plain">{review}</ul>',
+        sanitize=False,
+    )
+
+
+def _build_choices(comparison: Comparison, report: EvaluationReport, models: Sequence[str], t: Texts) -> None:
+    chosen = {"figure": comparison.figure, "class": comparison.class_name or "", "part": comparison.part}
+
+    def choose(name: str, value: object) -> None:
+        wanted = {**chosen, name: str(value or "")}
+        query = [("model", each) for each in models] + [(key, each) for key, each in wanted.items() if each]
+        ui.navigate.to(f"{MODELS_PATH}/compare?{urlencode(query)}")
+
+    with ui.element("div").classes("row-gap"):
+        ui.select(
+            {name: t(FIGURES.get(name, name)) for name in FIGURES_COMPARED},
+            label=t("Figure"),
+            value=comparison.figure,
+            on_change=lambda event: choose("figure", event.value),
+        ).props("outlined dense options-dense").style("min-width: 180px")
+        ui.select(
+            {"": t("All classes"), **{name: name for name in report.classes}},
+            label=t("Class"),
+            value=comparison.class_name or "",
+            on_change=lambda event: choose("class", event.value),
+        ).props("outlined dense options-dense").style("min-width: 180px")
+        said = t(
+            "On the {part} part of {dataset}, by their last evaluations there. The first is what the others are "
+            "compared with; intervals are of 95 %.",
+            part=comparison.part,
+            dataset=comparison.dataset_version.name,
+        )
+        ui.label(said).classes("muted small")
+
+
+def _draw_differences(comparison: Comparison, t: Texts) -> str:
+    names = (
+        ("Model", False),
+        (FIGURES.get(comparison.figure, comparison.figure), True),
+        ("Difference", True),
+        ("95 % interval", True),
+        ("In words", False),
+    )
+    head = "".join(
+        f'<th class="n">{escape(t(name))}</th>' if is_number else f"<th>{escape(t(name))}</th>"
+        for name, is_number in names
+    )
+    rows = "".join(_draw_row(each, t) for each in comparison.models)
+    return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _draw_row(compared: ComparedModel, t: Texts) -> str:
+    name = link(
+        compared.model.name, f"{MODELS_PATH}/{compared.model.id}/review?evaluation={compared.evaluation_id}"
+    )
+    difference = compared.difference
+    if difference is None:
+        told = f'<td class="n">{NONE}</td><td class="n">{NONE}</td><td>{escape(t("compared with"))}</td>'
+    else:
+        interval = write_interval(difference.low, difference.high, t) or NONE
+        reason = f'<div class="small muted">{escape(difference.reason)}</div>' if difference.reason else ""
+        told = (
+            f'<td class="n">{_write_difference(difference, t)}</td><td class="n">{interval}</td>'
+            f"<td>{mark(t(str(difference.verdict)), _KINDS[difference.verdict])}{reason}</td>"
+        )
+    return f'<tr><td class="named">{name}</td><td class="n">{t.figure(compared.value)}</td>{told}</tr>'
+
+
+def _write_difference(difference: Difference, t: Texts) -> str:
+    if difference.value is None:
+        return NONE
+    sign = "+" if difference.value > 0 else ""
+    return f"{sign}{t.figure(difference.value)}"
+
+
+def _draw_overlaid(comparison: Comparison, reports: Sequence[EvaluationReport], t: Texts) -> None:
+    curves: list[Curve] = []
+    for compared, report in zip(comparison.models, reports, strict=True):
+        told = report.precision_recall
+        wanted = comparison.class_name
+        precision = told.overall if wanted is None else told.by_class.get(wanted)
+        if precision is not None:
+            points: list[tuple[float, float | None]] = list(zip(told.recalls, precision, strict=True))
+            curves.append(Curve(compared.model.name, points, is_strong=not curves))
+    if curves:
+        draw_curves(
+            t("Precision by recall of each model"), t("Recall"), t("Precision"), curves, height_px=360
+        )
+    else:
+        ui.label(t("It cannot be had: the part has no boxes.")).classes("muted")
+
+
+def _draw_figures(comparison: Comparison, reports: Sequence[EvaluationReport], t: Texts) -> str:
+    head = f"<th>{escape(t('Model'))}</th>" + "".join(
+        f'<th class="n">{escape(t(FIGURES[name]))}</th>' for name in _OVERALL
+    )
+    rows = ""
+    for compared, report in zip(comparison.models, reports, strict=True):
+        wanted = comparison.class_name
+        figures = report.figures if wanted is None else report.by_class.get(wanted, {})
+        cells = "".join(f'<td class="n">{write_figure(figures.get(name), t)}</td>' for name in _OVERALL)
+        rows += f'<tr><td class="named">{escape(compared.model.name)}</td>{cells}</tr>'
+    return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'

@@ -1,0 +1,67 @@
+"""What a model was trained with: its parameters, and MMDetection's configuration."""
+
+import json
+from html import escape
+from typing import Any
+
+from nicegui import ui
+from nicegui.page_arguments import PageArguments
+
+from raven_scan.access.types import Actor, Claim
+from raven_scan.trained_models.types import TrainedModelView
+from raven_scan.web.frame import button, sheet, show_empty
+from raven_scan.web.marks import list_facts
+from raven_scan.web.services import Services
+from raven_scan.web.viewer import Viewer
+
+_PRE_ID = "configuration"
+
+
+async def show_configuration(
+    viewer: Viewer, services: Services, model: TrainedModelView, _: PageArguments
+) -> None:
+    t = viewer.texts
+
+    def read(actor: Actor) -> dict[str, Any] | None:
+        path = services.trained_models.open_configuration(actor, model.id)
+        return None if path is None else json.loads(path.read_bytes())
+
+    configuration = await viewer.ask(read)
+    if model.parameters:
+        with sheet(t("Parameters of its training")):
+            facts = [(name, _write(value)) for name, value in sorted(model.parameters.items())]
+            ui.html(list_facts(facts), sanitize=False)
+    if configuration is None:
+        if not model.parameters:
+            with sheet():
+                show_empty("tune", t("It was not trained here, so no configuration is kept of it."))
+        return
+    with sheet(t("Configuration")):
+        with ui.element("div").classes("row-gap"):
+            said = t("As MMDetection was given it, as JSON. It is data, and never run.")
+            ui.label(said).classes("muted small")
+            ui.element("div").classes("grow")
+            copied, copy = t("Copied"), t("Copy")
+            button(copy, _do_nothing, icon="content_copy").on(
+                "click", js_handler=f"(event) => ravenCopy('{_PRE_ID}', {json.dumps(copied)})"
+            )
+            if viewer.may(Claim.TRAINED_MODEL_EXPORT):
+                path = f"/api/v1/trained-models/{model.id}/download?file=configuration"
+                ui.html(
+                    f'<a class="as-button" href="{path}" download>{escape(t("Download"))}</a>', sanitize=False
+                )
+        text = json.dumps(configuration, indent=2, ensure_ascii=False)
+        ui.html(
+            f'<pre class="log long" id="{_PRE_ID}" tabindex="0" aria-label="{escape(t("Configuration"))}">'
+            f"{escape(text)}</pre>",
+            sanitize=False,
+        )
+
+
+def _write(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f'<span class="mono">{escape(text)}</span>'
+
+
+def _do_nothing() -> None:
+    """The browser does it all."""

@@ -1,0 +1,153 @@
+"""The images on which a model does worst, with true and predicted boxes, and a confidence to look at them by."""
+
+import json
+from html import escape
+from typing import Any
+
+from nicegui import ui
+
+from raven_scan.access.types import Claim
+from raven_scan.evaluations.types import EvaluationView, GalleryImage, GalleryKind
+from raven_scan.kernel.paging import PageRequest
+from raven_scan.web.frame import button, sheet
+from raven_scan.web.services import Services
+from raven_scan.web.texts import Texts
+from raven_scan.web.viewer import Viewer, as_handler
+
+_IMAGES = 12
+_LEAST_CONFIDENCE = 0.05
+_DEFAULT_CONFIDENCE = 0.5
+
+
+class Gallery:
+    """A page of images; which boxes count is decided in the browser.
+
+    Args:
+        viewer: who looks.
+        services: that know the images.
+        evaluation: that was a Success.
+    """
+
+    def __init__(self, viewer: Viewer, services: Services, evaluation: EvaluationView) -> None:
+        self._viewer = viewer
+        self._review = services.evaluation_review
+        self._evaluation = evaluation
+        self._kind = GalleryKind.MISSED
+        self._cursors: list[str] = []
+        self._next: str | None = None
+
+    async def build(self) -> None:
+        t = self._viewer.texts
+        with sheet(t("Where it goes wrong")):
+            with ui.element("div").classes("row-gap"):
+                ui.toggle(
+                    {
+                        GalleryKind.MISSED: t("Worst misses"),
+                        GalleryKind.FALSE_ALARMS: t("Worst false alarms"),
+                    },
+                    value=self._kind,
+                    on_change=as_handler(self._viewer, self._choose),
+                ).props("unelevated no-caps").classes("toggle")
+            if not self._viewer.may(Claim.DATASET_VIEW):
+                said = t("You may not see the dataset's images: boxes are shown without them.")
+                ui.label(said).classes("muted small")
+            self._shown = ui.html("", sanitize=False)
+            with (
+                ui.element("nav")
+                .classes("row-gap")
+                .props(f'aria-label="{escape(t("Pages"))}"') as self._pages
+            ):
+                self._back = button(t("Back"), as_handler(self._viewer, self._go_back), icon="chevron_left")
+                self._forward = button(t("Next"), as_handler(self._viewer, self._go_on), icon="chevron_right")
+            await self._look()
+
+    async def _choose(self, event: Any) -> None:
+        self._kind = GalleryKind(event.value)
+        self._cursors = []
+        await self._look()
+
+    async def _go_on(self) -> None:
+        if self._next is not None:
+            self._cursors.append(self._next)
+            await self._look()
+
+    async def _go_back(self) -> None:
+        if self._cursors:
+            self._cursors.pop()
+            await self._look()
+
+    async def _look(self) -> None:
+        page = await self._viewer.ask(
+            self._review.list_worst_images,
+            self._evaluation.id,
+            self._kind,
+            PageRequest.parse(_IMAGES, self._cursors[-1] if self._cursors else None),
+            shown_from=_LEAST_CONFIDENCE,
+        )
+        self._next = page.next
+        self._back.set_enabled(bool(self._cursors))
+        self._forward.set_enabled(page.next is not None)
+        self._pages.set_visibility(bool(self._cursors) or page.next is not None)
+        self._shown.set_content(self._draw(page.items))
+
+    def _draw(self, images: list[GalleryImage]) -> str:
+        t = self._viewer.texts
+        if not images:
+            said = (
+                t("Nothing was missed at the best confidence.")
+                if self._kind is GalleryKind.MISSED
+                else t("There is no false alarm at the best confidence.")
+            )
+            return f'<div class="empty">{escape(said)}</div>'
+        figures = self._evaluation.figures or {}
+        best = figures["confidence"].value if "confidence" in figures else None
+        described = [_describe(image, str(self._evaluation.dataset_version.id)) for image in images]
+        return (
+            f'<raven-findings data-images="{_pack(described)}" data-texts="{_pack(list_texts(t))}" '
+            f'data-best="{_DEFAULT_CONFIDENCE if best is None else best}" data-least="{_LEAST_CONFIDENCE}">'
+            "</raven-findings>"
+        )
+
+
+def list_texts(t: Texts) -> dict[str, str]:
+    """What `model_pictures.js` says in galleries."""
+    return {
+        "confidence": t("Confidence from"),
+        "found": t("true, found"),
+        "missed": t("true, missed"),
+        "hit": t("detected, right"),
+        "alarm": t("detected, false alarm"),
+        "crowd": t("crowd, does not count"),
+        "summary": t("{missed} missed · {alarms} false alarms"),
+        "enlarge": t("Enlarge {name}"),
+        "close": t("Close"),
+        "best": t("best"),
+        "class": t("Class"),
+        "kind": t("Box"),
+    }
+
+
+def _describe(image: GalleryImage, version_id: str) -> dict[str, Any]:
+    result = image.result
+    boxes = [*(each.box for each in result.true_boxes), *(each.box for each in result.detections)]
+    # Of an image that may not be seen, as much as its boxes need.
+    width = image.width or max((x + w for x, _, w, _ in boxes), default=1)
+    height = image.height or max((y + h for _, y, _, h in boxes), default=1)
+    source = None if image.digest is None else f"/api/v1/datasets/{version_id}/images/{image.digest}"
+    return {
+        "name": result.file_name,
+        "source": source,
+        "width": width,
+        "height": height,
+        "truth": [
+            {"name": each.class_name, "box": each.box, "crowd": each.crowd} for each in result.true_boxes
+        ],
+        "detections": [
+            {"name": each.class_name, "box": each.box, "score": each.confidence, "hit": each.hit}
+            for each in result.detections
+        ],
+    }
+
+
+def _pack(value: object) -> str:
+    return escape(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

@@ -1,0 +1,71 @@
+"""Packing a model, to be taken elsewhere."""
+
+from html import escape
+
+from nicegui import ui
+from nicegui.page_arguments import PageArguments
+
+from raven_scan.packages.types import MadePackage
+from raven_scan.trained_models.types import TrainedModelView
+from raven_scan.web.frame import button, sheet
+from raven_scan.web.marks import list_facts
+from raven_scan.web.services import Services
+from raven_scan.web.texts import Texts
+from raven_scan.web.viewer import Viewer, as_handler
+
+
+async def show_package(viewer: Viewer, services: Services, model: TrainedModelView, _: PageArguments) -> None:
+    t = viewer.texts
+    with sheet(t("Take it elsewhere")):
+        said = t(
+            "A package is a signed zip with weights, classes, figures, lineage and a model card. Another platform "
+            "that trusts this one's key imports it as it is; others can read it without Raven Scan."
+        )
+        ui.html(f'<p class="muted">{escape(said)}</p>', sanitize=False)
+        onnx = ui.checkbox(t("With the model as ONNX too"))
+        ui.label(t("It takes longer: the converted model is compared with the original on images.")).classes(
+            "muted small"
+        )
+
+        async def make() -> None:
+            made.set_content(f'<p class="muted">{escape(t("Packing…"))}</p>')
+            pack.disable()
+            try:
+                package = await viewer.ask(
+                    services.package_exports.make, str(model.id), onnx=bool(onnx.value)
+                )
+            except BaseException:
+                made.set_content("")
+                raise
+            finally:
+                pack.enable()
+            made.set_content(_draw_made(package, t))
+
+        with ui.element("div").classes("row-gap"):
+            pack = button(t("Make a package"), as_handler(viewer, make), kind="primary", icon="inventory_2")
+        made = ui.html("", sanitize=False).props('aria-live="polite"')
+    with sheet(t("The weights alone")):
+        path = f"/api/v1/trained-models/{model.id}/download?file=weights"
+        size = "" if model.weights_size_bytes is None else f" ({t.size(model.weights_size_bytes)})"
+        name = t("Download the weights as safetensors")
+        ui.html(
+            f'<div><a class="as-button" href="{path}" download>{escape(name + size)}</a></div>',
+            sanitize=False,
+        )
+
+
+def _draw_made(package: MadePackage, t: Texts) -> str:
+    path = f"/api/v1/trained-models/{package.model_id}/package/{package.digest}"
+    facts = [
+        (t("File"), escape(package.file_name)),
+        (t("Size"), escape(t.size(package.size_bytes))),
+        (t("SHA-256"), f'<span class="mono small">{package.digest}</span>'),
+        (t("Signed with"), f'<span class="mono small">{escape(package.key_fingerprint)}</span>'),
+        (t("What is in it"), escape(", ".join(package.files))),
+    ]
+    said = t("It can be downloaded for a day.")
+    return (
+        f'<div class="made"><div class="row-gap"><a class="as-button primary" href="{path}" download>'
+        f'{escape(t("Download the package"))}</a><span class="muted small">{escape(said)}</span></div>'
+        f"{list_facts(facts)}</div>"
+    )

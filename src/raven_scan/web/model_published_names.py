@@ -1,0 +1,170 @@
+"""A name that models are published as: its versions, what became of them, going back and taking out of use."""
+
+from functools import partial
+from html import escape
+from typing import Any
+
+from nicegui import ui
+
+from raven_scan.access.types import Claim
+from raven_scan.kernel.paging import PageRequest
+from raven_scan.publishing.types import HistoryEntry, PublishedVersionView, PublishingEvent, VersionState
+from raven_scan.web.frame import button, sheet
+from raven_scan.web.marks import link
+from raven_scan.web.model_words import MODELS_PATH, mark
+from raven_scan.web.services import Services
+from raven_scan.web.viewer import Viewer, as_handler
+
+_SHOWN = 50
+_TELL_ACTION = (
+    "(event) => { const b = event.target.closest('button[data-act]'); "
+    "if (b) emit({ act: b.dataset.act, number: Number(b.dataset.number) }); }"
+)
+_KINDS = {
+    VersionState.IN_USE: "good",
+    VersionState.REPLACED: "warn",
+    VersionState.WITHDRAWN: "bad",
+}
+
+
+class PublishedNamePart:
+    """The versions of one name, with what can be done with each, and its history."""
+
+    def __init__(self, viewer: Viewer, services: Services, name: str) -> None:
+        self._viewer = viewer
+        self._publishing = services.publishing
+        self._name = name
+
+    async def build(self) -> None:
+        t, page = self._viewer.texts, PageRequest.parse(_SHOWN)
+        versions = await self._viewer.ask(self._publishing.list_versions, self._name, page)
+        history = await self._viewer.ask(self._publishing.list_history, self._name, page)
+        with sheet(t("Versions of {name}", name=self._name)):
+            table = ui.html(self._draw_versions(versions.items), sanitize=False).classes("scroll")
+            table.on("click", as_handler(self._viewer, self._act), js_handler=_TELL_ACTION)
+        with sheet(t("History of {name}", name=self._name)):
+            ui.html(self._draw_history(history.items), sanitize=False)
+
+    def _draw_versions(self, versions: list[PublishedVersionView]) -> str:
+        t = self._viewer.texts
+        names = ("Version", "State", "Model", "Judged on", "Published", "Notes", "")
+        head = "".join(f"<th>{escape(t(name)) if name else ''}</th>" for name in names)
+        rows = "".join(self._draw_version(version) for version in versions)
+        return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+    def _draw_version(self, version: PublishedVersionView) -> str:
+        t = self._viewer.texts
+        said = [version.notes] if version.notes else []
+        if version.override_reason:
+            said.append(t("Published despite requirements: {reason}", reason=version.override_reason))
+        if version.withdrawal_reason:
+            said.append(t("Withdrawn: {reason}", reason=version.withdrawal_reason))
+        acts = ""
+        if self._viewer.may(Claim.TRAINED_MODEL_PUBLISH):
+            if version.state is VersionState.REPLACED:
+                acts += self._draw_button("rollback", version, t("Roll back to this"))
+            if version.state is not VersionState.WITHDRAWN:
+                acts += self._draw_button("withdraw", version, t("Withdraw"), kind="danger")
+        return (
+            f"<tr><td><b>{version.number}</b></td>"
+            f"<td>{mark(t(str(version.state)), _KINDS[version.state])}</td>"
+            f'<td class="named">{link(version.model, f"{MODELS_PATH}/{version.model_id}")}</td>'
+            f"<td>{escape(version.dataset_version_name or '')}</td>"
+            f'<td class="muted">{escape(t.moment(version.published_at))}<br>{escape(version.published_by)}</td>'
+            f'<td class="small noted">{escape(chr(10).join(said))}</td>'
+            f'<td><div class="row-gap tight">{acts}</div></td></tr>'
+        )
+
+    def _draw_button(self, act: str, version: PublishedVersionView, text: str, kind: str = "") -> str:
+        return (
+            f'<button type="button" class="as-button {kind}" data-act="{act}" data-number="{version.number}" '
+            f'aria-label="{escape(f"{text}: {version.full_name}")}">{escape(text)}</button>'
+        )
+
+    def _draw_history(self, history: list[HistoryEntry]) -> str:
+        t = self._viewer.texts
+        rows = "".join(
+            f'<li><span class="muted small">{escape(t.moment(entry.at))}</span> {escape(self._tell(entry))}'
+            + (f'<div class="small muted noted">{escape(entry.reason)}</div>' if entry.reason else "")
+            + "</li>"
+            for entry in history
+        )
+        return f'<ol class="plain history">{rows}</ol>'
+
+    def _tell(self, entry: HistoryEntry) -> str:
+        t, version = self._viewer.texts, f"{self._name}@{entry.number}"
+        match entry.event:
+            case PublishingEvent.PUBLISHED if entry.is_override:
+                said = t("{who} published {model} as {version}, despite requirements that were not passed.")
+            case PublishingEvent.PUBLISHED:
+                said = t("{who} published {model} as {version}.")
+            case PublishingEvent.WITHDRAWN:
+                said = t("{who} withdrew {version}, which is {model}.")
+            case PublishingEvent.ROLLED_BACK:
+                said = t("{who} rolled back to {version}, which is {model}.")
+        return said.format(who=entry.by, model=entry.model, version=version)
+
+    async def _act(self, event: Any) -> None:
+        number = int(event.args["number"])
+        if event.args["act"] == "rollback":
+            await self._roll_back(number)
+        else:
+            await self._withdraw(number)
+
+    async def _roll_back(self, number: int) -> None:
+        t, version = self._viewer.texts, f"{self._name}@{number}"
+        reason = await _ask_reason(
+            self._viewer,
+            t("Roll back to {version}?", version=version),
+            t(
+                "Detection with {name} uses it from then on; what is in use now stays as a replaced version.",
+                name=self._name,
+            ),
+            t("Roll back"),
+            is_needed=False,
+        )
+        if reason is not None:
+            await self._viewer.ask(self._publishing.roll_back, self._name, to=number, reason=reason)
+            self._viewer.notify(t("{version} is in use.", version=version))
+            await ui.context.client.sub_pages_router.refresh()
+
+    async def _withdraw(self, number: int) -> None:
+        t, version = self._viewer.texts, f"{self._name}@{number}"
+        reason = await _ask_reason(
+            self._viewer,
+            t("Withdraw {version}?", version=version),
+            t("It is out of use for good, and cannot be rolled back to. Whoever asks for it is told why."),
+            t("Withdraw"),
+            is_needed=True,
+        )
+        if reason is not None:
+            await self._viewer.ask(self._publishing.withdraw, version, reason=reason)
+            self._viewer.notify(t("{version} is withdrawn.", version=version))
+            await ui.context.client.sub_pages_router.refresh()
+
+
+async def _ask_reason(
+    viewer: Viewer, question: str, explanation: str, action: str, *, is_needed: bool
+) -> str | None:
+    """The reason that is given; None where it is left as it is."""
+    t = viewer.texts
+    with ui.dialog() as dialog, ui.card().classes("form"):
+        ui.html(f"<h2>{escape(question)}</h2>", sanitize=False)
+        ui.label(explanation).classes("muted")
+        reason = ui.textarea(t("Reason")).props("outlined dense autogrow autofocus")
+
+        def submit() -> None:
+            said = str(reason.value or "").strip()
+            if is_needed and not said:
+                viewer.notify(t("Say why."), kind="warning")
+                return
+            dialog.submit((said,))
+
+        with ui.element("div").classes("row-gap ends"):
+            button(t("Keep as it is"), partial(dialog.submit, None))
+            button(action, submit, kind="danger" if is_needed else "primary")
+    try:
+        answer = await dialog
+    finally:
+        dialog.delete()
+    return None if not answer else str(answer[0])

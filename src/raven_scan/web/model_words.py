@@ -1,0 +1,88 @@
+"""What the screens of models say of stages, origins, figures and intervals alike."""
+
+from html import escape
+
+from raven_scan.evaluations.types import EvaluationStatus
+from raven_scan.figures.report import Figure
+from raven_scan.trained_models.types import Origin, Stage
+from raven_scan.web.texts import NONE, Texts
+
+MODELS_PATH = "/trained-models"
+
+FIGURES = {
+    "map50": "mAP50",
+    "map": "mAP",
+    "map75": "mAP75",
+    "map_small": "mAP, small boxes",
+    "map_medium": "mAP, medium boxes",
+    "map_large": "mAP, large boxes",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "confidence": "Best confidence",
+}
+"""What a figure is called on screens, in English."""
+
+_CLASS_OF_STAGE = {
+    Stage.CANDIDATE: "",
+    Stage.PUBLISHED: "good",
+    Stage.REPLACED: "warn",
+    Stage.WITHDRAWN: "bad",
+}
+_CLASS_OF_STATUS = {
+    EvaluationStatus.WAITING: "warn",
+    EvaluationStatus.PROCESSING: "busy",
+    EvaluationStatus.SUCCESS: "good",
+    EvaluationStatus.ERROR: "bad",
+    EvaluationStatus.CANCELLED: "",
+}
+_STAGES = {
+    Stage.CANDIDATE: "Candidate",
+    Stage.PUBLISHED: "Published",
+    Stage.REPLACED: "Replaced",
+    Stage.WITHDRAWN: "Withdrawn",
+}
+_ORIGINS = {Origin.BUILTIN: "Built in", Origin.IMPORTED: "Imported", Origin.TRAINED: "Trained"}
+
+
+def name_stage(stage: Stage, t: Texts) -> str:
+    return t(_STAGES[stage])
+
+
+def name_origin(origin: Origin, t: Texts) -> str:
+    return t(_ORIGINS[origin])
+
+
+def mark_stage(stage: Stage, t: Texts) -> str:
+    return mark(name_stage(stage, t), _CLASS_OF_STAGE[stage])
+
+
+def mark_evaluation(status: EvaluationStatus, t: Texts) -> str:
+    return mark(t(str(status)), _CLASS_OF_STATUS[status])
+
+
+def mark(text: str, kind: str) -> str:
+    """A chip; `kind`: good, bad, warn, busy or nothing."""
+    return f'<span class="chip {kind}">{escape(text)}</span>'
+
+
+def write_interval(low: float | None, high: float | None, t: Texts) -> str:
+    """The 95 % interval of a figure; nothing where there is none."""
+    return "" if low is None or high is None else f"{t.figure(low)}\N{EN DASH}{t.figure(high)}"
+
+
+def write_figure(figure: Figure | None, t: Texts) -> str:
+    """As HTML: with its interval, or why there is none."""
+    if figure is None:
+        return NONE
+    if figure.value is None:
+        return f'<span title="{escape(figure.reason or "")}">{NONE}</span>'
+    interval = write_interval(figure.low, figure.high, t)
+    beside = f' <span class="small muted">{interval}</span>' if interval else ""
+    return f"{t.figure(figure.value)}{beside}"
+
+
+def draw_number(value: str, name: str, beside: str = "") -> str:
+    """A large number with its name below. All three are HTML already."""
+    small = f'<div class="small muted">{beside}</div>' if beside else ""
+    return f'<div class="number"><div class="value">{value}</div><div class="name">{name}</div>{small}</div>'
