@@ -70,8 +70,7 @@ def _show_bars(
         "axisLabel": {
             "color": _GREY,
             "interval": 0,
-            "hideOverlap": not is_sideways,
-            **({"overflow": "truncate", "width": 110} if is_sideways else {}),
+            **({"overflow": "truncate", "width": 110} if is_sideways else {"rotate": 40}),
         },
     }
     numbers = {

@@ -13,7 +13,7 @@ from raven_scan.web.frame import button
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
 
-_AN_PAGE = 30
+_AN_PAGE = 24
 _BACKGROUND = "-"
 """Instead of a class: images without a box."""
 

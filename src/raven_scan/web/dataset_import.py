@@ -84,9 +84,7 @@ class _ImportPage:
                 self._import = button(
                     t("Import dataset"), as_handler(self._viewer, self._do(ImportKind.IMPORT)), kind="primary"
                 )
-                self._check = button(
-                    t("Only check"), as_handler(self._viewer, self._do(ImportKind.CHECK)), icon="fact_check"
-                )
+                self._check = button(t("Only check"), as_handler(self._viewer, self._do(ImportKind.CHECK)))
                 self._sample = button(
                     t("Take the sample dataset instead"), as_handler(self._viewer, self._take_sample)
                 )

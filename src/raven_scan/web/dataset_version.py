@@ -41,18 +41,20 @@ async def show_dataset_version(
             show_actions(viewer, services, dataset, version)
         ui.html(_draw_numbers(version, t), sanitize=False).classes("sheet")
         with ui.element("div").classes("grid"):
-            with sheet(t("Parts")):
-                ui.html(_draw_parts(version, t), sanitize=False).classes("scroll")
+            with ui.element("div").classes("stack"):
+                with sheet(t("Parts")):
+                    ui.html(_draw_parts(version, t), sanitize=False).classes("scroll")
+                if dataset.version_count > 1:
+                    with sheet(t("Versions")):
+                        ui.html(_draw_versions(dataset, version, t), sanitize=False).classes("scroll tall")
             with sheet(t("About")):
                 ui.html(_draw_facts(dataset, version, t), sanitize=False)
-            with sheet(t("Used by")):
-                ui.html(await _draw_uses(viewer, services, version), sanitize=False)
-            if dataset.version_count > 1:
-                with sheet(t("Versions")):
-                    ui.html(_draw_versions(dataset, version, t), sanitize=False).classes("scroll tall")
-        if version.warnings:
-            with sheet(t("What the import found")):
-                ui.html(draw_notices(version.warnings, t), sanitize=False)
+            with ui.element("div").classes("stack"):
+                with sheet(t("Used by")):
+                    ui.html(await _draw_uses(viewer, services, version), sanitize=False)
+                if version.warnings:
+                    with sheet(t("What the import found")):
+                        ui.html(draw_notices(version.warnings, t), sanitize=False)
         with sheet(t("Images")):
             await VersionGallery(viewer, services, version, dict(arguments.query_parameters)).show()
         statistics = await viewer.ask(services.dataset_browsing.get_statistics, str(version.id))
@@ -108,7 +110,7 @@ def _draw_parts(version: DatasetVersionView, t: Texts) -> str:
 def _draw_facts(dataset: DatasetView, version: DatasetVersionView, t: Texts) -> str:
     facts = [
         (t("Imported"), escape(f"{t.moment(version.created_at)}, {version.created_by}")),
-        (t("Classes"), escape(", ".join(version.classes))),
+        (t("Classes"), f'<div class="tall">{escape(", ".join(version.classes))}</div>'),
     ]
     facts.extend((name, escape(value)) for name, value in _describe_options(version.options, t))
     if version.leaked_image_count:
@@ -147,7 +149,7 @@ def _describe_options(options: dict[str, Any], t: Texts) -> list[tuple[str, str]
 
 def _draw_versions(dataset: DatasetView, version: DatasetVersionView, t: Texts) -> str:
     rows = "".join(
-        f"<tr><td>{_name_version(each, version, t)}</td>"
+        f'<tr><td class="one-line">{_name_version(each, version, t)}</td>'
         f'<td class="n">{t.number(sum(part.image_count for part in each.parts.values()))}</td>'
         f'<td class="n">{t.number(sum(part.box_count for part in each.parts.values()))}</td>'
         f'<td class="muted">{escape(t.moment(each.created_at))}</td></tr>'

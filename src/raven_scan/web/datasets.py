@@ -87,7 +87,7 @@ def _draw_row(dataset: DatasetView, t: Texts) -> str:
         f'<td class="n">{t.number(sum(part.box_count for part in parts))}</td>'
         f'<td class="name-cell" title="{escape(", ".join(newest.classes))}">'
         f"{escape(describe_classes(newest.classes, t))}</td>"
-        f'<td class="n">{escape(t.size(newest.image_bytes))}</td>'
+        f'<td class="n one-line">{escape(t.size(newest.image_bytes))}</td>'
         f'<td class="muted">{escape(t.moment(dataset.created_at))}</td></tr>'
     )
 
