@@ -13,7 +13,6 @@ from raven_scan.access.tokens_api import build_tokens_router
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.access.users_api import build_roles_router, build_users_router
 from raven_scan.app.api_document import install_api_document
-from raven_scan.app.housekeeping.trash import Trash, list_bins
 from raven_scan.app.idempotency import IdempotencyKeys
 from raven_scan.app.known_queries import KnownQueries
 from raven_scan.app.problems import UnexpectedErrors, install_problem_answers
@@ -134,8 +133,7 @@ def build_app(
     )
     app.include_router(build_evaluations_router(platform.evaluations, platform.evaluation_review, get_actor))
     app.include_router(build_evaluations_of_model_router(platform.evaluations, get_actor))
-    trash = Trash(list_bins(platform), days=platform.settings.trash_days)
-    app.include_router(build_trash_router(trash, get_actor))
+    app.include_router(build_trash_router(platform.trash, get_actor))
     app.include_router(build_training_runs_router(platform.training_runs, get_actor))
     app.include_router(build_artifacts_router(platform.run_artifacts, get_actor))
     app.include_router(

@@ -21,7 +21,9 @@ from raven_scan.access.throttling import SignInThrottling
 from raven_scan.access.tokens import TokenService
 from raven_scan.access.types import WORKER, Actor
 from raven_scan.access.users import UserService
+from raven_scan.app.housekeeping.trash import Trash, list_bins
 from raven_scan.app.settings_listing import SettingsListing
+from raven_scan.app.system_health import SystemHealth
 from raven_scan.app.upkeep_trail import upgrade_tables
 from raven_scan.datasets.browsing import VersionBrowsing
 from raven_scan.datasets.export import DatasetExports
@@ -84,6 +86,7 @@ from raven_scan.training_runs.lineage import LineageService
 from raven_scan.training_runs.log_reading import TrainingRunLogs
 from raven_scan.training_runs.metric_history import TrainingRunMetrics
 from raven_scan.training_runs.outcomes import RunOutcomes
+from raven_scan.training_runs.planning import RunPlanning
 from raven_scan.training_runs.preflight import PreflightChecks
 from raven_scan.training_runs.presets import TrainingPresetService
 from raven_scan.training_runs.queue import TrainingRunQueue
@@ -108,6 +111,7 @@ class Platform:
 
     settings: Settings
     settings_listing: SettingsListing
+    system_health: SystemHealth
     clock: Clock
     database: Database
     holding: Holding | None
@@ -146,6 +150,7 @@ class Platform:
     run_logs: TrainingRunLogs
     run_artifacts: RunArtifacts
     run_comparisons: RunComparisons
+    run_planning: RunPlanning
     run_reproductions: RunReproductions
     presets: TrainingPresetService
     checks: PreflightChecks
@@ -157,6 +162,10 @@ class Platform:
     unsubscribing: Unsubscribing
     uploads: UploadService
     audit: AuditService
+
+    @property
+    def trash(self) -> Trash:
+        return Trash(list_bins(self), days=self.settings.trash_days)
 
 
 @contextmanager
@@ -266,6 +275,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     return Platform(
         settings=settings,
         settings_listing=SettingsListing(settings),
+        system_health=SystemHealth(settings, database, blobs, is_embedded=holding is not None),
         clock=clock,
         database=database,
         holding=holding,
@@ -319,6 +329,7 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
         run_logs=run_logs,
         run_artifacts=RunArtifacts(database, trained_models, model_stewardship, run_logs, run_metrics, blobs),
         run_comparisons=run_comparisons,
+        run_planning=RunPlanning(training_runs, datasets, trained_models, presets, checks),
         run_reproductions=RunReproductions(
             database, training_runs, datasets, trained_models, run_comparisons, blobs
         ),

@@ -158,6 +158,13 @@ class Settings(BaseSettings):
         description="Where users reach the server, as https://raven.example.org. Notifications link to the run there, "
         "and browsers may sign in from there.",
     )
+    contact: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Whom users turn to who cannot help themselves, as `it@example.org, ext. 42`; shown at the sign-in, "
+        "and with errors.",
+    )
     trusted_proxies: Annotated[
         tuple[str, ...],
         NoDecode,

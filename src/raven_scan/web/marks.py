@@ -40,3 +40,12 @@ def list_facts(facts: list[tuple[str, str]]) -> str:
 
 def link(text: str, path: str) -> str:
     return f'<a href="{escape(path)}">{escape(text)}</a>'
+
+
+def list_places(places: list[tuple[str, str]], here: str, label: str) -> str:
+    """Links to the parts of something, of which one is here."""
+    links = "".join(
+        f'<a href="{escape(path)}"{" aria-current=page" if path == here else ""}>{escape(name)}</a>'
+        for path, name in places
+    )
+    return f'<nav class="places" aria-label="{escape(label)}">{links}</nav>'

@@ -6,22 +6,85 @@ from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.types import Claim
+from raven_scan.web.account import show_account
+from raven_scan.web.account_subscriptions import show_account_subscriptions
+from raven_scan.web.account_tokens import show_account_tokens
+from raven_scan.web.administration_audit import show_audit_trail
+from raven_scan.web.administration_health import show_health
+from raven_scan.web.administration_policy import show_policy
+from raven_scan.web.administration_roles import show_roles
+from raven_scan.web.administration_settings import show_settings
+from raven_scan.web.administration_trash import show_trash
+from raven_scan.web.administration_user import show_user
+from raven_scan.web.administration_users import show_users
+from raven_scan.web.dataset_import import show_dataset_import
+from raven_scan.web.dataset_version import show_dataset_version
+from raven_scan.web.datasets import show_datasets
 from raven_scan.web.frame import Frame, Place
+from raven_scan.web.guide import show_guide
 from raven_scan.web.guide_sections import find_guide_address
 from raven_scan.web.live import Liveness
+from raven_scan.web.model_comparison import show_model_comparison
+from raven_scan.web.model_import import show_model_import
+from raven_scan.web.new_training_run import show_new_training_run
+from raven_scan.web.overview import show_overview
+from raven_scan.web.queue import show_queue
+from raven_scan.web.run_comparison import show_run_comparison
 from raven_scan.web.services import Services
+from raven_scan.web.trained_model import show_trained_model
+from raven_scan.web.trained_models import show_trained_models
 from raven_scan.web.training_run import show_training_run
 from raven_scan.web.training_runs import show_training_runs
 from raven_scan.web.viewer import Viewer
 
-PLACES = (Place("/training-runs", "Training runs", "model_training", Claim.TRAINING_RUN_VIEW),)
+_DELETING = (Claim.TRAINING_RUN_DELETE, Claim.TRAINED_MODEL_DELETE, Claim.DATASET_DELETE)
+
+PLACES = (
+    Place("/", "Overview", "space_dashboard", None),
+    Place("/datasets", "Datasets", "photo_library", Claim.DATASET_VIEW),
+    Place("/training-runs", "Training runs", "model_training", Claim.TRAINING_RUN_VIEW),
+    Place("/trained-models", "Trained models", "category", Claim.TRAINED_MODEL_VIEW),
+    Place("/queue", "Queue", "format_list_numbered", Claim.TRAINING_RUN_VIEW),
+    Place("/administration/policy", "Publishing policy", "rule", Claim.TRAINED_MODEL_VIEW, "Administration"),
+    Place("/trash", "Trash", "delete_outline", _DELETING, "Administration"),
+    Place("/administration/users", "Users", "group", Claim.USER_VIEW, "Administration"),
+    Place("/administration/roles", "Roles", "badge", Claim.USER_VIEW, "Administration"),
+    Place("/administration/audit", "Audit trail", "history", Claim.AUDIT_VIEW, "Administration"),
+    Place("/administration/settings", "Settings", "tune", Claim.SETTINGS_VIEW, "Administration"),
+    Place("/administration/health", "System health", "monitor_heart", Claim.SETTINGS_VIEW, "Administration"),
+)
 
 Screen = Callable[..., Awaitable[None]]
 
 _SCREENS: dict[str, Screen] = {
-    "/": show_training_runs,
+    "/": show_overview,
+    "/account": show_account,
+    "/account/tokens": show_account_tokens,
+    "/account/subscriptions": show_account_subscriptions,
+    "/administration": show_users,
+    "/administration/users": show_users,
+    "/administration/users/{ref}": show_user,
+    "/administration/roles": show_roles,
+    "/administration/audit": show_audit_trail,
+    "/administration/settings": show_settings,
+    "/administration/policy": show_policy,
+    "/administration/health": show_health,
+    "/guide": show_guide,
+    "/guide/{chapter}": show_guide,
+    "/queue": show_queue,
+    "/trash": show_trash,
+    "/datasets": show_datasets,
+    "/datasets/import": show_dataset_import,
+    "/datasets/{ref}": show_dataset_version,
     "/training-runs": show_training_runs,
+    "/training-runs/new": show_new_training_run,
+    "/training-runs/compare": show_run_comparison,
     "/training-runs/{ref}": show_training_run,
+    "/trained-models": show_trained_models,
+    "/trained-models/compare": show_model_comparison,
+    "/trained-models/import": show_model_import,
+    "/trained-models/{ref}": show_trained_model,
+    "/trained-models/{ref}/{tab}": show_trained_model,
 }
 
 

@@ -31,23 +31,28 @@ _IS_DARK = {"light": False, "dark": True}
 """What the user chose; else it is as the system has it."""
 
 
-def build_screens(services: Services, waker: RunWaker, *, oidc_path: str | None) -> FastAPI:
+def build_screens(
+    services: Services, waker: RunWaker, *, oidc_path: str | None, contact: str | None
+) -> FastAPI:
     """The screens; once a process, since NiceGUI knows one application.
 
     Args:
         services: that they ask.
         waker: tells that runs have changed.
         oidc_path: where signing in elsewhere begins; None where there is no such way.
+        contact: whom users turn to who cannot help themselves.
     """
     app = FastAPI(openapi_url=None)
     stamp = _make_stamp()
-    liveness = Liveness(waker)
+    liveness = Liveness(waker, services.run_events)
     templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
 
     @app.get("/sign-in")
     def show_sign_in(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         texts = _choose_texts(request)
-        shown = templates.get_template("sign_in.html").render(texts=texts, stamp=stamp, oidc=oidc_path)
+        shown = templates.get_template("sign_in.html").render(
+            texts=texts, stamp=stamp, oidc=oidc_path, contact=contact
+        )
         return HTMLResponse(shown, headers={"Cache-Control": "no-store"})
 
     # The address changes with the content, so that a browser may keep it for good.
@@ -64,9 +69,15 @@ def build_screens(services: Services, waker: RunWaker, *, oidc_path: str | None)
         ui.add_head_html(
             f'<link rel="stylesheet" href="/static/{stamp}/theme.css">'
             f'<script src="/static/{stamp}/screens.js"></script>'
+            f'<script src="/static/{stamp}/model_pictures.js"></script>'
+            f'<script src="/static/{stamp}/uploads.js"></script>'
+            f'<script src="/static/{stamp}/gallery.js"></script>'
+            f'<script src="/static/{stamp}/runs.js"></script>'
+            f'<script src="/static/{stamp}/run_form.js"></script>'
         )
         ui.context.client.page.dark = _IS_DARK.get(request.cookies.get(_LIGHT_COOKIE, ""))
-        build_page(Viewer(actor, recognise, _choose_texts(request)), services, liveness, request.url.path)
+        viewer = Viewer(actor, recognise, _choose_texts(request), contact=contact)
+        build_page(viewer, services, liveness, request.url.path)
         return None
 
     ui.run_with(  # pyright: ignore[reportUnknownMemberType] - NiceGUI's types are partly unknown

@@ -13,8 +13,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.database import describe_database_loss
-from raven_scan.kernel.errors import RavenError, Unauthenticated
+from raven_scan.kernel.errors import ErrorKind, RavenError, Unauthenticated
 from raven_scan.kernel.long_work import describe_unexpected
+from raven_scan.web.hints import name_screens
 from raven_scan.web.texts import Texts
 
 P = ParamSpec("P")
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 _QUESTIONS_AT_ONCE = 6
 """However many pages are open: of the threads and the database's connections, most are for the API."""
+
+_BEYOND_USERS = frozenset({ErrorKind.FORBIDDEN, ErrorKind.UNAVAILABLE, ErrorKind.DAMAGED})
+"""Kinds of errors that an administrator has to mend."""
 
 _log = structlog.get_logger(__name__)
 _places = anyio.CapacityLimiter(_QUESTIONS_AT_ONCE)
@@ -34,11 +38,15 @@ class Viewer:
         actor: as the page's request was recognised.
         recognise: who the page's session belongs to now, with the claims they have now.
         texts: in the user's language.
+        contact: whom users turn to who cannot help themselves.
     """
 
-    def __init__(self, actor: Actor, recognise: Callable[[], Actor], texts: Texts) -> None:
+    def __init__(
+        self, actor: Actor, recognise: Callable[[], Actor], texts: Texts, *, contact: str | None = None
+    ) -> None:
         self.actor = actor
         self.texts = texts
+        self._contact = contact
         self._recognise = recognise
 
     def may(self, claim: Claim) -> bool:
@@ -76,13 +84,25 @@ class Viewer:
         except Exception as error:  # noqa: BLE001 - a page must not go silent
             _log.exception("screen.failed")
             described = describe_unexpected(error)
-            self.notify(str(described["message"]), str(described["hint"]), kind="negative")
+            self.notify(
+                str(described["message"]), self._add_contact(str(described["hint"])), kind="negative"
+            )
 
     def tell(self, error: RavenError) -> None:
         if isinstance(error, Unauthenticated):
             ui.run_javascript("ravenSignIn()")
             return
-        self.notify(error.message, error.hint, kind="negative")
+        self.notify(error.message, self.describe_hint(error), kind="negative")
+
+    def describe_hint(self, error: RavenError) -> str:
+        """What to do about an error, on screens; with whom to ask where the user cannot mend it."""
+        hint = name_screens(error.hint, self.texts)
+        return self._add_contact(hint) if error.kind in _BEYOND_USERS else hint
+
+    def _add_contact(self, hint: str) -> str:
+        if self._contact is None:
+            return hint
+        return f"{hint} {self.texts('Ask {contact}.', contact=self._contact)}".strip()
 
     def notify(self, message: str, hint: str = "", *, kind: str = "positive") -> None:
         """Says something in the page's corner; a screen reader reads it aloud."""

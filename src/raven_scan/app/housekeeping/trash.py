@@ -6,7 +6,6 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from raven_scan.access.types import Actor, Claim
-from raven_scan.app.wiring import Platform
 from raven_scan.kernel.errors import NotFound
 from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.kernel.trash import DeletedItem, make_not_in_trash, merge_pages
@@ -30,7 +29,20 @@ class Bin(Protocol):
     def purge(self, actor: Actor, deleted_before: datetime, *, id_: UUID | None = None) -> int: ...
 
 
-def list_bins(platform: Platform) -> list[Bin]:
+class Stewardships(Protocol):
+    """What deletes and restores; the platform has them."""
+
+    @property
+    def run_stewardship(self) -> Bin: ...
+    @property
+    def model_stewardship(self) -> Bin: ...
+    @property
+    def version_stewardship(self) -> Bin: ...
+    @property
+    def dataset_stewardship(self) -> Bin: ...
+
+
+def list_bins(platform: Stewardships) -> list[Bin]:
     """All of them; who names others comes before what they name."""
     return [
         platform.run_stewardship,

@@ -117,21 +117,22 @@ function ravenWhenThere(find, act, tries = 100) {
 function ravenKeep(form) {
   const key = "raven_form " + form.dataset.keep;
   const read = () => JSON.parse(sessionStorage.getItem(key) || "{}");
-  const fields = () => [...form.querySelectorAll("input[name]:not([type=hidden]), textarea[name]")];
-  const ticks = () => [...form.querySelectorAll("[role=checkbox][aria-label], [role=switch][aria-label]")];
+  const fields = () => [...form.querySelectorAll("input[name]:not([type=hidden], [type=checkbox]), textarea[name], select[name]")];
+  const ticks = () => [...form.querySelectorAll("[role=checkbox][aria-label], [role=switch][aria-label], input[type=checkbox][name]")];
   const kept = read();
   for (const field of fields()) {
     if (!(field.name in kept) || field.value === kept[field.name]) continue;
     field.value = kept[field.name];
     field.dispatchEvent(new Event("input", { bubbles: true }));
   }
+  const nameOf = (tick) => tick.name || tick.getAttribute("aria-label");
+  const isTicked = (tick) => (tick.type === "checkbox" ? String(tick.checked) : String(tick.getAttribute("aria-checked")));
   for (const tick of ticks()) {
-    const name = tick.getAttribute("aria-label");
-    if (name in kept && String(tick.getAttribute("aria-checked")) !== kept[name]) tick.click();
+    if (nameOf(tick) in kept && isTicked(tick) !== kept[nameOf(tick)]) tick.click();
   }
   const keep = () => {
     const values = Object.fromEntries(fields().map((field) => [field.name, field.value]));
-    for (const tick of ticks()) values[tick.getAttribute("aria-label")] = String(tick.getAttribute("aria-checked"));
+    for (const tick of ticks()) values[nameOf(tick)] = isTicked(tick);
     sessionStorage.setItem(key, JSON.stringify({ ...read(), ...values }));
   };
   form.addEventListener("input", keep);

@@ -41,6 +41,11 @@ class Texts:
         said = self._sentences.get(sentence) or sentence
         return said.format(**values) if values else said
 
+    @property
+    def language_name(self) -> str:
+        """As its speakers call it."""
+        return str(self._locale.get_display_name() or self.language)
+
     def number(self, value: float, digits: int = 0) -> str:
         return format_decimal(round(value, digits), locale=self._locale)
 

@@ -1,0 +1,93 @@
+"""Questions with fields, and secrets that are shown once."""
+
+import json
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from html import escape
+
+from nicegui import ui
+
+from raven_scan.kernel.errors import RavenError, Unauthenticated
+from raven_scan.web.frame import button
+from raven_scan.web.viewer import Viewer
+
+
+class Question:
+    """A dialog with fields, which stays open while what was filled in is refused.
+
+    Args:
+        viewer: who is asked.
+        title: of the dialog.
+        action: what its button says.
+        act: does it with what was filled in; what it raises is told in the dialog.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        title: str,
+        *,
+        action: str,
+        act: Callable[[], Awaitable[object]],
+        kind: str = "primary",
+    ) -> None:
+        self._viewer = viewer
+        self._act = act
+        self._action = action
+        self._kind = kind
+        with ui.dialog().props("persistent") as self._dialog, ui.card().classes("question"):
+            ui.html(f"<h2>{escape(title)}</h2>", sanitize=False)
+            self._fields = ui.element("div").classes("fields")
+            self._said = ui.html("", sanitize=False).props('role="alert"')
+            with ui.element("div").classes("row-gap question-end"):
+                button(viewer.texts("Cancel"), self.close)
+                button(action, self._try, kind=kind)
+        self._dialog.on("hide", self._dialog.delete)
+
+    @contextmanager
+    def fields(self) -> Generator[None]:
+        """What is within is asked."""
+        with self._fields:
+            yield
+
+    def open(self) -> None:
+        self._dialog.open()
+
+    def close(self) -> None:
+        self._dialog.close()
+
+    async def _try(self) -> None:
+        try:
+            with self._dialog:
+                await self._act()
+        except Unauthenticated as error:
+            self._viewer.tell(error)
+        except RavenError as error:
+            hint = self._viewer.describe_hint(error)
+            self._said.set_content(
+                f'<div class="notice bad"><b>{escape(error.message)}</b><br>{escape(hint)}</div>'
+            )
+        else:
+            self.close()
+
+
+def show_once(viewer: Viewer, title: str, explanation: str, secrets: dict[str, str]) -> None:
+    """Secrets, by their names, which nobody can see again; it is closed by its button alone."""
+    t = viewer.texts
+    with ui.dialog().props("persistent") as dialog, ui.card().classes("question"):
+        ui.html(f"<h2>{escape(title)}</h2>", sanitize=False)
+        ui.label(explanation).classes("muted")
+        for name, secret in secrets.items():
+            ui.html(
+                f'<div class="small muted">{escape(name)}</div>'
+                f'<code class="secret" tabindex="0">{escape(secret)}</code>',
+                sanitize=False,
+            )
+            with ui.element("div"):
+                button(t("Copy"), lambda: None, icon="content_copy").on(
+                    "click", js_handler=f"(event) => ravenCopy({json.dumps(secret)}, event.target)"
+                ).props(f'data-copied="{escape(t("Copied"))}"')
+        with ui.element("div").classes("row-gap question-end"):
+            button(t("I have kept it"), dialog.close, kind="primary")
+    dialog.on("hide", dialog.delete)
+    dialog.open()

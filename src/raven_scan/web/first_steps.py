@@ -1,0 +1,147 @@
+"""What leads the user of an empty installation: images, a run, a model."""
+
+from dataclasses import dataclass
+from html import escape
+
+from nicegui import ui
+
+from raven_scan.access.types import Actor, Claim
+from raven_scan.kernel.paging import PageRequest
+from raven_scan.training_runs.types import RunFilter, RunStatus
+from raven_scan.web.frame import button
+from raven_scan.web.marks import draw_bar
+from raven_scan.web.rows import ShownTable
+from raven_scan.web.sample_import import get_sample_import, start_sample_import
+from raven_scan.web.services import Services
+from raven_scan.web.viewer import Viewer, as_handler
+
+_ONE = PageRequest(limit=1)
+_REFRESH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepsTaken:
+    has_dataset: bool
+    has_run: bool
+    has_success: bool
+
+    @property
+    def are_all(self) -> bool:
+        return self.has_dataset and self.has_run and self.has_success
+
+
+def find_steps(actor: Actor, services: Services) -> StepsTaken:
+    """Which first steps somebody has taken already, as far as the actor may see it."""
+    if not (actor.may(Claim.TRAINING_RUN_VIEW) and actor.may(Claim.DATASET_VIEW)):
+        return StepsTaken(has_dataset=True, has_run=True, has_success=True)
+    ended = RunFilter(statuses=(RunStatus.SUCCESS,))
+    if services.training_runs.list_runs(actor, _ONE, ended).items:
+        return StepsTaken(has_dataset=True, has_run=True, has_success=True)
+    return StepsTaken(
+        has_dataset=bool(services.datasets.list_datasets(actor, _ONE).items),
+        has_run=bool(services.training_runs.list_runs(actor, _ONE).items),
+        has_success=False,
+    )
+
+
+class FirstSteps:
+    """Cards with what comes next, until a training run has ended in Success."""
+
+    def __init__(self, viewer: Viewer, services: Services) -> None:
+        self._viewer = viewer
+        self._services = services
+
+    async def show(self) -> None:
+        with ui.element("div") as self._place:
+            pass
+        self._taken: StepsTaken | None = None
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        services = self._services
+        taken = await self._viewer.ask(lambda actor: find_steps(actor, services))
+        if taken != self._taken:
+            self._taken = taken
+            self._place.clear()
+            if not taken.are_all:
+                with self._place:
+                    await self._build(taken)
+
+    async def _build(self, taken: StepsTaken) -> None:
+        viewer, t = self._viewer, self._viewer.texts
+        with ui.element("section").classes("sheet first-steps"):
+            ui.html(f"<h2>{escape(t('First steps'))}</h2>", sanitize=False)
+            with ui.element("ol").classes("steps"):
+                with _step(t("Bring images"), is_taken=taken.has_dataset, done=t("done")):
+                    if taken.has_dataset:
+                        ui.html(
+                            f'<p class="muted">{escape(t("There is a dataset."))} <a href="/datasets">{escape(t("Datasets"))}</a></p>',
+                            sanitize=False,
+                        )
+                    elif viewer.may(Claim.DATASET_IMPORT):
+                        ui.label(
+                            t(
+                                "Try the sample dataset: drawn scenes from above, some with waste. Or import your own."
+                            )
+                        ).classes("muted")
+                        with ui.element("div").classes("row-gap"):
+                            button(
+                                t("Try the sample dataset"), as_handler(viewer, self._start), kind="primary"
+                            )
+                            ui.html(
+                                f'<a class="link-button" href="/datasets/import">{escape(t("Import yours"))}</a>',
+                                sanitize=False,
+                            )
+                        self._progress = ShownTable()
+                        self._progress.element.props('aria-live="polite"')
+                        self._draw_progress()
+                        ui.timer(_REFRESH_S, self._draw_progress)
+                    else:
+                        ui.label(t("Whoever may import datasets brings some first.")).classes("muted")
+                with _step(t("Train a detector"), is_taken=taken.has_run, done=t("done")):
+                    if taken.has_run:
+                        ui.html(
+                            f'<p class="muted">{escape(t("There is a training run."))} <a href="/training-runs">{escape(t("Training runs"))}</a></p>',
+                            sanitize=False,
+                        )
+                    else:
+                        ui.label(
+                            t(
+                                "Choose a dataset and a base model; all else is decided for you, and can be changed."
+                            )
+                        ).classes("muted")
+                        if taken.has_dataset and viewer.may(Claim.TRAINING_RUN_CREATE):
+                            ui.html(
+                                f'<a class="link-button primary" href="/training-runs/new">{escape(t("Create new training run"))}</a>',
+                                sanitize=False,
+                            )
+                with _step(t("Review and publish the model"), is_taken=False, done=""):
+                    ui.label(
+                        t(
+                            "When the run has ended in Success, its model is among the trained models, with its figures."
+                        )
+                    ).classes("muted")
+
+    async def _start(self) -> None:
+        start_sample_import(self._viewer, self._services)
+        self._draw_progress()
+
+    def _draw_progress(self) -> None:
+        t, now = self._viewer.texts, get_sample_import()
+        if now.error is not None:
+            message, hint = now.error
+            self._progress.show(f'<div class="notice bad"><b>{escape(message)}</b><br>{escape(hint)}</div>')
+        elif now.is_running:
+            label = t("Preparing the sample dataset: {stage}", stage=now.stage or "…")
+            share = now.done / now.total if now.total else 0.0
+            self._progress.show(f'{draw_bar(share, label)}<span class="small muted">{escape(label)}</span>')
+        else:
+            self._progress.show("")
+
+
+def _step(title: str, *, is_taken: bool, done: str) -> ui.element:
+    step = ui.element("li").classes("taken" if is_taken else "")
+    with step:
+        mark = f' <span class="chip good">{escape(done)}</span>' if is_taken else ""
+        ui.html(f"<h3>{escape(title)}{mark}</h3>", sanitize=False)
+    return step

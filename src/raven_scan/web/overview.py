@@ -1,0 +1,155 @@
+"""The first screen: what is at work, what came out, and what needs attention."""
+
+from html import escape
+
+from nicegui import ui
+from nicegui.page_arguments import PageArguments
+
+from raven_scan.access.types import Claim
+from raven_scan.training_runs.queue_types import QueueEntry
+from raven_scan.training_runs.types import RunStatus, TrainingRunSummary
+from raven_scan.web.first_steps import FirstSteps
+from raven_scan.web.frame import heading, screen, sheet
+from raven_scan.web.live import Liveness
+from raven_scan.web.marks import draw_bar, link, mark_status
+from raven_scan.web.overview_attention import draw_attention
+from raven_scan.web.overview_state import AtWork, Outcome, look_at_outcome, look_at_work
+from raven_scan.web.rows import ShownTable, draw_table
+from raven_scan.web.services import Services
+from raven_scan.web.storage_use import draw_storage
+from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.worker_slots import draw_workers
+
+_REFRESH_S = 2.0
+_LOOKS_BETWEEN_OUTCOMES = 5
+"""What ends seldom is not looked at as often as what is at work."""
+
+
+async def show_overview(viewer: Viewer, services: Services, _: Liveness, __: PageArguments) -> None:
+    t = viewer.texts
+    with screen(t("Overview")):
+        with heading(t("Overview")):
+            if viewer.may(Claim.TRAINING_RUN_CREATE):
+                ui.html(
+                    f'<a class="link-button primary" href="/training-runs/new">{escape(t("Create new training run"))}</a>',
+                    sanitize=False,
+                )
+        await _Overview(viewer, services).show()
+
+
+class _Overview:
+    def __init__(self, viewer: Viewer, services: Services) -> None:
+        self._viewer = viewer
+        self._services = services
+        self._looks = 0
+        self._outcome: Outcome | None = None
+
+    async def show(self) -> None:
+        viewer, t = self._viewer, self._viewer.texts
+        sees_runs = viewer.may(Claim.TRAINING_RUN_VIEW)
+        self._steps = FirstSteps(viewer, self._services)
+        await self._steps.show()
+        self._attention = ShownTable()
+        self._attention.element.props('role="status"')
+        self._runs = self._last = self._models = self._workers = self._storage = None
+        if sees_runs:
+            with sheet(t("At work and waiting")):
+                self._runs = ShownTable()
+        with ui.element("div").classes("grid overview"):
+            if sees_runs:
+                with sheet(t("Last results")):
+                    self._last = ShownTable()
+            if viewer.may(Claim.TRAINED_MODEL_VIEW):
+                with sheet(t("Models in use")):
+                    self._models = ShownTable()
+            if viewer.may(Claim.SYSTEM_VIEW):
+                with sheet(t("Workers")):
+                    self._workers = ShownTable()
+                with sheet(t("Storage")):
+                    self._storage = ShownTable()
+        await self._refresh()
+        ui.timer(_REFRESH_S, as_handler(viewer, self._refresh), immediate=False)
+
+    async def _refresh(self) -> None:
+        viewer, services, t = self._viewer, self._services, self._viewer.texts
+        work = await viewer.ask(lambda actor: look_at_work(actor, services))
+        if self._outcome is None or not self._looks % _LOOKS_BETWEEN_OUTCOMES:
+            self._outcome = await viewer.ask(lambda actor: look_at_outcome(actor, services))
+            if self._looks:
+                await self._steps.refresh()
+        self._looks += 1
+        outcome = self._outcome
+        self._attention.show(draw_attention(work, outcome, t))
+        if self._runs is not None:
+            self._runs.show(_draw_runs(work, t))
+        if self._last is not None:
+            self._last.show(_draw_last(outcome.ended, t))
+        if self._models is not None:
+            self._models.show(_draw_models(outcome, t))
+        if self._workers is not None:
+            self._workers.show(
+                draw_workers(work.workers or [], t, runs={run.id: run for run in work.processing})
+            )
+        if self._storage is not None and outcome.storage is not None:
+            self._storage.show(draw_storage(outcome.storage, t))
+
+
+def _draw_runs(work: AtWork, t: Texts) -> str:
+    rows = [_draw_processing(run, t) for run in work.processing]
+    rows += [_draw_waiting(entry, t) for entry in work.waiting]
+    more = ""
+    if work.has_more_waiting:
+        more = f'<p class="small">{link(t("All that waits is in the queue"), "/queue")}</p>'
+    titles = [t("Training run"), t("Status"), t("Progress"), f"#{t('mAP50')}", t("Time left")]
+    return (
+        draw_table(titles, rows, empty=t("Nothing is at work, and nothing waits."), caption=t("At work"))
+        + more
+    )
+
+
+def _draw_processing(run: TrainingRunSummary, t: Texts) -> str:
+    progress = run.progress
+    share = progress.step / progress.steps if progress.steps else 0.0
+    label = t("Epoch {epoch} of {epochs}", epoch=run.epoch, epochs=run.epochs)
+    best = None if run.best is None else run.best.get("map50")
+    left = NONE if progress.time_left_s is None else t.duration(progress.time_left_s)
+    return (
+        f"<tr><td>{link(run.name, f'/training-runs/{run.id}')}</td><td>{mark_status(run.status, t)}</td>"
+        f'<td>{draw_bar(share, label)}<span class="small muted">{escape(label)} · {t.percent(share)}</span></td>'
+        f'<td class="n">{t.figure(best)}</td><td>{escape(left)}</td></tr>'
+    )
+
+
+def _draw_waiting(entry: QueueEntry, t: Texts) -> str:
+    start = t.moment(entry.expected_start_at) if entry.expected_start_at else NONE
+    return (
+        f"<tr><td>{link(entry.run.name, f'/training-runs/{entry.run.id}')}</td>"
+        f"<td>{mark_status(RunStatus.WAITING, t)}</td>"
+        f'<td class="small">{escape(t("Place {place} in the queue.", place=entry.place))} {escape(entry.reason)}</td>'
+        f'<td class="n">{NONE}</td><td class="small">{escape(t("begins {moment}", moment=start))}</td></tr>'
+    )
+
+
+def _draw_last(ended: list[TrainingRunSummary], t: Texts) -> str:
+    rows: list[str] = []
+    for run in ended:
+        best = None if run.best is None else run.best.get("map50")
+        rows.append(
+            f"<tr><td>{link(run.name, f'/training-runs/{run.id}')}"
+            f'<div class="small muted">{escape(t.moment(run.ended_at))}</div></td>'
+            f'<td>{mark_status(run.status, t)}</td><td class="n">{t.figure(best)}</td></tr>'
+        )
+    titles = [t("Training run"), t("Status"), f"#{t('mAP50, best')}"]
+    return draw_table(titles, rows, empty=t("No training run has ended yet."), caption=t("Last results"))
+
+
+def _draw_models(outcome: Outcome, t: Texts) -> str:
+    rows = [
+        f"<tr><td><b>{escape(name.name)}</b>@{name.number}</td>"
+        f"<td>{link(name.model or NONE, f'/trained-models/{name.model_id}')}</td>"
+        f'<td class="small muted">{escape(t.moment(name.changed_at))}</td></tr>'
+        for name in outcome.published
+    ]
+    titles = [t("Published as"), t("Model"), t("Since")]
+    return draw_table(titles, rows, empty=t("No model is published yet."), caption=t("Models in use"))
