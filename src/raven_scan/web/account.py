@@ -65,7 +65,8 @@ def _draw_password_form(t: Texts, name: str) -> str:
         )
 
     return (
-        f'<form class="plain-form" onsubmit="ravenChangePassword(event)" data-differ="{escape(t("The two new passwords differ."))}"'
+        '<form class="plain-form" onsubmit="ravenChangePassword(event)"'
+        f' data-differ="{escape(t("The two new passwords differ."))}"'
         f' data-done="{escape(t("Your password is changed; you are signed out elsewhere."))}">'
         f'<input type="text" name="name" value="{escape(name)}" autocomplete="username" hidden>'
         + draw("current", t("Current password"), "current-password")

@@ -106,9 +106,7 @@ class _Subscriptions:
 
     async def ask_for_new(self) -> None:
         t = self._viewer.texts
-        question = Question(
-            self._viewer, t("New subscription"), action=t("Subscribe"), act=lambda: subscribe()
-        )
+        question = Question(self._viewer, t("New subscription"), action=t("Subscribe"))
         with question.fields():
             runs = ui.select(
                 {each: t(words) for each, words in _RUNS.items()},
@@ -151,7 +149,7 @@ class _Subscriptions:
                     {t("Secret"): made.secret.get_secret_value()},
                 )
 
-        question.open()
+        question.open(subscribe)
 
 
 def _draw(subscriptions: list[SubscriptionView], t: Texts) -> str:

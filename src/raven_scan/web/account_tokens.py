@@ -86,7 +86,7 @@ class _Tokens:
 
     async def ask_for_new(self) -> None:
         t = self._viewer.texts
-        question = Question(self._viewer, t("New token"), action=t("Create token"), act=lambda: create())
+        question = Question(self._viewer, t("New token"), action=t("Create token"))
         with question.fields():
             name = ui.input(t("Name"), placeholder=t("What it is for, such as nightly import")).props(
                 "outlined dense autofocus"
@@ -119,7 +119,7 @@ class _Tokens:
                 {t("Token"): made.secret.get_secret_value()},
             )
 
-        question.open()
+        question.open(create)
 
 
 def draw_tokens(tokens: list[TokenView], t: Texts, *, may_revoke: bool) -> str:

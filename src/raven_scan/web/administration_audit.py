@@ -90,9 +90,7 @@ class _Verification:
 
     async def ask(self) -> None:
         t = self._viewer.texts
-        question = Question(
-            self._viewer, t("Verify the audit trail"), action=t("Verify"), act=lambda: verify()
-        )
+        question = Question(self._viewer, t("Verify the audit trail"), action=t("Verify"))
         with question.fields():
             ui.label(
                 t(
@@ -122,7 +120,7 @@ class _Verification:
                 head = f'<div class="small">{escape(kept)} <span class="mono">{escape(found.head.hash)}</span></div>'
             self._result.set_content(f'<div class="notice"><b>{escape(said)}</b>{head}</div>')
 
-        question.open()
+        question.open(verify)
 
 
 def _draw_row(entry: AuditEntry, t: Texts) -> str:

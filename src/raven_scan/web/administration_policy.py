@@ -119,7 +119,7 @@ class _PolicyPage:
         t = self._viewer.texts
         value = self._policy.requirements.get(key)
         is_count = key in REQUIREMENTS and REQUIREMENTS[key].kind is int
-        question = Question(self._viewer, name_requirement(key, t), action=t("Save"), act=lambda: save())
+        question = Question(self._viewer, name_requirement(key, t), action=t("Save"))
         with question.fields():
             asked = ui.checkbox(t("Asked for"), value=value is not None)
             label = t("Number, from 1") if is_count else t("Percent, from 0 to 100")
@@ -136,14 +136,14 @@ class _PolicyPage:
                 new = None if told is None else (round(told) if is_count else round(told / 100, 6))
             await self._change({key: new})
 
-        question.open()
+        question.open(save)
 
     async def _unset(self, key: str) -> None:
         await self._change({}, key)
 
     async def ask_for_class(self) -> None:
         t = self._viewer.texts
-        question = Question(self._viewer, t("Recall of a class"), action=t("Save"), act=lambda: save())
+        question = Question(self._viewer, t("Recall of a class"), action=t("Save"))
         with question.fields():
             name = ui.input(t("Class")).props("outlined dense autofocus")
             field = ui.number(t("Percent, from 0 to 100"), value=50, min=0, max=100).props("outlined dense")
@@ -151,7 +151,7 @@ class _PolicyPage:
         async def save() -> None:
             await self._change({f"{CLASS_RECALL}{str(name.value or '').strip()}": (field.value or 0) / 100})
 
-        question.open()
+        question.open(save)
 
 
 def name_requirement(key: str, t: Texts) -> str:

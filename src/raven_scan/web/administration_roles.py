@@ -88,7 +88,7 @@ class _RolesPage:
     async def _ask(self, role: RoleView | None) -> None:
         viewer, t = self._viewer, self._viewer.texts
         title = t("New role") if role is None else t("Edit {name}", name=role.name)
-        question = Question(viewer, title, action=t("Save"), act=lambda: save())
+        question = Question(viewer, title, action=t("Save"))
         with question.fields():
             name = ui.input(t("Name"), value=role.name if role else "").props("outlined dense autofocus")
             description = ui.input(t("Description"), value=role.description if role else "").props(
@@ -112,7 +112,7 @@ class _RolesPage:
                 )
             await self._refresh()
 
-        question.open()
+        question.open(save)
 
     async def _delete(self, role_id: str) -> None:
         role, t = self._find(role_id), self._viewer.texts

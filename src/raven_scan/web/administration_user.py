@@ -110,7 +110,7 @@ class _UserPage:
     async def _edit(self) -> None:
         viewer, user, t = self._viewer, self._user, self._viewer.texts
         roles = await list_role_names(viewer, self._services)
-        question = Question(viewer, t("Edit {name}", name=user.name), action=t("Save"), act=lambda: save())
+        question = Question(viewer, t("Edit {name}", name=user.name), action=t("Save"))
         with question.fields():
             name = ui.input(t("Name"), value=user.name).props("outlined dense autocomplete=off")
             email = ui.input(t("E-mail"), value=user.email or "").props("outlined dense type=email")
@@ -125,7 +125,7 @@ class _UserPage:
             )
             await self._draw()
 
-        question.open()
+        question.open(save)
 
     async def _reset_password(self) -> None:
         t = self._viewer.texts

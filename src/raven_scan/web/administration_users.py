@@ -36,7 +36,7 @@ async def show_users(viewer: Viewer, services: Services, _: Liveness, arguments:
         )
 
     async def ask_for_new() -> None:
-        question = Question(viewer, t("New user"), action=t("Create user"), act=lambda: create())
+        question = Question(viewer, t("New user"), action=t("Create user"))
         with question.fields():
             name = ui.input(t("Name")).props("outlined dense autofocus autocomplete=off")
             email = ui.input(t("E-mail")).props("outlined dense type=email autocomplete=off")
@@ -52,7 +52,7 @@ async def show_users(viewer: Viewer, services: Services, _: Liveness, arguments:
             await users.refresh()
             show_password(viewer, made)
 
-        question.open()
+        question.open(create)
 
     with screen(t("Users")):
         with heading(t("Users")):

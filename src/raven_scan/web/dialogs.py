@@ -19,7 +19,6 @@ class Question:
         viewer: who is asked.
         title: of the dialog.
         action: what its button says.
-        act: does it with what was filled in; what it raises is told in the dialog.
     """
 
     def __init__(
@@ -28,13 +27,9 @@ class Question:
         title: str,
         *,
         action: str,
-        act: Callable[[], Awaitable[object]],
         kind: str = "primary",
     ) -> None:
         self._viewer = viewer
-        self._act = act
-        self._action = action
-        self._kind = kind
         with ui.dialog().props("persistent") as self._dialog, ui.card().classes("question"):
             ui.html(f"<h2>{escape(title)}</h2>", sanitize=False)
             self._fields = ui.element("div").classes("fields")
@@ -50,7 +45,9 @@ class Question:
         with self._fields:
             yield
 
-    def open(self) -> None:
+    def open(self, act: Callable[[], Awaitable[object]]) -> None:
+        """Asks; `act` is done with what was filled in, and what it raises is told in the dialog."""
+        self._act = act
         self._dialog.open()
 
     def close(self) -> None:

@@ -8,8 +8,8 @@ from nicegui import ui
 from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.training_runs.types import RunFilter, RunStatus
-from raven_scan.web.frame import button
-from raven_scan.web.marks import draw_bar
+from raven_scan.web.frame import button, show_link_button
+from raven_scan.web.marks import draw_bar, link
 from raven_scan.web.rows import ShownTable
 from raven_scan.web.sample_import import get_sample_import, start_sample_import
 from raven_scan.web.services import Services
@@ -69,15 +69,12 @@ class FirstSteps:
 
     async def _build(self, taken: StepsTaken) -> None:
         viewer, t = self._viewer, self._viewer.texts
-        with ui.element("section").classes("sheet first-steps"):
+        with ui.element("section").classes("sheet way-in"):
             ui.html(f"<h2>{escape(t('First steps'))}</h2>", sanitize=False)
             with ui.element("ol").classes("steps"):
                 with _step(t("Bring images"), is_taken=taken.has_dataset, done=t("done")):
                     if taken.has_dataset:
-                        ui.html(
-                            f'<p class="muted">{escape(t("There is a dataset."))} <a href="/datasets">{escape(t("Datasets"))}</a></p>',
-                            sanitize=False,
-                        )
+                        _tell(t("There is a dataset."), link(t("Datasets"), "/datasets"))
                     elif viewer.may(Claim.DATASET_IMPORT):
                         ui.label(
                             t(
@@ -88,10 +85,7 @@ class FirstSteps:
                             button(
                                 t("Try the sample dataset"), as_handler(viewer, self._start), kind="primary"
                             )
-                            ui.html(
-                                f'<a class="link-button" href="/datasets/import">{escape(t("Import yours"))}</a>',
-                                sanitize=False,
-                            )
+                            show_link_button(t("Import yours"), "/datasets/import")
                         self._progress = ShownTable()
                         self._progress.element.props('aria-live="polite"')
                         self._draw_progress()
@@ -100,10 +94,7 @@ class FirstSteps:
                         ui.label(t("Whoever may import datasets brings some first.")).classes("muted")
                 with _step(t("Train a detector"), is_taken=taken.has_run, done=t("done")):
                     if taken.has_run:
-                        ui.html(
-                            f'<p class="muted">{escape(t("There is a training run."))} <a href="/training-runs">{escape(t("Training runs"))}</a></p>',
-                            sanitize=False,
-                        )
+                        _tell(t("There is a training run."), link(t("Training runs"), "/training-runs"))
                     else:
                         ui.label(
                             t(
@@ -111,9 +102,8 @@ class FirstSteps:
                             )
                         ).classes("muted")
                         if taken.has_dataset and viewer.may(Claim.TRAINING_RUN_CREATE):
-                            ui.html(
-                                f'<a class="link-button primary" href="/training-runs/new">{escape(t("Create new training run"))}</a>',
-                                sanitize=False,
+                            show_link_button(
+                                t("Create new training run"), "/training-runs/new", kind="primary"
                             )
                 with _step(t("Review and publish the model"), is_taken=False, done=""):
                     ui.label(
@@ -137,6 +127,10 @@ class FirstSteps:
             self._progress.show(f'{draw_bar(share, label)}<span class="small muted">{escape(label)}</span>')
         else:
             self._progress.show("")
+
+
+def _tell(said: str, where: str) -> None:
+    ui.html(f'<p class="muted">{escape(said)} {where}</p>', sanitize=False)
 
 
 def _step(title: str, *, is_taken: bool, done: str) -> ui.element:

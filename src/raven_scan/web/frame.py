@@ -89,7 +89,8 @@ class Frame:
                 f'flat round dense aria-label="{escape(t("Navigation"))}"'
             )
             ui.html(
-                f'<div id="connection" role="status" data-lost="{escape(t("Connection lost. It is mended by itself."))}" '
+                '<div id="connection" role="status" '
+                f'data-lost="{escape(t("Connection lost. It is mended by itself."))}" '
                 f'data-mended="{escape(t("The connection is back."))}"></div>',
                 sanitize=False,
             )
@@ -178,6 +179,11 @@ def button(
     """A button; `kind`: `primary` for what a screen is for, `danger` for what loses something, `quiet` for the rest."""
     made = ui.button(text, icon=icon, on_click=act, color=None)
     return made.props("unelevated no-caps").classes(kind)
+
+
+def show_link_button(text: str, path: str, *, kind: str = "quiet") -> None:
+    """What looks like a button and leads to another screen."""
+    ui.html(f'<a class="link-button {kind}" href="{escape(path)}">{escape(text)}</a>', sanitize=False)
 
 
 async def confirm(

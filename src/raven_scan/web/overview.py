@@ -9,7 +9,7 @@ from raven_scan.access.types import Claim
 from raven_scan.training_runs.queue_types import QueueEntry
 from raven_scan.training_runs.types import RunStatus, TrainingRunSummary
 from raven_scan.web.first_steps import FirstSteps
-from raven_scan.web.frame import heading, screen, sheet
+from raven_scan.web.frame import heading, screen, sheet, show_link_button
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import draw_bar, link, mark_status
 from raven_scan.web.overview_attention import draw_attention
@@ -31,10 +31,7 @@ async def show_overview(viewer: Viewer, services: Services, _: Liveness, __: Pag
     with screen(t("Overview")):
         with heading(t("Overview")):
             if viewer.may(Claim.TRAINING_RUN_CREATE):
-                ui.html(
-                    f'<a class="link-button primary" href="/training-runs/new">{escape(t("Create new training run"))}</a>',
-                    sanitize=False,
-                )
+                show_link_button(t("Create new training run"), "/training-runs/new", kind="primary")
         await _Overview(viewer, services).show()
 
 

@@ -121,7 +121,6 @@ class _QueuePage:
             self._viewer,
             t("Priority of {name}", name=entry.run.name),
             action=t("Set priority"),
-            act=lambda: set_priority(),
         )
         with question.fields():
             ui.label(t("Of two runs that wait, the one of the higher priority comes first.")).classes("muted")
@@ -139,7 +138,7 @@ class _QueuePage:
             await self._viewer.ask(self._services.run_control.set_priority, run_id, priority)
             await self._refresh()
 
-        question.open()
+        question.open(set_priority)
 
     def _draw_runs(self) -> str:
         t = self._viewer.texts
@@ -158,13 +157,13 @@ class _QueuePage:
         name, id_ = entry.run.name, entry.run.id
         device = "" if entry.device_kind is DeviceKind.AUTO else str(entry.device_kind)
         if entry.device_count > 1:
-            device = f"{t.number(entry.device_count)} × {device or t('any')}"
+            device = f"{t.number(entry.device_count)} \N{MULTIPLICATION SIGN} {device or t('any')}"
         priority = t.number(entry.priority)
         buttons = ""
         if self._may_order:
             label = t("Change the priority of {name}", name=name)
             priority = draw_row_button("priority", id_, priority, label=label)
-            moves = []
+            moves: list[tuple[str, str, str]] = []
             if entry.place > 1:
                 moves += [("first", "⤒", t("Move {name} to the front", name=name))]
                 moves += [("up", "↑", t("Move {name} up", name=name))]
@@ -193,7 +192,8 @@ def _draw_evaluations(evaluations: list[QueuedEvaluation], t: Texts) -> str:
                 "{done} of {total} images", done=t.number(progress.done), total=t.number(progress.total)
             )
             share = progress.done / progress.total if progress.total else 0.0
-            how_far = f'{draw_bar(share, label)}<span class="small muted">{escape(label if progress.total else progress.phase)}</span>'
+            words = label if progress.total else progress.phase
+            how_far = f'{draw_bar(share, label)}<span class="small muted">{escape(words)}</span>'
         rows.append(
             f"<tr><td>{link(each.model.name, f'/trained-models/{each.model.id}')}</td>"
             f"<td>{escape(each.dataset_version.name)}, {escape(t(each.part))}</td><td>{state}</td>"

@@ -29,9 +29,10 @@ def _draw_worker(worker: RunWorker, t: Texts, runs: Mapping[UUID, TrainingRunSum
     slots = "".join(_draw_slot(slot, t, runs) for slot in worker.slots)
     busy = sum(bool(slot.run or slot.evaluation) for slot in worker.slots)
     said = t("{busy} of {count} at work", busy=t.number(busy), count=t.number(len(worker.slots)))
+    release = t("release {version}", version=worker.version)
     return (
         f'<div class="worker"><div class="row-gap"><b class="mono">{escape(worker.name)}</b>'
-        f'<span class="muted small">{escape(said)} · {escape(t("release {version}", version=worker.version))}</span>{state}</div>'
+        f'<span class="muted small">{escape(said)} · {escape(release)}</span>{state}</div>'
         f'<ul class="slots">{slots}</ul></div>'
     )
 
@@ -47,7 +48,7 @@ def _draw_slot(slot: WorkerSlot, t: Texts, runs: Mapping[UUID, TrainingRunSummar
     run = runs.get(slot.run.id)
     if run is not None:
         progress = run.progress
-        told = []
+        told: list[str] = []
         if progress.memory_mb is not None:
             told.append(t("{size} of memory", size=t.size(progress.memory_mb * 1e6)))
         if progress.step_time_s:
