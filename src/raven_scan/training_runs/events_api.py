@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -18,6 +17,7 @@ from raven_scan.training_runs.answers import describe_run
 from raven_scan.training_runs.events import (
     AnyTold,
     LogTold,
+    Look,
     Place,
     PointsRemoved,
     PointsTold,
@@ -35,6 +35,7 @@ from raven_scan.training_runs.events_schemas import (
     ProgressEvent,
     RunEvent,
 )
+from raven_scan.training_runs.events_sharing import Ask, SharedLooks
 from raven_scan.training_runs.events_wakeups import RunWaker
 from raven_scan.training_runs.schemas import MetricSeries, Progress
 from raven_scan.training_runs.types import MetricPoint
@@ -44,8 +45,6 @@ _CHECK_INTERVAL_S = 5.0
 """So often a reader that hears nothing is looked at: is it still signed in, and is the run still there?"""
 _NOTHING_NEW = b": nothing new\n\n"
 _RETRY_MS = 2000
-_LOOKS_AT_ONCE = 4
-"""However many read along: of the threads and the database's connections, most are for others."""
 
 IsAdmitted = Callable[[Request], Awaitable[bool]]
 """Tells whether whoever made a request is still who they were, and may still do what they could."""
@@ -74,7 +73,7 @@ def build_events_router(
     is_admitted: IsAdmitted = admit_always,
 ) -> APIRouter:
     router = APIRouter(prefix="/api/v1/training-runs", tags=["training runs"])
-    looks = _SharedLooks(events)
+    looks = SharedLooks(events, _format_look)
 
     @router.get(
         "/{ref}/events",
@@ -103,7 +102,7 @@ def build_events_router(
     ) -> Response:
         """Follow a run until it is at rest."""
         run_id, place = await asyncio.to_thread(events.open, actor, ref, last_event_id, has_history=history)
-        ask = _Ask(run_id, has_metrics=metrics, has_log=log)
+        ask = Ask(run_id, has_metrics=metrics, has_log=log)
         look = await looks.look(actor, ask, place)
         if last_event_id and not look.told and look.place.is_over:
             return Response(status_code=204)
@@ -118,59 +117,12 @@ def build_events_router(
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
-    """What a reader wants to hear of."""
-
-    run_id: UUID
-    has_metrics: bool
-    has_log: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _FormattedLook:
     """A look as it is sent."""
 
     told: bytes
     place: Place
     has_more: bool
-
-
-class _SharedLooks:
-    """Readers of a run that stand at the same place, as most do, look together."""
-
-    def __init__(self, events: TrainingRunEvents) -> None:
-        self._events = events
-        self._turns = asyncio.Semaphore(_LOOKS_AT_ONCE)
-        self._waiting: dict[tuple[Any, ...], asyncio.Task[_FormattedLook]] = {}
-
-    async def look(self, actor: Actor, ask: _Ask, place: Place) -> _FormattedLook:
-        # Shared is what has not begun: one that is under way may have seen what was before this reader was woken.
-        key = (ask, place.format(), actor.claims)
-        task = self._waiting.get(key)
-        if task is None:
-            task = asyncio.create_task(self._look_in_turn(key, actor, ask, place))
-            task.add_done_callback(_note_failure)
-            self._waiting[key] = task
-        return await asyncio.shield(task)
-
-    async def _look_in_turn(
-        self, key: tuple[Any, ...], actor: Actor, ask: _Ask, place: Place
-    ) -> _FormattedLook:
-        async with self._turns:
-            del self._waiting[key]
-            # By asyncio's own executor, whose end the event loop waits for: no connection is left behind.
-            return await asyncio.to_thread(self._look, actor, ask, place)
-
-    def _look(self, actor: Actor, ask: _Ask, place: Place) -> _FormattedLook:
-        look = self._events.look(actor, ask.run_id, place, has_metrics=ask.has_metrics, has_log=ask.has_log)
-        told = b"".join(_format(_describe(told), after.format()) for told, after in look.told)
-        return _FormattedLook(told, look.place, look.has_more)
-
-
-def _note_failure(task: asyncio.Task[_FormattedLook]) -> None:
-    """Readers get it; where all have left, nobody misses it."""
-    if not task.cancelled():
-        task.exception()
 
 
 class _Reading:
@@ -180,8 +132,8 @@ class _Reading:
         self,
         request: Request,
         actor: Actor,
-        ask: _Ask,
-        looks: _SharedLooks,
+        ask: Ask,
+        looks: SharedLooks[_FormattedLook],
         waker: RunWaker,
         is_admitted: IsAdmitted,
     ) -> None:
@@ -226,6 +178,11 @@ class _Reading:
             return await self._is_admitted(self._request)
         except SQLAlchemyError:
             return True
+
+
+def _format_look(look: Look) -> _FormattedLook:
+    told = b"".join(_format(_describe(told), after.format()) for told, after in look.told)
+    return _FormattedLook(told, look.place, look.has_more)
 
 
 def _format(event: AnyRunEvent, event_id: str | None) -> bytes:

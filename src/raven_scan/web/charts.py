@@ -1,72 +1,126 @@
-"""Charts, drawn by ECharts in the browser."""
+"""Charts, drawn by ECharts in the browser, which keeps what they show: the server holds no points."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 from nicegui import ui
 
 from raven_scan.training_runs.metric_history import MetricHistory
 
-_COLOURS = ["#0b8a74", "#c2662d", "#4b6fb5", "#9a4f96", "#7a7d18", "#b3261e"]
+_COLOURS = ["#0b8a74", "#c2662d", "#4b6fb5", "#9a4f96", "#7a7d18", "#b3261e", "#2f8fa8", "#8a6d3b"]
+
+Points = list[list[float | int | None]]
 
 
 class LineChart:
-    """Metrics by step; what is shown anew is sent only where it has changed.
+    """Lines by step.
 
     Args:
         description: for a screen reader.
         highest: end of the axis; None to fit.
+        empty: said while there is nothing to draw.
+        step: what the axis of steps is called.
     """
 
-    def __init__(self, description: str, *, highest: float | None = None) -> None:
-        self._shown: tuple[Any, ...] = ()
-        self._chart = ui.echart(
-            {
-                "animation": False,
-                "color": _COLOURS,
-                "grid": {"left": 52, "right": 14, "top": 30, "bottom": 28},
-                "legend": {
-                    "type": "scroll",
-                    "top": 0,
-                    "icon": "roundRect",
-                    "itemHeight": 4,
-                    "textStyle": {"color": "#7d8a84"},
-                },
-                "tooltip": {"trigger": "axis"},
-                "xAxis": {"type": "value", "min": "dataMin", "max": "dataMax", "splitLine": {"show": False}},
-                "yAxis": {
-                    "type": "value",
-                    "scale": highest is None,
-                    "min": None if highest is None else 0,
-                    "max": highest,
-                    "splitLine": {"lineStyle": {"color": "#8a969022"}},
-                },
-                "series": [],
-                "aria": {"enabled": True, "label": {"description": description}},
-            }
-        ).style("height: 240px; width: 100%")
-        self._chart.props(f'role="img" aria-label="{description}"')
+    def __init__(
+        self, description: str, *, highest: float | None = None, empty: str = "", step: str = ""
+    ) -> None:
+        with ui.element("div").classes("chart"):
+            if empty:
+                ui.html(f'<p class="chart-empty muted small">{escape(empty)}</p>', sanitize=False)
+            self._chart = ui.echart(_make_options(description, highest, step))
+            self._chart.style("height: 240px; width: 100%")
+            self._chart.props(f'role="img" aria-label="{escape(description)}"')
 
-    def show(self, histories: Sequence[MetricHistory]) -> None:
-        seen = tuple(
-            (each.name, int(each.steps[-1]), len(each.steps)) for each in histories if len(each.steps)
-        )
-        if seen == self._shown:
-            return
-        self._shown = seen
-        self._chart.options["series"] = [  # pyright: ignore[reportUnknownMemberType]
-            {
-                "name": each.name,
-                "type": "line",
-                "showSymbol": len(each.steps) < 30,
-                "symbolSize": 5,
-                "lineStyle": {"width": 2},
-                "data": [
-                    [int(step), None if math.isnan(value) else float(value)]
-                    for step, value in zip(each.steps, each.values, strict=True)
-                ],
-            }
-            for each in histories
+    @property
+    def id(self) -> int:
+        return self._chart.id
+
+    def show(self, histories: Iterable[tuple[str, MetricHistory]]) -> None:
+        """Draws whole histories, each under its name."""
+        lines = [{"name": name, "points": list_points(history)} for name, history in histories]
+        self._chart.client.run_javascript(f"ravenShowLines({self.id}, {json.dumps(lines)})")
+
+
+@dataclass(frozen=True, slots=True)
+class ChartedMetrics:
+    """Which metrics a chart shows.
+
+    Attributes:
+        names: what their lines are called, by the names of metrics, in this order.
+        prefix: also those that begin so, called what follows it.
+    """
+
+    chart: LineChart
+    names: Mapping[str, str]
+    prefix: str = ""
+
+    def shows(self, metric: str) -> bool:
+        return metric in self.names or bool(self.prefix and metric.startswith(self.prefix))
+
+
+@dataclass(slots=True)
+class ChartBoard:
+    """Charts that grow together.
+
+    Attributes:
+        id: of the part of the page that they are in.
+    """
+
+    id: int
+    charts: list[ChartedMetrics] = field(default_factory=list[ChartedMetrics])
+
+    def write_start(self, histories: Sequence[MetricHistory]) -> str:
+        """JavaScript that draws what there is."""
+        charts = [
+            {"id": each.chart.id, "names": dict(each.names), "prefix": each.prefix} for each in self.charts
         ]
-        self._chart.update()
+        points = {
+            history.name: list_points(history)
+            for history in histories
+            if any(each.shows(history.name) for each in self.charts)
+        }
+        return f"ravenBoard({self.id}, {json.dumps(charts)}, {json.dumps([{'points': points}])})"
+
+    def write_news(self, metrics: str, log: str) -> str:
+        """JavaScript that adds what is new; `metrics` as `RunNews` has them."""
+        return f"ravenTellRun({self.id}, {metrics}, {json.dumps(log)})"
+
+
+def list_points(history: MetricHistory) -> Points:
+    """Steps with values, None where there is no value."""
+    return [
+        [int(step), None if math.isnan(value) else float(f"{value:.6g}")]
+        for step, value in zip(history.steps, history.values, strict=True)
+    ]
+
+
+def _make_options(description: str, highest: float | None, step: str) -> dict[str, Any]:
+    return {
+        "animation": False,
+        "color": _COLOURS,
+        "grid": {"left": 8, "right": 16, "top": 34, "bottom": 24 if step else 4, "containLabel": True},
+        "legend": {"type": "scroll", "top": 0, "icon": "roundRect", "itemHeight": 4},
+        "tooltip": {"trigger": "axis", "confine": True},
+        "xAxis": {
+            "type": "value",
+            "min": "dataMin",
+            "max": "dataMax",
+            "splitLine": {"show": False},
+            "name": step,
+            "nameLocation": "middle",
+            "nameGap": 26,
+        },
+        "yAxis": {
+            "type": "value",
+            "scale": highest is None,
+            "min": None if highest is None else 0,
+            "max": highest,
+        },
+        "series": [],
+        "aria": {"enabled": True, "label": {"description": description}},
+    }

@@ -51,6 +51,21 @@ class Choice:
     options: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A filter that is typed.
+
+    Attributes:
+        name: in the address.
+        label: what it is called.
+        is_date: a day, as YYYY-MM-DD.
+    """
+
+    name: str
+    label: str
+    is_date: bool = False
+
+
 class SearchedList(Generic[T]):
     """Rows, what chooses them, and their refreshing while somebody looks.
 
@@ -63,6 +78,7 @@ class SearchedList(Generic[T]):
         draw_row: an item as `<tr>`, escaped.
         search: what the field of the search is called.
         choices: the filters.
+        more: filters that are shown when they are asked for, or where the address has one.
         default_sort: where the address says nothing.
         empty: HTML where nothing passes.
     """
@@ -78,6 +94,7 @@ class SearchedList(Generic[T]):
         draw_row: Callable[[T], str],
         search: str,
         choices: Sequence[Choice] = (),
+        more: Sequence[Choice | Field] = (),
         default_sort: str,
         empty: str,
     ) -> None:
@@ -88,12 +105,14 @@ class SearchedList(Generic[T]):
         self._draw_row = draw_row
         self._search_label = search
         self._choices = choices
+        self._more = more
         self._default_sort = default_sort
         self._empty = empty
         self._wanted = {"q": asked.get("q", "")}
-        for choice in choices:
+        for choice in (*choices, *more):
             value = asked.get(choice.name, "")
-            self._wanted[choice.name] = value if value in choice.options else ""
+            is_known = isinstance(choice, Field) or value in choice.options
+            self._wanted[choice.name] = value if is_known else ""
         sorts = {each for column in columns if column.sort for each in (column.sort, f"-{column.sort}")}
         self._sort = asked["sort"] if asked.get("sort") in sorts else default_sort
         self._cursors: list[str] = [asked["cursor"]] if asked.get("cursor") else []
@@ -103,16 +122,14 @@ class SearchedList(Generic[T]):
     async def show(self) -> None:
         """Builds it, with its first page."""
         t = self._viewer.texts
-        with ui.element("div").classes("row-gap"):
+        with ui.element("div").classes("row-gap") as self.tools:
             ui.input(placeholder=t("Search"), value=self._wanted["q"], on_change=self._choose("q")).props(
                 f'outlined dense clearable debounce=250 type=search aria-label="{escape(self._search_label)}"'
             ).style("min-width: 240px")
             for choice in self._choices:
-                ui.select(
-                    dict(choice.options), value=self._wanted[choice.name], on_change=self._choose(choice.name)
-                ).props(f'outlined dense options-dense aria-label="{escape(choice.label)}"').style(
-                    "min-width: 150px"
-                )
+                self._add_choice(choice)
+            if self._more:
+                self._add_more()
         self.table = ui.html("", sanitize=False).classes("scroll")
         self.table.on("click", self._sort_by, js_handler=_TELL_SORT)
         with ui.element("nav").classes("row-gap").props(f'aria-label="{escape(t("Pages"))}"') as self._pages:
@@ -120,6 +137,32 @@ class SearchedList(Generic[T]):
             self._forward = button(t("Next"), as_handler(self._viewer, self._go_on), icon="chevron_right")
         await self.refresh()
         ui.timer(_REFRESH_S, as_handler(self._viewer, self.refresh), immediate=False)
+
+    def _add_choice(self, choice: Choice) -> None:
+        ui.select(
+            dict(choice.options), value=self._wanted[choice.name], on_change=self._choose(choice.name)
+        ).props(f'outlined dense options-dense aria-label="{escape(choice.label)}"').style("min-width: 150px")
+
+    def _add_more(self) -> None:
+        t = self._viewer.texts
+        is_open = any(self._wanted[each.name] for each in self._more)
+
+        def toggle() -> None:
+            part.set_visibility(not part.visible)
+            more.props(f"aria-expanded={'true' if part.visible else 'false'}")
+
+        more = button(t("More filters"), toggle, icon="tune")
+        more.props(f"aria-expanded={'true' if is_open else 'false'}")
+        with ui.element("div").classes("row-gap more-filters") as part:
+            for each in self._more:
+                if isinstance(each, Choice):
+                    self._add_choice(each)
+                else:
+                    kind = "type=date stack-label" if each.is_date else "clearable debounce=250"
+                    ui.input(
+                        each.label, value=self._wanted[each.name], on_change=self._choose(each.name)
+                    ).props(f"outlined dense {kind}").style("width: 160px")
+        part.set_visibility(is_open)
 
     async def refresh(self) -> None:
         """Shows the page as it is now."""

@@ -1,13 +1,32 @@
-"""What keeps an open page up to date: it is woken when a run changes, and looks for itself."""
+"""What keeps an open page up to date: it is woken when a run changes, and looks for what it does not know yet."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
 from uuid import UUID
 
+import msgspec
 from nicegui import background_tasks, ui
+from sqlalchemy.exc import SQLAlchemyError
 
-from raven_scan.kernel.errors import RavenError
+from raven_scan.access.types import Actor
+from raven_scan.kernel.errors import RavenError, Unavailable
+from raven_scan.training_runs.events import (
+    LogTold,
+    Look,
+    Place,
+    PointsRemoved,
+    PointsTold,
+    ProgressTold,
+    RunTold,
+    TrainingRunEvents,
+)
+from raven_scan.training_runs.events_sharing import Ask, SharedLooks
 from raven_scan.training_runs.events_wakeups import RunWaker
+from raven_scan.training_runs.types import LogRange, RunProgress, TrainingRunView
 from raven_scan.web.viewer import Viewer
 
 _LOOK_AGAIN_S = 15.0
@@ -16,27 +35,102 @@ _LOOK_AGAIN_S = 15.0
 _BETWEEN_LOOKS_S = 0.2
 """A trainer that tells a hundred points a second is not looked at as often."""
 
+_RECOGNISE_AGAIN_S = 5.0
+"""So often it is asked who looks: what many pages show is looked at once for all of them."""
+
+_NO_METRICS = "[]"
+
+
+@dataclass(slots=True)
+class RunNews:
+    """What a page did not know of its run.
+
+    Attributes:
+        run: as it is now; None where nothing but its progress changed.
+        progress: as it is now; None where it is as it was.
+        metrics: JSON for the browser: steps after which points are void, and points by name, in this order.
+        logs: pieces that follow each other.
+    """
+
+    run: TrainingRunView | None = None
+    progress: RunProgress | None = None
+    metrics: str = _NO_METRICS
+    logs: list[LogRange] = field(default_factory=list[LogRange])
+
+    @property
+    def has_metrics(self) -> bool:
+        return self.metrics != _NO_METRICS
+
+    @property
+    def is_empty(self) -> bool:
+        return self.run is None and self.progress is None and not self.has_metrics and not self.logs
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A look, made ready once for all pages that share it."""
+
+    news: RunNews
+    place: Place
+    has_more: bool
+
 
 class Liveness:
     """Keeps pages up to date with runs.
 
     Args:
         waker: tells that a run has changed.
+        events: what has changed of it.
     """
 
-    def __init__(self, waker: RunWaker) -> None:
+    def __init__(self, waker: RunWaker, events: TrainingRunEvents) -> None:
         self._waker = waker
+        self._events = events
+        self._looks = SharedLooks(events, _make_news)
 
     def follow_run(self, viewer: Viewer, run_id: UUID, look: Callable[[], Awaitable[bool]]) -> None:
         """Calls `look` each time that the run may have changed, until it says that there is nothing more to come.
 
         It ends with the part of the page that it was called in.
         """
+        self._keep_looking(viewer, run_id, look)
+
+    async def open_run(self, viewer: Viewer, ref: str) -> tuple[UUID, Place]:
+        """The run, and the place behind all that it has now. Raises NotFound."""
+        return await viewer.ask(self._events.open, ref, None, has_history=False)
+
+    def follow_news(
+        self, viewer: Viewer, place: Place, run_id: UUID, take: Callable[[RunNews], Awaitable[None]]
+    ) -> None:
+        """Calls `take` with what the run has beyond the place, each thing once.
+
+        It ends with the part of the page that it was called in.
+        """
+        ask = Ask(run_id, has_metrics=True, has_log=True)
+        part = ui.context.slot.parent
+        at, recognised_at = place, time.monotonic()
+
+        async def look() -> bool:
+            nonlocal at, recognised_at
+            if time.monotonic() - recognised_at >= _RECOGNISE_AGAIN_S:
+                await viewer.ask(_recognise)
+                recognised_at = time.monotonic()
+            has_more = True
+            while has_more and not part.is_deleted:
+                seen = await self._looks.look(viewer.actor, ask, at)
+                at, has_more = seen.place, seen.has_more
+                if not seen.news.is_empty and not part.is_deleted:
+                    await take(seen.news)
+            return True
+
+        self._keep_looking(viewer, run_id, look)
+
+    def _keep_looking(self, viewer: Viewer, run_id: UUID, look: Callable[[], Awaitable[bool]]) -> None:
         place = ui.context.slot.parent
 
-        async def follow() -> None:
+        async def keep_looking() -> None:
             with self._waker.subscribe(run_id) as woken:
-                while not place.is_deleted and not self._waker.is_closed:
+                while not self._waker.is_closed:
                     await self._waker.wait(woken, _LOOK_AGAIN_S)
                     if place.is_deleted:
                         return
@@ -44,12 +138,42 @@ class Liveness:
                         try:
                             if not await look():
                                 return
+                        except (Unavailable, SQLAlchemyError):
+                            pass  # the database is away: it is asked again
                         except RavenError as error:
-                            viewer.tell(error)
+                            if not place.is_deleted:
+                                viewer.tell(error)
                             return
                     await asyncio.sleep(_BETWEEN_LOOKS_S)
 
         task = background_tasks.create(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            follow(), name=f"follow {run_id}"
+            keep_looking(), name=f"follow {run_id}"
         )
         place.client.on_delete(task.cancel)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _recognise(_: Actor) -> None:
+    """Nothing is asked but who looks."""
+
+
+def _make_news(look: Look) -> _Seen:
+    news, metrics = RunNews(), list[dict[str, Any]]()
+    for told, _ in look.told:
+        match told:
+            case RunTold(run):
+                news.run, news.progress = run, run.progress
+            case ProgressTold(progress):
+                news.progress = progress
+            case PointsRemoved(step):
+                metrics.append({"after": step})
+            case PointsTold(points):
+                by_name = groupby(points, key=lambda point: point.name)
+                metrics.append(
+                    {"points": {name: [[each.step, each.value] for each in group] for name, group in by_name}}
+                )
+            case LogTold(log):
+                news.logs.append(log)
+            case _:
+                pass
+    news.metrics = msgspec.json.encode(metrics).decode()
+    return _Seen(news, look.place, look.has_more)

@@ -1,14 +1,20 @@
-"""The list of training runs: search, filter and order are in its address, so that it can be shared."""
+"""The list of training runs: search, filters and order are in its address, so that it can be shared."""
 
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
 from html import escape
 from urllib.parse import urlencode
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
+from raven_scan.access.types import Claim
+from raven_scan.architectures.catalogue import list_architectures
 from raven_scan.kernel.paging import Page, PageRequest
+from raven_scan.training_runs.comparison import FEWEST, MOST
 from raven_scan.training_runs.types import RunFilter, RunStatus, TrainingRunSummary
 from raven_scan.web.frame import button, heading, screen, sheet
+from raven_scan.web.lists import Choice, Column, Field, SearchedList
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import draw_bar, link, mark_status
 from raven_scan.web.services import Services
@@ -16,160 +22,183 @@ from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer, as_handler
 
 _PATH = "/training-runs"
-_ROWS = 25
-_REFRESH_S = 3.0
-_SORTS = {
-    "name": "Name",
-    "status": "Status",
-    "created_at": "Created",
-    "best_map50": "mAP50",
-}
+_CHOICES = PageRequest(limit=200, sort="name")
+_TELL_TICK = (
+    "(event) => { const box = event.target; if (box.dataset.run) emit([box.dataset.run, box.checked]); }"
+)
 
 
 async def show_training_runs(
     viewer: Viewer, services: Services, _: Liveness, arguments: PageArguments
 ) -> None:
     t = viewer.texts
-    asked = dict(arguments.query_parameters)
     with screen(t("Training runs")):
         with heading(t("Training runs")):
-            pass
+            if viewer.may(Claim.TRAINING_RUN_CREATE):
+                button(
+                    t("Create new training run"),
+                    lambda: ui.navigate.to(f"{_PATH}/new"),
+                    kind="primary",
+                    icon="add",
+                )
         with sheet():
-            await _RunList(viewer, services, asked).show()
+            await _RunList(viewer, services, dict(arguments.query_parameters)).build()
 
 
 class _RunList:
-    """The rows, what chooses them, and their refreshing while somebody looks."""
+    """With runs that are ticked, to be compared."""
 
-    def __init__(self, viewer: Viewer, services: Services, asked: dict[str, str]) -> None:
+    def __init__(self, viewer: Viewer, services: Services, asked: Mapping[str, str]) -> None:
         self._viewer = viewer
         self._services = services
-        self._search = asked.get("q", "")
-        self._status = asked.get("status", "")
-        self._sort = asked.get("sort", "-created_at")
-        self._cursors: list[str] = [asked["cursor"]] if asked.get("cursor") else []
-        self._next: str | None = None
-        self._shown = ""
+        self._asked = asked
+        self._ticked: dict[str, None] = {}
 
-    async def show(self) -> None:
-        t = self._viewer.texts
-        with ui.element("div").classes("row-gap"):
-            ui.input(placeholder=t("Search"), value=self._search, on_change=self._choose("_search")).props(
-                f'outlined dense clearable debounce=250 type=search aria-label="{escape(t("Search runs"))}"'
-            ).style("min-width: 260px")
-            options = {"": t("Any status"), **{str(each): t(str(each)) for each in RunStatus}}
-            ui.select(
-                options,
-                value=self._status if self._status in options else "",
-                on_change=self._choose("_status"),
-            ).props(f'outlined dense options-dense aria-label="{escape(t("Status"))}"').style(
-                "min-width: 150px"
-            )
-        self._table = ui.html("", sanitize=False).classes("scroll")
-        self._table.on("click", self._sort_by, js_handler=_TELL_SORT)
-        with ui.element("nav").classes("row-gap").props(f'aria-label="{escape(t("Pages"))}"'):
-            self._back = button(t("Back"), as_handler(self._viewer, self._go_back), icon="chevron_left")
-            self._forward = button(t("Next"), as_handler(self._viewer, self._go_on), icon="chevron_right")
-        await self._refresh()
-        ui.timer(_REFRESH_S, as_handler(self._viewer, self._refresh), immediate=False)
-
-    def _choose(self, name: str):  # noqa: ANN202 - an event's handler
-        async def choose(event: object) -> None:
-            setattr(self, name, getattr(event, "value", None) or "")
-            self._cursors = []
-            await as_handler(self._viewer, self._refresh)()
-            self._keep_address()
-
-        return choose
-
-    async def _sort_by(self, event: object) -> None:
-        name = str(getattr(event, "args", ""))
-        if name not in _SORTS:
-            return
-        self._sort = f"-{name}" if self._sort == name else name
-        self._cursors = []
-        await as_handler(self._viewer, self._refresh)()
-        self._keep_address()
-
-    async def _go_on(self) -> None:
-        if self._next is not None:
-            self._cursors.append(self._next)
-            await self._refresh()
-            self._keep_address()
-
-    async def _go_back(self) -> None:
-        if self._cursors:
-            self._cursors.pop()
-            await self._refresh()
-            self._keep_address()
-
-    def _keep_address(self) -> None:
-        query = {
-            "q": self._search,
-            "status": self._status,
-            "sort": "" if self._sort == "-created_at" else self._sort,
-            "cursor": self._cursors[-1] if self._cursors else "",
+    async def build(self) -> None:
+        t, viewer = self._viewer.texts, self._viewer
+        statuses = {"": t("Any status"), **{str(each): t(str(each)) for each in RunStatus}}
+        architectures = {
+            "": t("Any architecture"),
+            **{each.name: each.title for each in list_architectures()},
         }
-        address = urlencode({name: value for name, value in query.items() if value})
-        ui.navigate.history.replace(f"{_PATH}?{address}" if address else _PATH)
-
-    async def _refresh(self) -> None:
-        wanted = RunFilter(
-            search=self._search,
-            statuses=(RunStatus(self._status),) if self._status in set(RunStatus) else (),
+        choices = [Choice("status", t("Status"), statuses)]
+        more: list[Choice | Field] = [
+            Choice("dataset", t("Dataset"), await self._list_datasets()),
+            Choice("base_model", t("Base model"), await self._list_models()),
+            Choice("architecture", t("Architecture"), architectures),
+            Field("created_by", t("Created by")),
+            Field("since", t("Created from"), is_date=True),
+            Field("until", t("Created until"), is_date=True),
+        ]
+        self._list = SearchedList(
+            viewer,
+            _PATH,
+            self._asked,
+            columns=(
+                Column(""),
+                Column(t("Name"), "name"),
+                Column(t("Status"), "status"),
+                Column(t("Progress")),
+                Column(t("Dataset")),
+                Column(t("Base model")),
+                Column(t("mAP50, best"), "best_map50", is_number=True),
+                Column(t("Created"), "created_at"),
+            ),
+            fetch=self._fetch,
+            draw_row=self._draw_row,
+            search=t("Search runs"),
+            choices=choices,
+            more=more,
+            default_sort="-created_at",
+            empty=self._draw_empty(),
         )
-        request = PageRequest.parse(_ROWS, self._cursors[-1] if self._cursors else None, self._sort)
-        page = await self._viewer.ask(self._services.training_runs.list_runs, request, wanted)
-        self._next = page.next
-        self._back.set_enabled(bool(self._cursors))
-        self._forward.set_enabled(page.next is not None)
-        shown = self._draw(page)
-        if shown != self._shown:
-            self._shown = shown
-            self._table.set_content(shown)
+        self._bar = ui.element("div").classes("row-gap picked").props('role="status"')
+        with self._bar:
+            self._count = ui.label("")
+            self._compare = button(t("Compare"), self._go_compare, kind="primary")
+            button(t("Choose none"), as_handler(viewer, self._untick))
+        self._bar.set_visibility(False)
+        await self._list.show()
+        self._list.table.on("change", self._tick, js_handler=_TELL_TICK)
 
-    def _draw(self, page: Page[TrainingRunSummary]) -> str:
+    async def _fetch(self, request: PageRequest, wanted: Mapping[str, str]) -> Page[TrainingRunSummary]:
+        status = wanted["status"]
+        until = self._read_day(wanted["until"])
+        chosen = RunFilter(
+            search=wanted["q"],
+            statuses=(RunStatus(status),) if status else (),
+            dataset=wanted["dataset"] or None,
+            base_model=wanted["base_model"] or None,
+            architecture=wanted["architecture"] or None,
+            created_by=wanted["created_by"].strip() or None,
+            created_since=self._read_day(wanted["since"]),
+            created_until=None if until is None else until + timedelta(days=1),
+        )
+        return await self._viewer.ask(self._services.training_runs.list_runs, request, chosen)
+
+    def _read_day(self, text: str) -> datetime | None:
+        """Its beginning where the user is; what is no day, such as one half typed, is none."""
+        try:
+            return datetime.combine(date.fromisoformat(text), time(), self._viewer.texts.timezone)
+        except ValueError:
+            return None
+
+    async def _list_datasets(self) -> dict[str, str]:
+        names = {self._asked.get("dataset", "")}
+        if self._viewer.may(Claim.DATASET_VIEW):
+            found = await self._viewer.ask(self._services.datasets.list_datasets, _CHOICES)
+            names |= {each.name for each in found.items}
+        return {"": self._viewer.texts("Any dataset"), **{name: name for name in sorted(names - {""})}}
+
+    async def _list_models(self) -> dict[str, str]:
+        names = {self._asked.get("base_model", "")}
+        if self._viewer.may(Claim.TRAINED_MODEL_VIEW):
+            found = await self._viewer.ask(self._services.trained_models.list_models, _CHOICES)
+            names |= {each.name for each in found.items}
+        return {"": self._viewer.texts("Any base model"), **{name: name for name in sorted(names - {""})}}
+
+    def _draw_empty(self) -> str:
         t = self._viewer.texts
-        if not page.items:
-            return f'<div class="empty">{escape(t("No training run is like that."))}</div>'
-        head = "".join(
-            (
-                self._draw_header("name"),
-                self._draw_header("status"),
-                f"<th>{escape(t('Progress'))}</th>",
-                f"<th>{escape(t('Dataset'))}</th>",
-                f"<th>{escape(t('Base model'))}</th>",
-                self._draw_header("best_map50", classes="n"),
-                self._draw_header("created_at"),
-            )
-        )
-        rows = "".join(_draw_row(run, t) for run in page.items)
-        return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        more = ""
+        if self._viewer.may(Claim.TRAINING_RUN_CREATE):
+            more = f"<p>{link(t('Create new training run'), f'{_PATH}/new')}</p>"
+        return f'<div class="empty"><p>{escape(t("No training run is like that."))}</p>{more}</div>'
 
-    def _draw_header(self, name: str, classes: str = "") -> str:
-        sort = {name: ("ascending", "▲"), f"-{name}": ("descending", "▼")}.get(self._sort, ("none", ""))
+    def _draw_row(self, run: TrainingRunSummary) -> str:
+        t = self._viewer.texts
+        best = None if run.best is None else run.best.get("map50")
+        ticked = " checked" if str(run.id) in self._ticked else ""
+        label = escape(t("Choose {name} to compare", name=run.name))
+        note = f'<div class="small muted">{escape(t("dry run"))}</div>' if run.is_dry_run else ""
         return (
-            f'<th class="{classes}" aria-sort="{sort[0]}"><button type="button" data-sort="{name}">'
-            f'{escape(self._viewer.texts(_SORTS[name]))} <span aria-hidden="true">{sort[1]}</span></button></th>'
+            f'<tr><td class="tick-cell"><input type="checkbox" data-run="{run.id}" aria-label="{label}"{ticked}></td>'
+            f'<td class="name">{link(run.name, f"{_PATH}/{run.id}")}</td>'
+            f"<td>{mark_status(run.status, t)}{note}</td>"
+            f"<td>{_draw_progress(run, t)}</td><td>{escape(run.dataset_version.name)}</td>"
+            f'<td>{escape(run.base_model.name)}</td><td class="n">{t.figure(best)}</td>'
+            f'<td class="muted">{escape(t.moment(run.created_at))}'
+            f'<div class="small">{escape(run.created_by)}</div></td></tr>'
         )
 
+    async def _tick(self, event: object) -> None:
+        told = getattr(event, "args", None)
+        match told:
+            case [str(run_id), True]:
+                self._ticked[run_id] = None
+            case [str(run_id), False]:
+                self._ticked.pop(run_id, None)
+            case _:
+                return
+        self._show_ticked()
+        self._list.keep_shown()
 
-_TELL_SORT = (
-    "(event) => { const b = event.target.closest('button[data-sort]'); if (b) emit(b.dataset.sort); }"
-)
+    async def _untick(self) -> None:
+        self._ticked.clear()
+        self._show_ticked()
+        await self._list.refresh()
+
+    def _show_ticked(self) -> None:
+        t, count = self._viewer.texts, len(self._ticked)
+        self._bar.set_visibility(count > 0)
+        self._compare.set_enabled(FEWEST <= count <= MOST)
+        advice = "" if FEWEST <= count <= MOST else t("Choose {fewest} to {most}.", fewest=FEWEST, most=MOST)
+        self._count.set_text(" ".join((t("{count} chosen.", count=count), advice)).strip())
+
+    def _go_compare(self) -> None:
+        ui.navigate.to(f"{_PATH}/compare?{urlencode([('run', each) for each in self._ticked])}")
 
 
-def _draw_row(run: TrainingRunSummary, t: Texts) -> str:
-    progress = ""
+def _draw_progress(run: TrainingRunSummary, t: Texts) -> str:
     if run.status in {RunStatus.PROCESSING, RunStatus.PAUSED}:
         done = run.progress.step / run.progress.steps if run.progress.steps else 0.0
         label = t("Epoch {epoch} of {epochs}", epoch=run.epoch, epochs=run.epochs)
-        progress = f'{draw_bar(done, label)}<span class="small muted">{escape(label)}</span>'
-    elif run.error is not None:
-        progress = f'<span class="small muted">{escape(run.error.message[:90])}</span>'
-    best = None if run.best is None else run.best.get("map50")
-    return (
-        f"<tr><td>{link(run.name, f'{_PATH}/{run.id}')}</td><td>{mark_status(run.status, t)}</td>"
-        f"<td>{progress}</td><td>{escape(run.dataset_version.name)}</td><td>{escape(run.base_model.name)}</td>"
-        f'<td class="n">{t.figure(best)}</td><td class="muted">{escape(t.moment(run.created_at))}</td></tr>'
-    )
+        left = run.progress.time_left_s
+        if left is not None and run.status is RunStatus.PROCESSING:
+            label = f"{label}, {t('{time} left', time=t.duration(left))}"
+        return f'{draw_bar(done, label)}<span class="small muted">{escape(label)}</span>'
+    if run.error is not None:
+        return f'<span class="small muted">{escape(run.error.message[:90])}</span>'
+    if run.status is RunStatus.SUCCESS and run.started_at and run.ended_at:
+        taken = t.duration((run.ended_at - run.started_at).total_seconds())
+        return f'<span class="small muted">{escape(t("took {time}", time=taken))}</span>'
+    return ""

@@ -1,0 +1,189 @@
+"""The form of a new training run as HTML: the browser holds what is typed, and sends all of it at each change."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from pydantic import ValidationError
+
+from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.training_runs.types import DeviceKind, RunOptions, TrainingPresetView
+from raven_scan.web.run_words import (
+    PARAMETER_NAMES,
+    SIMPLE,
+    UNITS,
+    describe_parameter,
+    find_bounds,
+)
+from raven_scan.web.texts import Texts
+
+Given = Mapping[str, Any]
+"""What fields hold, by their names; a tick is a bool."""
+
+_OPTION_DEFAULTS = RunOptions()
+
+
+def draw_form(t: Texts, given: Given, presets: Sequence[TrainingPresetView], kept: str) -> str:
+    """All of it.
+
+    Args:
+        t: the user's language.
+        given: what fields hold at first.
+        presets: that can be chosen.
+        kept: what is typed is kept under this name.
+    """
+    simple = "".join(_draw_parameter(t, name, given) for name in SIMPLE)
+    expert = "".join(_draw_parameter(t, name, given) for name in PARAMETER_NAMES if name not in SIMPLE)
+    chosen = "".join(
+        f'<option value="{escape(each.name)}"{" selected" if given.get("preset") == each.name else ""}>'
+        f"{escape(each.name)} ({escape(each.architecture)})</option>"
+        for each in presets
+    )
+    no_preset = t("None") if presets else t("None yet: save one from a run's page")
+    what = (
+        _draw_field(
+            t("Name"),
+            _draw_input("name", given, 'maxlength="100" autocomplete="off"'),
+            "name",
+            t("What the run, and the model that it makes, are called. Left empty, it is the suggested one."),
+        )
+        + _draw_field(
+            t("Dataset version"),
+            _draw_input("dataset", given, 'list="datasets" autocomplete="off" required'),
+            "dataset",
+            t("Type to search. The newest version, where none is named."),
+        )
+        + _draw_field(
+            t("Base model"),
+            _draw_input("base_model", given, 'list="base-models" autocomplete="off" required'),
+            "base_model",
+            t("What it starts from: an architecture's own weights, or a model that was trained or imported."),
+        )
+        + _draw_field(
+            t("Preset"),
+            f'<select id="field-preset" name="preset"><option value="">{escape(no_preset)}</option>{chosen}</select>',
+            "preset",
+            t("Parameters that were kept from a run. They can be changed below."),
+        )
+    )
+    return (
+        f'<form class="run-form" data-keep="{escape(kept)}" onsubmit="return false" novalidate>'
+        f'<section class="sheet"><h2>{escape(t("What is trained"))}</h2><div class="fields">{what}</div></section>'
+        f'<section class="sheet"><h2>{escape(t("Parameters"))}</h2>'
+        f'<p class="muted small">{escape(t("What is left empty is decided for you, as each field shows."))}</p>'
+        f'<div class="fields">{simple}</div>'
+        f"<details><summary>{escape(t('Expert parameters'))}</summary>"
+        f'<div class="fields">{expert}</div></details>'
+        f"<details><summary>{escape(t('When and on what'))}</summary>"
+        f'<div class="fields">{_draw_options(t, given)}</div></details></section></form>'
+    )
+
+
+def read_parameters(given: Given) -> TrainingParameters:
+    """Those that were given; others stay open. Raises ValidationError."""
+    return TrainingParameters.model_validate(
+        {name: value for name in PARAMETER_NAMES if (value := str(given.get(name) or "").strip())}
+    )
+
+
+def describe_problems(error: ValidationError, t: Texts) -> dict[str, str]:
+    """What is wrong, by field."""
+    problems: dict[str, str] = {}
+    for each in error.errors(include_url=False):
+        name = str(each["loc"][0]) if each["loc"] else ""
+        bounds = find_bounds(name).describe(t) if name in PARAMETER_NAMES else ""
+        problems[name] = t("Must be a number: {bounds}.", bounds=bounds) if bounds else str(each["msg"])
+    return problems
+
+
+def fill_fields(parameters: TrainingParameters) -> dict[str, str]:
+    """A run's or a preset's parameters as fields hold them."""
+    given = parameters.model_dump(mode="json")
+    return {
+        name: "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
+        for name, value in given.items()
+    }
+
+
+def _draw_options(t: Texts, given: Given) -> str:
+    kinds = {
+        DeviceKind.AUTO: t("A GPU where there is one"),
+        DeviceKind.CPU: t("CPU"),
+        DeviceKind.CUDA: t("GPU"),
+    }
+    chosen = str(given.get("device_kind") or DeviceKind.AUTO)
+    options = "".join(
+        f'<option value="{kind}"{" selected" if kind == chosen else ""}>{escape(text)}</option>'
+        for kind, text in kinds.items()
+    )
+    ticked = " checked" if given.get("retry_smaller_batch") else ""
+    return (
+        _draw_field(
+            t("Priority"),
+            _draw_input("priority", given, 'inputmode="numeric" placeholder="0"'),
+            "priority",
+            t("-1000 to 1000. Of two that wait, the higher comes first."),
+        )
+        + _draw_field(
+            t("Not before"),
+            _draw_input("start_at", given, 'type="datetime-local"'),
+            "start_at",
+            t("It waits until then."),
+        )
+        + _draw_field(
+            t("Time limit, h"),
+            _draw_input("time_limit_h", given, 'inputmode="decimal"'),
+            "time_limit_h",
+            t("Longer than this, it ends in Error, its checkpoint kept. Empty: no limit."),
+        )
+        + _draw_field(
+            t("Device"),
+            f'<select id="field-device_kind" name="device_kind">{options}</select>',
+            "device_kind",
+            "",
+        )
+        + _draw_field(
+            t("Devices"),
+            _draw_input("device_count", given, 'inputmode="numeric" placeholder="1"'),
+            "device_count",
+            t("GPUs of one machine that it trains on at once."),
+        )
+        + f'<div class="field"><label class="tick"><input type="checkbox" name="retry_smaller_batch"{ticked}> '
+        f"{escape(t('Out of memory, try once more with half the batch'))}</label></div>"
+    )
+
+
+def _draw_parameter(t: Texts, name: str, given: Given) -> str:
+    bounds = find_bounds(name)
+    unit = f", {t(UNITS[name])}" if name in UNITS else ""
+    hint = " ".join(each for each in (t(describe_parameter(name)), _end(bounds.describe(t))) if each)
+    if bounds.choices:
+        default = str(TrainingParameters.model_fields[name].default)
+        chosen = str(given.get(name) or "")
+        options = f'<option value="">{escape(t("{value}, the default", value=default))}</option>' + "".join(
+            f'<option value="{each}"{" selected" if each == chosen else ""}>{escape(each)}</option>'
+            for each in bounds.choices
+        )
+        control = f'<select id="field-{name}" name="{name}" aria-describedby="hint-{name}">{options}</select>'
+    else:
+        control = _draw_input(name, given, 'inputmode="decimal" autocomplete="off"')
+    return _draw_field(f"{t(PARAMETER_NAMES[name])}{unit}", control, name, hint)
+
+
+def _end(sentence: str) -> str:
+    return f"{sentence}." if sentence else ""
+
+
+def _draw_input(name: str, given: Given, attributes: str) -> str:
+    value = escape(str(given.get(name) or ""))
+    return (
+        f'<input id="field-{name}" name="{name}" value="{value}" {attributes} '
+        f'aria-describedby="hint-{name} problem-{name}">'
+    )
+
+
+def _draw_field(label: str, control: str, name: str, hint: str) -> str:
+    return (
+        f'<div class="field"><label for="field-{name}">{escape(label)}</label>{control}'
+        f'<div class="problem" id="problem-{name}"></div><div class="hint" id="hint-{name}">{escape(hint)}</div></div>'
+    )

@@ -1,0 +1,107 @@
+"""The log on a run's page: it grows in the browser, is searched on the server, and can be downloaded."""
+
+from html import escape
+
+from nicegui import ui
+
+from raven_scan.training_runs.log_reading import LogSearch
+from raven_scan.training_runs.types import LogRange
+from raven_scan.web.frame import sheet
+from raven_scan.web.services import Services
+from raven_scan.web.viewer import Viewer
+
+_LINES = 400
+_MOST_FOUND = 200
+
+
+class RunLogPart:
+    """The last lines, and what follows.
+
+    Args:
+        viewer: who looks.
+        services: that are asked.
+        run_id: whose log it is.
+    """
+
+    def __init__(self, viewer: Viewer, services: Services, run_id: str) -> None:
+        self._viewer = viewer
+        self._services = services
+        self._run_id = run_id
+        self._end = 0
+        """Of what the browser was told, in bytes of the log."""
+
+    async def build(self) -> None:
+        t = self._viewer.texts
+        log = await self._viewer.ask(self._services.run_logs.read_last_lines, self._run_id, _LINES)
+        self._end = log.next_offset
+        with sheet(classes="wide"):
+            with ui.element("div").classes("head"):
+                ui.html(f"<h2>{escape(t('Log'))}</h2>", sanitize=False)
+                ui.element("div").classes("grow")
+                ui.input(placeholder=t("Search the log"), on_change=self._take_words).props(
+                    f'outlined dense clearable debounce=300 type=search aria-label="{escape(t("Search the log"))}"'
+                )
+                ui.html(
+                    f'<label class="tick"><input type="checkbox" id="run-log-follow" checked> '
+                    f"{escape(t('Follow'))}</label> "
+                    f'<a href="/api/v1/training-runs/{self._run_id}/artifacts/log.txt" download>'
+                    f"{escape(t('Download'))}</a>",
+                    sanitize=False,
+                ).classes("row-gap")
+            self._found = ui.html("", sanitize=False).props('aria-live="polite"')
+            is_empty = not log.text
+            empty = t("Nothing is written yet. The log begins with the run's first attempt.")
+            ui.html(
+                f'<p id="run-log-empty" class="muted"{"" if is_empty else " hidden"}>{escape(empty)}</p>'
+                f'<pre class="log" id="run-log" tabindex="0" role="log" aria-live="off" '
+                f'aria-label="{escape(t("Log"))}"{" hidden" if is_empty else ""}>{escape(log.text)}</pre>',
+                sanitize=False,
+            )
+        ui.run_javascript(
+            "ravenWhenThere(() => document.getElementById('run-log'), (log) => { log.scrollTop = log.scrollHeight; })"
+        )
+
+    def take(self, logs: list[LogRange]) -> str:
+        """What the browser does not have of these pieces."""
+        fresh: list[str] = []
+        for log in logs:
+            if log.next_offset <= self._end:
+                continue
+            known = max(0, self._end - log.offset - log.missing_bytes)
+            fresh.append(log.text.encode()[known:].decode(errors="replace") if known else log.text)
+            self._end = log.next_offset
+        return "".join(fresh)
+
+    async def _take_words(self, event: object) -> None:
+        async with self._viewer.telling_errors():
+            await self._search(str(getattr(event, "value", None) or "").strip())
+
+    async def _search(self, words: str) -> None:
+        if not words:
+            self._found.set_content("")
+            return
+        found = await self._viewer.ask(self._services.run_logs.search, self._run_id, words, most=_MOST_FOUND)
+        self._found.set_content(self._draw_found(words, found))
+
+    def _draw_found(self, words: str, found: LogSearch) -> str:
+        t = self._viewer.texts
+        if not found.matches:
+            return f'<p class="muted">{escape(t("No line has “{words}” in it.", words=words))}</p>'
+        said = (
+            t("The first {count} lines with “{words}”:", count=len(found.matches), words=words)
+            if found.next_offset is not None
+            else t("{count} lines with “{words}”:", count=len(found.matches), words=words)
+        )
+        lines = "".join(
+            f'<span class="muted">{match.line:>6}</span>  {_mark(match.text, words)}\n'
+            for match in found.matches
+        )
+        return f'<p class="small muted">{escape(said)}</p><pre class="log found" tabindex="0">{lines}</pre>'
+
+
+def _mark(text: str, words: str) -> str:
+    at = text.casefold().find(words.casefold())
+    if at < 0:
+        return escape(text)
+    end = at + len(words)
+    return f"{escape(text[:at])}<mark>{escape(text[at:end])}</mark>{escape(text[end:])}"

@@ -1,0 +1,244 @@
+"""Pieces of a run's page as HTML. All that comes from users is escaped here."""
+
+from html import escape
+from typing import Any
+
+from raven_scan.access.types import Claim
+from raven_scan.architectures.catalogue import UnknownArchitectureError, get_architecture
+from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.trained_models.types import Figures
+from raven_scan.training_runs.artifacts import RunArtifact
+from raven_scan.training_runs.types import RunError, RunStatus, TrainingRunView
+from raven_scan.web.marks import draw_bar, link, list_facts, mark_status
+from raven_scan.web.run_words import ENDS, OPTION_NAMES, PARAMETER_NAMES, show_value
+from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.viewer import Viewer
+
+_PHASES = {
+    "layout": "Laying out the images",
+    "weights": "Reading the weights",
+    "build": "Building the model",
+    "training": "Training",
+    "validation": "Validating",
+    "checkpoint": "Writing a checkpoint",
+    "evaluation": "Evaluating on the test part",
+    "export": "Exporting the model",
+}
+
+
+def draw_state(run: TrainingRunView, t: Texts) -> str:
+    """Status, how far it is, and the figures so far."""
+    progress = run.progress
+    parts: list[str] = [f"<b>{mark_status(run.status, t)}</b>"]
+    if run.is_pausing and run.status is RunStatus.PROCESSING:
+        parts.append(escape(t("pausing after its next checkpoint")))
+    if run.is_dry_run:
+        parts.append(escape(t("dry run")))
+    if run.status is RunStatus.PROCESSING:
+        if progress.phase:
+            parts.append(escape(t(_PHASES.get(progress.phase, progress.phase.capitalize()))))
+        if progress.steps:
+            parts.append(escape(t("Epoch {epoch} of {epochs}", epoch=progress.epoch, epochs=progress.epochs)))
+            step, steps = t.number(progress.step), t.number(progress.steps)
+            parts.append(escape(t("step {step} of {steps}", step=step, steps=steps)))
+        if progress.time_left_s is not None:
+            parts.append(f"<b>{escape(t('{time} left', time=t.duration(progress.time_left_s)))}</b>")
+    elif run.started_at is not None and run.ended_at is not None:
+        taken = t.duration((run.ended_at - run.started_at).total_seconds())
+        parts.append(escape(t("took {time}", time=taken)))
+    best = run.best or {}
+    numbers = [
+        (t("mAP50, best"), t.figure(best.get("map50"))),
+        (t("mAP, best"), t.figure(best.get("map"))),
+        (t("Loss"), NONE if progress.loss is None else t.number(progress.loss, 3)),
+        (
+            t("Time a step"),
+            NONE if progress.step_time_s is None else f"{t.number(progress.step_time_s, 2)} s",
+        ),
+        (t("Memory"), NONE if progress.memory_mb is None else t.size(progress.memory_mb * 1e6)),
+    ]
+    drawn = "".join(
+        f'<div class="number"><div class="value">{escape(value)}</div>'
+        f'<div class="name">{escape(name)}</div></div>'
+        for name, value in numbers
+    )
+    share = progress.step / progress.steps if progress.steps else 0.0
+    bar = draw_bar(share, t("Progress")) if run.status in {RunStatus.PROCESSING, RunStatus.PAUSED} else ""
+    shown = f'<div class="numbers">{drawn}</div>' if progress.step or best else ""
+    return f'<div class="row-gap">{" · ".join(parts)}</div>{bar}{shown}'
+
+
+def draw_notices(run: TrainingRunView, t: Texts) -> str:
+    """Why it failed and what to do, what a dry run found, what was warned of."""
+    drawn: list[str] = []
+    if run.error is not None:
+        drawn.append(_draw_error(run.error, t("The run failed."), t))
+    if run.dry_run_error is not None:
+        drawn.append(_draw_error(run.dry_run_error, t("The dry run failed."), t))
+    if run.estimate is not None and run.status is RunStatus.DRAFT:
+        said = t(
+            "The whole run will take about {time} and {memory} of memory on {device}, as a dry run measured.",
+            time=t.duration(run.estimate.time_s),
+            memory=t.size(run.estimate.memory_mb * 1e6),
+            device=run.estimate.device,
+        )
+        drawn.append(f'<div class="notice">{escape(said)}</div>')
+    if run.warnings:
+        lines = "".join(f"<li>{escape(warning)}</li>" for warning in run.warnings)
+        drawn.append(
+            f'<div class="notice warn"><b>{escape(t("Warnings"))}</b><ul class="plain">{lines}</ul></div>'
+        )
+    return "".join(drawn)
+
+
+def _draw_error(error: RunError, title: str, t: Texts) -> str:
+    evidence = "".join(
+        f"<div>{escape(name)}: {escape(_show_evidence(value))}</div>"
+        for name, value in error.evidence.items()
+    )
+    tail = (
+        f"<details><summary>{escape(t('Last lines of the log'))}</summary>"
+        f'<pre class="log" tabindex="0">{escape(chr(10).join(error.log_tail))}</pre></details>'
+        if error.log_tail
+        else ""
+    )
+    more = f'<div class="small mono">{escape(error.code)}{evidence}</div>'
+    return (
+        f'<div class="notice bad" role="alert"><span class="small">{escape(title)}</span><br>'
+        f"<b>{escape(error.message)}</b><br>{escape(error.hint)}{more}{tail}</div>"
+    )
+
+
+def _show_evidence(value: Any) -> str:
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return shown if len(shown) <= 300 else f"{shown[:300]}…"
+
+
+def draw_facts(run: TrainingRunView, viewer: Viewer) -> str:
+    """What it is made of, and what it made."""
+    t = viewer.texts
+    version, base = run.dataset_version, run.base_model
+    dataset = version.name.partition("@")[0]
+    facts = [
+        (
+            t("Dataset"),
+            link(version.name, f"/datasets/{dataset}")
+            if viewer.may(Claim.DATASET_VIEW)
+            else escape(version.name),
+        ),
+        (t("Base model"), _link_model(viewer, str(base.id), base.name)),
+        (t("Architecture"), escape(run.architecture)),
+    ]
+    if run.model is not None:
+        facts.append((t("Trained model"), _link_model(viewer, str(run.model.id), run.model.name)))
+    if run.preset:
+        facts.append((t("Preset"), escape(run.preset)))
+    if run.cloned_from:
+        facts.append((t("Cloned from"), escape(run.cloned_from)))
+    if run.reproduces:
+        facts.append((t("Reproduces"), link(run.reproduces.name, f"/training-runs/{run.reproduces.id}")))
+    facts += [
+        (t("Created"), escape(t("{moment} by {name}", moment=t.moment(run.created_at), name=run.created_by))),
+        (t("Scheduled"), escape(t.moment(run.scheduled_at))),
+        (t("Started"), escape(t.moment(run.started_at))),
+        (t("Ended"), escape(t.moment(run.ended_at))),
+    ]
+    if run.notes:
+        facts.append((t("Notes"), f'<span class="notes">{escape(run.notes)}</span>'))
+    return list_facts(facts)
+
+
+def _link_model(viewer: Viewer, model_id: str, name: str) -> str:
+    return link(name, f"/trained-models/{model_id}") if viewer.may(Claim.TRAINED_MODEL_VIEW) else escape(name)
+
+
+def draw_parameters(run: TrainingRunView, t: Texts) -> str:
+    """Those that differ from their defaults first."""
+    given = run.parameters.model_dump()
+    changed = {name for name, value in given.items() if _is_changed(run.architecture, name, value)}
+    options = {
+        name: value for name in OPTION_NAMES if (value := getattr(run.options, name)) not in {None, ""}
+    }
+    if "start_at" in options:
+        options["start_at"] = t.moment(options["start_at"])
+
+    def draw(names: list[str]) -> str:
+        return list_facts(
+            [(t(PARAMETER_NAMES[name]), escape(show_value(name, given[name], t))) for name in names]
+        )
+
+    first = [name for name in PARAMETER_NAMES if name in changed]
+    rest = [name for name in PARAMETER_NAMES if name not in changed]
+    shown = f"<h3>{escape(t('Changed'))}</h3>{draw(first)}" if first else ""
+    of_options = list_facts(
+        [(t(OPTION_NAMES[name]), escape(show_value(name, value, t))) for name, value in options.items()]
+    )
+    return (
+        f"{shown}<h3>{escape(t('By default'))}</h3>{draw(rest)}"
+        f"<h3>{escape(t('When and on what'))}</h3>{of_options}"
+    )
+
+
+def _is_changed(architecture: str, name: str, value: object) -> bool:
+    """Apart from what is decided for each run, such as its learning rate."""
+    default = TrainingParameters.model_fields[name].default
+    if default is not None:
+        return value != default
+    try:
+        decided = getattr(get_architecture(architecture), name, value)
+    except UnknownArchitectureError:
+        return False
+    return name not in {"learning_rate", "frozen_stages"} and value is not None and value != decided
+
+
+def draw_attempts(run: TrainingRunView, t: Texts) -> str:
+    if not run.attempts:
+        return f'<p class="muted">{escape(t("Nobody has begun it yet."))}</p>'
+    names = (t("Attempt"), t("Worker"), t("Started"), t("Took"), t("Ended by"))
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    rows = ""
+    for attempt in reversed(run.attempts):
+        took = (
+            NONE
+            if attempt.ended_at is None
+            else t.duration((attempt.ended_at - attempt.started_at).total_seconds())
+        )
+        end = t("at work") if attempt.end is None else t(ENDS[attempt.end])
+        reason = f'<div class="small muted">{escape(attempt.reason)}</div>' if attempt.reason else ""
+        rows += (
+            f'<tr><td class="n">{attempt.number}</td>'
+            f'<td>{escape(attempt.worker)}<div class="small muted">{escape(attempt.device)}</div></td>'
+            f"<td>{escape(t.moment(attempt.started_at))}</td><td>{escape(took)}</td>"
+            f"<td>{escape(end)}{reason}</td></tr>"
+        )
+    return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def draw_artifacts(run: TrainingRunView, artifacts: list[RunArtifact], viewer: Viewer) -> str:
+    """Downloads; what the viewer may not have is not shown."""
+    t = viewer.texts
+    lines = "".join(
+        f'<li><a href="/api/v1/training-runs/{run.id}/artifacts/{escape(each.name)}" download>{escape(each.name)}</a>'
+        f'<span class="muted small">{escape("" if each.size_bytes is None else t.size(each.size_bytes))}</span></li>'
+        for each in artifacts
+        if each.claim is None or viewer.may(each.claim)
+    )
+    return f'<ul class="downloads">{lines}</ul>'
+
+
+def draw_classes(figures: Figures, t: Texts) -> str:
+    """Figures by class, of the model's test."""
+    names = (t("Class"), "mAP", "mAP50", t("Precision"), t("Recall"))
+    head = "".join(
+        f"<th{'' if index == 0 else ' class=n'}>{escape(name)}</th>" for index, name in enumerate(names)
+    )
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>"
+        + "".join(
+            f'<td class="n">{escape(t.figure(of_class.get(each)))}</td>'
+            for each in ("map", "map50", "precision", "recall")
+        )
+        + "</tr>"
+        for name, of_class in sorted(figures.by_class.items())
+    )
+    return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'

@@ -1,0 +1,165 @@
+"""What parameters, options and ends of attempts are called on screens, with their units."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.training_runs.types import AttemptEnd
+from raven_scan.web.texts import NONE, Texts
+
+PARAMETER_NAMES = {
+    "epochs": "Epochs",
+    "batch_size": "Batch size",
+    "image_size": "Image size",
+    "learning_rate": "Learning rate",
+    "augmentation": "Augmentation",
+    "early_stopping_patience": "Early stopping",
+    "accumulation": "Accumulation",
+    "weight_decay": "Weight decay",
+    "warmup_epochs": "Warm-up",
+    "schedule": "Learning rate schedule",
+    "frozen_stages": "Frozen stages",
+    "precision": "Precision",
+    "seed": "Seed",
+    "fraction": "Fraction of the images",
+    "validation_interval": "Validation interval",
+    "checkpoint_interval": "Checkpoint interval",
+    "checkpoint_minutes": "Checkpoint time",
+    "loader_processes": "Loading processes",
+}
+"""In the order of a form."""
+
+SIMPLE = ("epochs", "batch_size", "image_size", "learning_rate", "augmentation", "early_stopping_patience")
+"""What a first run may want to change; the rest is for experts."""
+
+UNITS = {
+    "batch_size": "images",
+    "image_size": "px",
+    "warmup_epochs": "epochs",
+    "validation_interval": "epochs",
+    "checkpoint_interval": "epochs",
+    "checkpoint_minutes": "min",
+    "early_stopping_patience": "validations",
+    "frozen_stages": "stages",
+    "accumulation": "passes",
+    "loader_processes": "processes",
+}
+
+OPTION_NAMES = {
+    "priority": "Priority",
+    "start_at": "Not before",
+    "time_limit_s": "Time limit",
+    "device_kind": "Device",
+    "device_count": "Devices",
+    "retry_smaller_batch": "Try a smaller batch",
+}
+
+INPUT_NAMES = {
+    "dataset": "Dataset",
+    "base_model": "Base model",
+    "architecture": "Architecture",
+    "dataset_digest": "Dataset's content",
+    "base_weights_digest": "Base model's weights",
+}
+
+ENDS = {
+    AttemptEnd.SUCCESS: "Success",
+    AttemptEnd.ERROR: "Error",
+    AttemptEnd.LOST: "Lost: its worker was gone",
+    AttemptEnd.WORKER_STOPPED: "Its worker was stopped",
+    AttemptEnd.PAUSED: "Paused",
+    AttemptEnd.CANCELLED: "Cancelled",
+    AttemptEnd.DRY_RUN: "Dry run",
+    AttemptEnd.RETRIED_SMALLER: "Tried again with a smaller batch",
+}
+
+DEFAULT_REASONS = {
+    "image_size": "as the architecture has it",
+    "learning_rate": "by architecture, batch size and what it starts from",
+    "weight_decay": "as the architecture has it",
+    "frozen_stages": "by what it starts from and how many images there are",
+    "loader_processes": "by the machine",
+    "early_stopping_patience": "never",
+}
+"""Why a parameter that is left open becomes what it becomes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a parameter may be. `choices`: of an enumeration, else empty."""
+
+    low: float | None
+    is_low_left_out: bool
+    high: float | None
+    multiple_of: float | None
+    choices: tuple[str, ...]
+
+    def describe(self, t: Texts) -> str:
+        if self.choices or self.high is None or self.low is None:
+            return ""
+        low, high = _format(self.low), _format(self.high)
+        said = (
+            t("Above {low}, to {high}", low=low, high=high)
+            if self.is_low_left_out
+            else t("{low} to {high}", low=low, high=high)
+        )
+        return (
+            t("{bounds}, in steps of {step}", bounds=said, step=_format(self.multiple_of))
+            if self.multiple_of
+            else said
+        )
+
+
+def find_bounds(name: str) -> Bounds:
+    """Of a training parameter."""
+    field = TrainingParameters.model_fields[name]
+    low, above = _find(field, "ge"), _find(field, "gt")
+    return Bounds(
+        low=above if low is None else low,
+        is_low_left_out=low is None and above is not None,
+        high=_find(field, "le"),
+        multiple_of=_find(field, "multiple_of"),
+        choices=tuple(str(each) for each in _list_choices(field)),
+    )
+
+
+def describe_parameter(name: str) -> str:
+    """What it does, in English."""
+    description = TrainingParameters.model_fields[name].description or ""
+    return description.partition(" Default:")[0]
+
+
+def show_value(name: str, value: Any, t: Texts) -> str:
+    """A parameter's or option's value, with its unit."""
+    if value is None or value == "":
+        return NONE
+    if isinstance(value, bool):
+        shown = t("Yes") if value else t("No")
+    elif name == "time_limit_s":
+        shown = t.duration(float(value))
+    elif name == "fraction":
+        shown = t.percent(float(value), 0 if float(value) * 100 % 1 == 0 else 1)
+    elif isinstance(value, int | float):
+        number = _format(value)
+        shown = f"{number} {t(UNITS[name])}" if name in UNITS else number
+    else:
+        shown = str(value)
+    return shown
+
+
+def _find(field: FieldInfo, name: str) -> float | None:
+    """A bound among what annotates the field."""
+    found = [bound for each in field.metadata if (bound := getattr(each, name, None)) is not None]
+    return float(found[0]) if found else None
+
+
+def _list_choices(field: FieldInfo) -> list[StrEnum]:
+    kinds = [field.annotation, *get_args(field.annotation)]
+    return [each for kind in kinds if isinstance(kind, type) and issubclass(kind, StrEnum) for each in kind]
+
+
+def _format(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"
