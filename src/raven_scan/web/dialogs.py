@@ -30,7 +30,9 @@ class Question:
         kind: str = "primary",
     ) -> None:
         self._viewer = viewer
-        with ui.dialog().props("persistent") as self._dialog, ui.card().classes("question"):
+        # Not inside what asks: that may be built anew meanwhile.
+        self._page = ui.context.client.content
+        with self._page, ui.dialog().props("persistent") as self._dialog, ui.card().classes("question"):
             ui.html(f"<h2>{escape(title)}</h2>", sanitize=False)
             self._fields = ui.element("div").classes("fields")
             self._said = ui.html("", sanitize=False).props('role="alert"')
@@ -55,7 +57,7 @@ class Question:
 
     async def _try(self) -> None:
         try:
-            with self._dialog:
+            with self._page:
                 await self._act()
         except Unauthenticated as error:
             self._viewer.tell(error)
@@ -71,7 +73,11 @@ class Question:
 def show_once(viewer: Viewer, title: str, explanation: str, secrets: dict[str, str]) -> None:
     """Secrets, by their names, which nobody can see again; it is closed by its button alone."""
     t = viewer.texts
-    with ui.dialog().props("persistent") as dialog, ui.card().classes("question"):
+    with (
+        ui.context.client.content,
+        ui.dialog().props("persistent") as dialog,
+        ui.card().classes("question"),
+    ):
         ui.html(f"<h2>{escape(title)}</h2>", sanitize=False)
         ui.label(explanation).classes("muted")
         for name, secret in secrets.items():

@@ -190,7 +190,8 @@ async def confirm(
     viewer: Viewer, question: str, *, explanation: str, action: str, danger: bool = False
 ) -> bool:
     """Asks before something is done that cannot be taken back at once."""
-    with ui.dialog() as dialog, ui.card():
+    # Not inside what asks: that may be built anew meanwhile.
+    with ui.context.client.content, ui.dialog() as dialog, ui.card():
         ui.html(f"<h2>{escape(question)}</h2>", sanitize=False)
         ui.label(explanation).classes("muted")
         with ui.element("div").classes("row-gap").style("justify-content: flex-end; width: 100%"):

@@ -51,7 +51,7 @@ class _Overview:
         self._attention.element.props('role="status"')
         self._runs = self._last = self._models = self._workers = self._storage = None
         if sees_runs:
-            with sheet(t("At work and waiting")):
+            with sheet(t("At work and waiting"), classes="short"):
                 self._runs = ShownTable()
         with ui.element("div").classes("grid overview"):
             if sees_runs:

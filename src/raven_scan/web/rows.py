@@ -57,8 +57,10 @@ class ShownTable:
     def __init__(self) -> None:
         self.element = ui.html("", sanitize=False).classes("scroll")
         self._shown = ""
+        self.element.set_visibility(False)  # what is empty takes no room
 
     def show(self, content: str) -> None:
         if content != self._shown:
             self._shown = content
             self.element.set_content(content)
+            self.element.set_visibility(bool(content))
