@@ -107,6 +107,7 @@ RUNS = [
     _row(
         "training_runs.list_runs", lambda p, a: p.training_runs.list_runs(a, _PAGE), Claim.TRAINING_RUN_VIEW
     ),
+    _on_run("run_planning.list_changed", lambda p, a: p.run_planning.list_changed(a, DRAFT)),
     _on_run("training_runs.get_run", lambda p, a: p.training_runs.get_run(a, DRAFT)),
     _on_run(
         "training_runs.clone",
@@ -408,6 +409,9 @@ MODELS = [
         lambda p, a: p.settings_listing.list_settings(a),
         Claim.SETTINGS_VIEW,
     ),
+    _row("system_health.examine", lambda p, a: p.system_health.examine(a), Claim.SETTINGS_VIEW),
+    _row("system_health.find_lacks", lambda p, a: p.system_health.find_lacks(a), Claim.SYSTEM_VIEW),
+    _row("system_health.measure_storage", lambda p, a: p.system_health.measure_storage(a), Claim.SYSTEM_VIEW),
     _row("package_keys.trust", lambda p, a: p.package_keys.trust(a, _KEY, name="new"), Claim.SETTINGS_EDIT),
     _row(
         "package_keys.revoke",
