@@ -38,11 +38,15 @@ def zip_folder(folder: Path, path: Path, *, filler_bytes: int = 0) -> Path:
 def coast(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a dataset that is imported as `coast`, and has more images than a page shows."""
     folder = tmp_path_factory.mktemp("coast") / "dataset"
-    make_sample_dataset(folder, image_count=40, image_size=64, seed=3)
+    make_sample_dataset(folder, image_count=40, image_size=128, seed=3)
     site.platform.datasets.import_version(
         LOCAL_ADMINISTRATOR, folder, ImportOptions(name="coast <i>east"), ignore_progress
     )
     return folder
+
+
+def choose_archive(page: Page, archive: Path) -> None:
+    page.locator("[data-upload][data-ready] input[type=file]").set_input_files(archive)
 
 
 def find_serious_faults(page: Page) -> list[object]:
@@ -119,9 +123,8 @@ def test_an_import_tells_all_problems_and_then_succeeds(page: Page, coast: Path,
         / json.loads((broken / "valid" / annotations.name).read_bytes())["images"][0]["file_name"]
     ).unlink()
     page.goto("/datasets/import")
-    choose = page.locator("input[type=file]")
     expect(page.get_by_role("button", name="Import dataset")).to_be_disabled()
-    choose.set_input_files(zip_folder(broken, tmp_path / "harbour.zip"))
+    choose_archive(page, zip_folder(broken, tmp_path / "harbour.zip"))
     expect(page.get_by_text("Uploaded", exact=True)).to_be_visible()
     expect(page.get_by_label("Name of the dataset")).to_have_value("harbour")
     page.get_by_role("button", name="Import dataset").click()
@@ -130,7 +133,7 @@ def test_an_import_tells_all_problems_and_then_succeeds(page: Page, coast: Path,
     expect(problems.filter(has_text="valid/")).to_have_count(1)
     page.get_by_role("button", name="Delete harbour.zip").click()
     expect(page.get_by_role("button", name="Import dataset")).to_be_disabled()
-    choose.set_input_files(zip_folder(coast, tmp_path / "harbour-2.zip"))
+    choose_archive(page, zip_folder(coast, tmp_path / "harbour-2.zip"))
     expect(page.get_by_text("To be imported")).to_be_visible()
     page.get_by_role("button", name="Only check").click()
     expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
@@ -163,7 +166,7 @@ def test_an_upload_goes_on_after_a_lost_connection(page: Page, coast: Path, tmp_
 
     page.route("**/api/v1/uploads/*", meddle)
     page.goto("/datasets/import")
-    page.locator("input[type=file]").set_input_files(archive)
+    choose_archive(page, archive)
     expect(page.get_by_text("Uploaded", exact=True)).to_be_visible()
     # Nothing that had come was sent again.
     assert tries[1] == tries[2] == tries[3] != "0"
@@ -222,7 +225,7 @@ def test_an_upload_goes_on_after_a_restart_of_the_server(
         page.route("**/api/v1/uploads/*", hold)
         page.goto(f"{url}/datasets/import")
         page.evaluate("window.neverReloaded = true")
-        page.locator("input[type=file]").set_input_files(archive)
+        choose_archive(page, archive)
         expect(page.get_by_role("progressbar", name="Upload")).not_to_have_attribute("aria-valuenow", "0")
     held[0].continue_()
     expect(page.get_by_text("No connection. It goes on by itself")).to_be_visible()

@@ -89,9 +89,17 @@ class _Actions:
         try:
             if await dialog == "saved":
                 self._viewer.notify(t("Saved."))
-                await ui.context.client.sub_pages_router.refresh()
+                await self._show_anew()
         finally:
             dialog.delete()
+
+    async def _show_anew(self) -> None:
+        """Under an address that holds whatever the dataset is called now."""
+        path, router = f"/datasets/{self._version.id}", ui.context.client.sub_pages_router
+        if router.current_path.partition("?")[0] == path:
+            await router.refresh()
+        else:
+            ui.navigate.to(path)
 
     async def delete_version(self) -> None:
         t, version = self._viewer.texts, self._version

@@ -87,10 +87,10 @@ class VersionGallery:
         async def choose(event: object) -> None:
             self._wanted[name] = str(getattr(event, "value", None) or "")
             self._page = 0
-            await self._refresh()
+            await as_handler(self._viewer, self._refresh)()
             self._keep_address()
 
-        return as_handler(self._viewer, choose)
+        return choose
 
     def _keep_address(self) -> None:
         query = {**self._wanted, "page": str(self._page + 1) if self._page else ""}

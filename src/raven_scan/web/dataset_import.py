@@ -70,12 +70,9 @@ class _ImportPage:
                 ),
                 t,
             )
-            for name, act in (
-                ("uploaded", self._take),
-                ("dropped", self._look_for_uploads),
-                ("refused", self._refuse),
-            ):
-                part.on(name, as_handler(self._viewer, act), js_handler=_TELL)
+            part.on("uploaded", self._take, js_handler=_TELL)
+            part.on("dropped", as_handler(self._viewer, self._look_for_uploads), js_handler=_TELL)
+            part.on("refused", self._refuse, js_handler=_TELL)
             self._uploads = ui.element("div").classes("uploads")
         with sheet(t("2. Name and options")):
             self._form.build()
@@ -104,12 +101,12 @@ class _ImportPage:
         self._form.suggest_name(
             _NOT_IN_NAMES.sub(" ", str(told.get("name", "")).removesuffix(".zip")).strip()
         )
-        await self._look_for_uploads()
+        await as_handler(self._viewer, self._look_for_uploads)()
 
-    async def _refuse(self, event: events.GenericEventArguments) -> None:
+    def _refuse(self, event: events.GenericEventArguments) -> None:
         self._viewer.notify(str(dict(event.args or {}).get("text", "")), kind="warning")
 
-    async def _look_for_uploads(self, _: object = None) -> None:
+    async def _look_for_uploads(self) -> None:
         """The newest whole one is what is imported; others wait for their rest."""
         t = self._viewer.texts
         uploads = [

@@ -1,5 +1,6 @@
 """What an import is asked to do, as a form; what was typed is kept across a lost connection."""
 
+import json
 from dataclasses import dataclass
 from html import escape
 
@@ -34,7 +35,7 @@ class ImportForm:
         t = self._viewer.texts
         next_version = t("Under a name that is there already, the next version is made.")
         about_seed = t("Where the archive has no parts of its own, the same seed gives the same parts.")
-        with ui.element("div").classes("form").props(f'data-keep="{_FORM}"') as form:
+        with ui.element("div").classes("form").props(f'data-keep="{_FORM}"') as self._form:
             self._name = ui.input(t("Name of the dataset"), value=self._given_name).props(
                 f'{_FIELD} maxlength=100 name=name hint="{escape(next_version)}"'
             )
@@ -62,12 +63,15 @@ class ImportForm:
                 self._allow_leak = ui.checkbox(
                     t("Admit the same image in several parts; figures on its test part will be too good")
                 ).props("dense name=allow_leak")
-        ui.run_javascript(f"ravenWhenThere(() => getHtmlElement({form.id}), ravenKeep)")
+        ui.run_javascript(f"ravenWhenThere(() => getHtmlElement({self._form.id}), ravenKeep)")
 
     def suggest_name(self, name: str) -> None:
-        """Fills in the name where there is none yet."""
-        if not (self._name.value or "").strip():
-            self._name.set_value(name[:100])
+        """Fills in the name where there is none yet: in the browser, which may have kept one."""
+        ui.run_javascript(
+            f"ravenWhenThere(() => getHtmlElement({self._form.id})?.querySelector('[name=name]'), (field) => {{"
+            f"if (!field.value) {{ field.value = {json.dumps(name[:100])};"
+            "field.dispatchEvent(new Event('input', { bubbles: true })); } })"
+        )
 
     def suggest_classes(self, classes: list[str]) -> None:
         """Shows the classes that a check found, to be renamed; those that were asked for stay."""
@@ -77,11 +81,8 @@ class ImportForm:
 
     def read_options(self) -> ImportOptions:
         """Raises Invalid where the bands or the seed are none."""
-        renames = {
-            row.old.value.strip(): row.new.value.strip()
-            for row in self._rows
-            if (row.old.value or "").strip() and (row.new.value or "").strip()
-        }
+        typed = [((row.old.value or "").strip(), (row.new.value or "").strip()) for row in self._rows]
+        renames = {old: new for old, new in typed if old and new}
         return ImportOptions(
             name=(self._name.value or "").strip(),
             class_map=renames,
