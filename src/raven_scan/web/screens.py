@@ -3,6 +3,7 @@
 import hashlib
 from functools import cache, partial
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader
 from nicegui import ui
+from nicegui.language import Language
 from starlette.requests import HTTPConnection
 from starlette.staticfiles import StaticFiles
 
@@ -76,7 +78,12 @@ def build_screens(
             f'<script src="/static/{stamp}/run_form.js"></script>'
         )
         ui.context.client.page.dark = _IS_DARK.get(request.cookies.get(_LIGHT_COOKIE, ""))
-        viewer = Viewer(actor, recognise, _choose_texts(request), contact=contact)
+        texts = _choose_texts(request)
+        # A screen reader speaks it; NiceGUI knows English as America's.
+        ui.context.client.page.language = cast(
+            "Language", {"en": "en-US"}.get(texts.language, texts.language.replace("_", "-"))
+        )
+        viewer = Viewer(actor, recognise, texts, contact=contact)
         build_page(viewer, services, liveness, request.url.path)
         return None
 
