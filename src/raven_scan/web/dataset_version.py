@@ -43,10 +43,10 @@ async def show_dataset_version(
         with ui.element("div").classes("grid"):
             with ui.element("div").classes("stack"):
                 with sheet(t("Parts")):
-                    ui.html(_draw_parts(version, t), sanitize=False).classes("scroll")
+                    ui.html(_draw_parts(version, t), sanitize=False)
                 if dataset.version_count > 1:
                     with sheet(t("Versions")):
-                        ui.html(_draw_versions(dataset, version, t), sanitize=False).classes("scroll tall")
+                        ui.html(_draw_versions(dataset, version, t), sanitize=False)
             with sheet(t("About")):
                 ui.html(_draw_facts(dataset, version, t), sanitize=False)
             with ui.element("div").classes("stack"):
@@ -110,7 +110,7 @@ def _draw_parts(version: DatasetVersionView, t: Texts) -> str:
 def _draw_facts(dataset: DatasetView, version: DatasetVersionView, t: Texts) -> str:
     facts = [
         (t("Imported"), escape(f"{t.moment(version.created_at)}, {version.created_by}")),
-        (t("Classes"), f'<div class="tall">{escape(", ".join(version.classes))}</div>'),
+        (t("Classes"), f'<div class="tall" tabindex="0">{escape(", ".join(version.classes))}</div>'),
     ]
     facts.extend((name, escape(value)) for name, value in _describe_options(version.options, t))
     if version.leaked_image_count:
@@ -156,9 +156,10 @@ def _draw_versions(dataset: DatasetView, version: DatasetVersionView, t: Texts) 
         for each in dataset.versions
     )
     return (
+        f'<div class="tall" tabindex="0" role="region" aria-label="{escape(t("Versions"))}">'
         f'<table class="list"><thead><tr><th>{escape(t("Version"))}</th><th class="n">{escape(t("Images"))}</th>'
         f'<th class="n">{escape(t("Boxes"))}</th><th>{escape(t("Imported"))}</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
