@@ -9,8 +9,9 @@ from safetensors.numpy import save
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.wiring import Platform
+from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.evaluations.measuring import store_result
-from raven_scan.evaluations.types import EvaluationView, RunEvaluation
+from raven_scan.evaluations.types import EvaluationResult, EvaluationView, RunEvaluation
 from raven_scan.figures.class_lists import merge_class_lists
 from raven_scan.figures.matches import write_matches
 from raven_scan.figures.matching import Detections, Truth, match_detections
@@ -30,31 +31,28 @@ def add_model(
     dataset: str,
     folder: Path,
     *,
-    skill: float,
+    skill: float | None,
     base_model: str = "yolox-nano",
     weights: bytes | None = None,
     seed: int = 0,
 ) -> TrainedModelView:
-    """A model as a training run makes it, with its evaluation on the test part.
+    """A model as a training run makes it, evaluated on the test part.
 
     Args:
         platform: that has the dataset.
         name: of the model.
         dataset: whose test part it is evaluated on.
         folder: for files on the way.
-        skill: the share of the boxes that it finds; of the others it tells a false alarm elsewhere.
+        skill: the share of the boxes that it finds; of the others it tells a false alarm elsewhere. None: nobody
+            has evaluated it.
         base_model: that it started from.
         weights: as safetensors; None for some that fit nothing.
         seed: of what it finds.
     """
     version = platform.datasets.get_version(LOCAL_ADMINISTRATOR, dataset)
     run_id = make_id()
-    layout = platform.datasets.lay_out(LOCAL_ADMINISTRATOR, version.id, folder / f"laid-out-{run_id}")
-    report, matches = folder / f"{run_id}.json", folder / f"{run_id}.safetensors"
-    _evaluate(layout.test.folder, version.classes, report, matches, skill=skill, seed=seed)
-    told = Evaluated(time=0.0, figures={}, by_class={}, image_count=0, box_count=0, images_per_s=25.0)
-    result = store_result(platform.blobs, told, report=report, matches=matches)
-    figures = {figure: found.value for figure, found in result.figures.items()}
+    result = None if skill is None else _evaluate(platform, version, folder / str(run_id), skill, seed)
+    figures = {} if result is None else {name: found.value for name, found in result.figures.items()}
     learned = weights or save({"head.weight": np.ones((2, 3), np.float32)})
     configuration = {"model": {"type": "YOLOX", "backbone": {"deepen_factor": 0.33}}, "note": "<b>plain</b>"}
     new = NewTrainedModel(
@@ -66,7 +64,7 @@ def add_model(
         configuration_digest=platform.blobs.put_bytes(json.dumps(configuration).encode()),
         parameter_count=905_000,
         valid=Figures.collect({"map": 0.31, "map50": 0.55}),
-        test=Figures.collect(figures, image_count=result.image_count, box_count=result.box_count),
+        test=Figures.collect(figures),
         leak_allowed=False,
         base_model_id=platform.trained_models.get_model(LOCAL_ADMINISTRATOR, base_model).id,
         dataset_version_id=version.id,
@@ -79,6 +77,8 @@ def add_model(
     )
     with platform.database.transaction():
         model = platform.trained_models.create_from_run(WORKER, new)
+        if result is None:
+            return model
         evaluation = RunEvaluation(
             dataset_version_id=version.id,
             dataset_version_name=version.full_name,
@@ -100,6 +100,16 @@ def find_evaluation(platform: Platform, model: TrainedModelView) -> EvaluationVi
 
 
 def _evaluate(
+    platform: Platform, version: DatasetVersionView, folder: Path, skill: float, seed: int
+) -> EvaluationResult:
+    layout = platform.datasets.lay_out(LOCAL_ADMINISTRATOR, version.id, folder / "data")
+    report, matches = folder / "report.json", folder / "matches.safetensors"
+    _write_evaluation(layout.test.folder, version.classes, report, matches, skill=skill, seed=seed)
+    told = Evaluated(time=0.0, figures={}, by_class={}, image_count=0, box_count=0, images_per_s=25.0)
+    return store_result(platform.blobs, told, report=report, matches=matches)
+
+
+def _write_evaluation(
     part: Path, classes: list[str], report_path: Path, matches_path: Path, *, skill: float, seed: int
 ) -> None:
     document = json.loads((part / "annotations_coco.json").read_bytes())

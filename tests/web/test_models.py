@@ -31,7 +31,7 @@ def models(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Models:
     first = add_model(site.platform, "first <b>bold", "tiny", folder, skill=0.5)
     second = add_model(site.platform, "second", "tiny", folder, skill=0.9, base_model=first.name, seed=1)
     for number in range(26):
-        add_model(site.platform, f"other {number:02}", "tiny", folder, skill=0.1)
+        add_model(site.platform, f"other {number:02}", "tiny", folder, skill=None)
     site.platform.publishing.publish(
         LOCAL_ADMINISTRATOR, first.name, name="litter", override="it is the first one"
     )
@@ -92,9 +92,9 @@ def test_a_models_tabs_have_addresses(page: Page, models: Models) -> None:
 def test_a_review_shows_what_was_measured_and_where_it_goes_wrong(
     page: Page, site: Site, models: Models
 ) -> None:
-    second = models["second"]
-    evaluation = find_evaluation(site.platform, second)
-    page.goto(f"/trained-models/{second.id}/review?evaluation={evaluation.id}")
+    first = models["first"]
+    evaluation = find_evaluation(site.platform, first)
+    page.goto(f"/trained-models/{first.id}/review?evaluation={evaluation.id}")
     expect(page.get_by_role("img", name=re.compile("Precision by recall")).locator("canvas")).to_be_visible()
     confusion = page.locator("table.confusion")
     expect(confusion.locator("tbody tr").last.locator("th")).to_have_text("background")
@@ -212,10 +212,11 @@ def test_axe_finds_no_serious_fault(page: Page, models: Models, scheme: str) -> 
     page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
     of_model = f"/trained-models/{models['second'].id}"
     first = models["first"].id
+    reviewed = f"/trained-models/{first}/review"
     for path, shown in (
         ("/trained-models", "table.list"),
         (of_model, "dl.facts"),
-        (f"{of_model}/review", "raven-findings figure"),
+        (reviewed, "raven-findings figure"),
         (f"{of_model}/lineage", "svg .node"),
         (f"{of_model}/configuration", "#configuration"),
         (f"{of_model}/publishing", "table.list"),

@@ -81,7 +81,7 @@ def draw_curves(
                 "top": 0,
                 "icon": "roundRect",
                 "itemHeight": 4,
-                "textStyle": {"color": _QUIET},
+                "textStyle": {"color": _QUIET, "width": 260, "overflow": "truncate"},
                 "pageTextStyle": {"color": _QUIET},
             },
             "tooltip": {"trigger": "axis", ":valueFormatter": _FORMAT},

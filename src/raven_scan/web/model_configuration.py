@@ -41,10 +41,10 @@ async def show_configuration(
             said = t("As MMDetection was given it, as JSON. It is data, and never run.")
             ui.label(said).classes("muted small")
             ui.element("div").classes("grow")
-            copied, copy = t("Copied"), t("Copy")
-            button(copy, _do_nothing, icon="content_copy").on(
-                "click", js_handler=f"(event) => ravenCopy('{_PRE_ID}', {json.dumps(copied)})"
-            )
+            button(t("Copy"), _do_nothing, icon="content_copy").on(
+                "click",
+                js_handler=f"(event) => ravenCopy(document.getElementById('{_PRE_ID}').textContent, event.target)",
+            ).props(f'data-copied="{escape(t("Copied"))}"')
             if viewer.may(Claim.TRAINED_MODEL_EXPORT):
                 path = f"/api/v1/trained-models/{model.id}/download?file=configuration"
                 ui.html(

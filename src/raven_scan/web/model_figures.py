@@ -42,7 +42,7 @@ _ERRORS = {
 def show_report(evaluation: EvaluationView, report: EvaluationReport, t: Texts) -> None:
     """All parts of a report but the gallery, which is no part of it."""
     with sheet(t("Figures")):
-        ui.html(_draw_figures(evaluation, report, t), sanitize=False)
+        ui.html(_draw_figures(evaluation, report, t), sanitize=False).classes("stack")
     with ui.element("div").classes("grid"):
         with sheet(t("Precision by recall")):
             _show_precision(report, t)
@@ -51,10 +51,11 @@ def show_report(evaluation: EvaluationView, report: EvaluationReport, t: Texts) 
     with sheet(t("Classes")):
         ui.html(_draw_classes(report, t), sanitize=False).classes("scroll")
     with sheet(t("Confusion")):
+        ui.label(_explain_confusion(report.confusion, t)).classes("muted small")
         ui.html(_draw_confusion(report.confusion, t), sanitize=False).classes("scroll").props("tabindex=0")
+    with sheet(t("Errors by kind")):
+        ui.html(_draw_errors(report.errors, t), sanitize=False).classes("scroll")
     with ui.element("div").classes("grid"):
-        with sheet(t("Errors by kind")):
-            ui.html(_draw_errors(report.errors, t), sanitize=False).classes("scroll")
         with sheet(t("Calibration")):
             _show_calibration(report.calibration, t)
         with sheet(t("Sizes")):
@@ -113,7 +114,8 @@ def _list_precision(
 ) -> list[Curve]:
     drawn = [] if overall is None else [Curve(t("All classes"), _pair(recalls, overall), is_strong=True)]
     for name, precision in list(by_class.items())[:_MOST_CURVES]:
-        if precision is not None:
+        # Of a single class it is the same line.
+        if precision is not None and len(by_class) > 1:
             drawn.append(Curve(name, _pair(recalls, precision)))
     return drawn
 
@@ -135,7 +137,7 @@ def _show_f1(report: EvaluationReport, t: Texts) -> None:
     )
     drawn = [Curve(t("All classes"), _pair_f1(curves.overall), is_strong=True)]
     for name, curve in list(curves.by_class.items())[:_MOST_CURVES]:
-        if curve is not None:
+        if curve is not None and len(curves.by_class) > 1:
             drawn.append(Curve(name, _pair_f1(curve)))
     draw_curves(t("F1 by confidence, overall and by class"), t("Confidence"), "F1", drawn, best=point)
     if best is None:
@@ -173,12 +175,6 @@ def _draw_classes(report: EvaluationReport, t: Texts) -> str:
 
 def _draw_confusion(confusion: Confusion, t: Texts) -> str:
     """A table whose cells are coloured by their share of the row: readable with and without eyes."""
-    said = t(
-        "Rows: what is there. Columns: what was detected, with a confidence of at least {confidence} and an overlap "
-        "of at least {iou}. The last column holds misses, the last row false alarms.",
-        confidence=t.number(confusion.confidence, 2),
-        iou=t.number(confusion.iou, 2),
-    )
     labels = [t("background") if each == BACKGROUND else each for each in confusion.labels]
     head = "".join(f'<th scope="col">{escape(label)}</th>' for label in labels)
     rows = ""
@@ -202,14 +198,23 @@ def _draw_confusion(confusion: Confusion, t: Texts) -> str:
             cells += f'<td class="{kind}" style="--share:{share:.3f}" title="{title}">{shown}</td>'
         rows += f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>'
     return (
-        f'<table class="confusion"><caption class="muted small">{escape(said)}</caption>'
+        f'<table class="confusion" aria-label="{escape(t("Confusion"))}">'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _explain_confusion(confusion: Confusion, t: Texts) -> str:
+    return t(
+        "Rows: what is there. Columns: what was detected, with a confidence of at least {confidence} and an overlap "
+        "of at least {iou}. The last column holds misses, the last row false alarms.",
+        confidence=t.number(confusion.confidence, 2),
+        iou=t.number(confusion.iou, 2),
     )
 
 
 def _draw_errors(errors: ErrorKinds, t: Texts) -> str:
     head = (
-        f"<th>{escape(t('Kind'))}</th>"
+        f"<th>{escape(t('Kind'))}</th><th>{escape(t('What it is'))}</th>"
         f'<th class="n" title="{escape(t("Of at least the best confidence"))}">{escape(t("Sure"))}</th>'
         f'<th class="n">{escape(t("All"))}</th>'
         f'<th class="n" title="{escape(t("By how much mAP50 would be higher without it"))}">'
@@ -219,7 +224,7 @@ def _draw_errors(errors: ErrorKinds, t: Texts) -> str:
     for key, kind in errors.kinds.items():
         name, meaning = _ERRORS.get(key, (key, ""))
         rows += (
-            f'<tr><td>{escape(t(name))}<div class="small muted">{escape(t(meaning) if meaning else "")}</div></td>'
+            f'<tr><td>{escape(t(name))}</td><td class="muted">{escape(t(meaning) if meaning else "")}</td>'
             f'<td class="n">{t.number(kind.count_at_confidence)}</td><td class="n">{t.number(kind.count)}</td>'
             f'<td class="n">{write_figure(kind.map50_gain, t)}</td></tr>'
         )

@@ -4,7 +4,7 @@ import json
 from html import escape
 from typing import Any
 
-from nicegui import ui
+from nicegui import events, ui
 
 from raven_scan.access.types import Claim
 from raven_scan.evaluations.types import EvaluationView, GalleryImage, GalleryKind
@@ -46,8 +46,8 @@ class Gallery:
                         GalleryKind.FALSE_ALARMS: t("Worst false alarms"),
                     },
                     value=self._kind,
-                    on_change=as_handler(self._viewer, self._choose),
-                ).props("unelevated no-caps").classes("toggle")
+                    on_change=self._choose,
+                ).props("unelevated no-caps toggle-color=chosen toggle-text-color=chosen").classes("toggle")
             if not self._viewer.may(Claim.DATASET_VIEW):
                 said = t("You may not see the dataset's images: boxes are shown without them.")
                 ui.label(said).classes("muted small")
@@ -61,10 +61,10 @@ class Gallery:
                 self._forward = button(t("Next"), as_handler(self._viewer, self._go_on), icon="chevron_right")
             await self._look()
 
-    async def _choose(self, event: Any) -> None:
+    async def _choose(self, event: events.ValueChangeEventArguments[Any]) -> None:
         self._kind = GalleryKind(event.value)
         self._cursors = []
-        await self._look()
+        await as_handler(self._viewer, self._look)()
 
     async def _go_on(self) -> None:
         if self._next is not None:

@@ -77,12 +77,9 @@ class _ImportPage:
             )
             accepted = ".zip,application/zip" if is_package else ".pth,.safetensors"
             part = show_upload(self._purpose, accepted, said, t)
-            for name, act in (
-                ("uploaded", self._take),
-                ("dropped", self._drop),
-                ("refused", self._refuse),
-            ):
-                part.on(name, as_handler(self._viewer, act), js_handler=_TELL)
+            part.on("uploaded", self._take, js_handler=_TELL)
+            part.on("dropped", self._drop, js_handler=_TELL)
+            part.on("refused", self._refuse, js_handler=_TELL)
         with sheet(t("2. What it is called")), ui.element("div").classes("form"):
             label = t("Name; without one, the name that it had") if is_package else t("Name")
             self._name = ui.input(label).props("outlined dense")
@@ -115,15 +112,15 @@ class _ImportPage:
             self._name.set_value(_NOT_IN_NAMES.sub(" ", _ENDINGS.sub("", file_name)).strip())
         self._said.set_text(self._viewer.texts("To be imported: {name}", name=file_name))
 
-    async def _take(self, event: events.GenericEventArguments) -> None:
+    def _take(self, event: events.GenericEventArguments) -> None:
         told = dict(event.args or {})
         self._choose(str(told.get("id", "")), str(told.get("name", "")))
 
-    async def _drop(self, _: object) -> None:
+    def _drop(self) -> None:
         self._upload = None
         self._said.set_text("")
 
-    async def _refuse(self, event: events.GenericEventArguments) -> None:
+    def _refuse(self, event: events.GenericEventArguments) -> None:
         self._viewer.notify(str(dict(event.args or {}).get("text", "")), kind="warning")
 
     def _look(self) -> None:

@@ -6,7 +6,7 @@ from html import escape
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
-from raven_scan.trained_models.lineage_graph import LineageGraph, LineageNode, NodeKind, Presence
+from raven_scan.trained_models.lineage_graph import LineageGraph, LineageNode, NodeKind, Presence, Relation
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import sheet
 from raven_scan.web.model_words import MODELS_PATH, name_origin
@@ -14,7 +14,8 @@ from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer
 
-_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 220, 64, 28, 44, 4
+_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN, _BESIDE = 220, 64, 28, 44, 4, 80
+_Place = tuple[float, float]
 _LONGEST_NAME = 26
 _PATHS = {
     NodeKind.TRAINED_MODEL: MODELS_PATH,
@@ -43,23 +44,19 @@ async def show_lineage(viewer: Viewer, services: Services, model: TrainedModelVi
 
 
 def draw_graph(graph: LineageGraph, t: Texts) -> str:
-    """As SVG in layers: everything is below what led to it. Names are escaped, and cut where they are long."""
-    rows = _lay_out(graph)
-    widest = max((len(row) for row in rows), default=1)
-    width = 2 * _MARGIN + widest * _WIDTH + (widest - 1) * _GAP_X
-    height = 2 * _MARGIN + len(rows) * _HEIGHT + (len(rows) - 1) * _GAP_Y
-    places: dict[str, tuple[float, float]] = {}
-    for level, row in enumerate(rows):
-        own = len(row) * _WIDTH + (len(row) - 1) * _GAP_X
-        left = (width - own) / 2
-        for number, node in enumerate(row):
-            places[node.id] = (left + number * (_WIDTH + _GAP_X), _MARGIN + level * (_HEIGHT + _GAP_Y))
+    """As SVG: models and runs below what led to them, datasets beside the runs that learned from them first.
+
+    Names are escaped, and cut where they are long.
+    """
+    places, width, height = _lay_out(graph)
     edges = "".join(
-        _draw_edge(places[edge.source], places[edge.target])
+        _draw_edge(
+            places[edge.source], places[edge.target], is_beside=edge.relation is Relation.DATASET_VERSION
+        )
         for edge in graph.edges
         if edge.source in places and edge.target in places
     )
-    nodes = "".join(_draw_node(node, places[node.id], t) for row in rows for node in row)
+    nodes = "".join(_draw_node(node, places[node.id], t) for node in graph.nodes)
     label = escape(t("Lineage, from what came first to what came last"))
     return (
         f'<svg width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="group" '
@@ -68,35 +65,55 @@ def draw_graph(graph: LineageGraph, t: Texts) -> str:
     )
 
 
-def _lay_out(graph: LineageGraph) -> list[list[LineageNode]]:
-    """Rows of nodes: each as far down as the longest way to it, a dataset just above the run that learned from it."""
-    levels = {node.id: 0 for node in graph.nodes}
+def _lay_out(graph: LineageGraph) -> tuple[dict[str, _Place], float, float]:
+    """Where each node is, and how large the whole is."""
+    core = [node for node in graph.nodes if node.kind is not NodeKind.DATASET_VERSION]
+    levels = {node.id: 0 for node in core}
     # Nodes are told with what was before first, so once through them all is enough.
-    place = {node.id: number for number, node in enumerate(graph.nodes)}
-    for edge in sorted(graph.edges, key=lambda edge: place[edge.target]):
-        levels[edge.target] = max(levels[edge.target], levels[edge.source] + 1)
-    entered = {edge.target for edge in graph.edges}
-    for node in graph.nodes:
-        below = [levels[edge.target] for edge in graph.edges if edge.source == node.id]
-        if node.id not in entered and below:
-            levels[node.id] = min(below) - 1
+    order = {node.id: number for number, node in enumerate(core)}
+    for edge in sorted(graph.edges, key=lambda edge: order.get(edge.target, 0)):
+        if edge.source in levels and edge.target in levels:
+            levels[edge.target] = max(levels[edge.target], levels[edge.source] + 1)
     rows: list[list[LineageNode]] = [[] for _ in range(max(levels.values(), default=0) + 1)]
-    for node in graph.nodes:
+    for node in core:
         rows[levels[node.id]].append(node)
-    return [row for row in rows if row]
+    widest = max(map(len, rows))
+    core_width = widest * _WIDTH + (widest - 1) * _GAP_X
+    places: dict[str, _Place] = {}
+    for level, row in enumerate(rows):
+        left = _MARGIN + (core_width - len(row) * _WIDTH - (len(row) - 1) * _GAP_X) / 2
+        for number, node in enumerate(row):
+            places[node.id] = (left + number * (_WIDTH + _GAP_X), _MARGIN + level * (_HEIGHT + _GAP_Y))
+    taken: set[int] = set()
+    for node in graph.nodes:
+        if node.kind is NodeKind.DATASET_VERSION:
+            level = min(
+                (levels[e.target] for e in graph.edges if e.source == node.id and e.target in levels),
+                default=0,
+            )
+            while level in taken:
+                level += 1
+            taken.add(level)
+            places[node.id] = (_MARGIN + core_width + _BESIDE, _MARGIN + level * (_HEIGHT + _GAP_Y))
+    right = max(x for x, _ in places.values()) + _WIDTH + _MARGIN
+    bottom = max(y for _, y in places.values()) + _HEIGHT + _MARGIN
+    return places, right, bottom
 
 
-def _draw_edge(source: tuple[float, float], target: tuple[float, float]) -> str:
-    x, y = source[0] + _WIDTH / 2, source[1] + _HEIGHT
-    to_x, to_y = target[0] + _WIDTH / 2, target[1] - 2
-    bend = (to_y - y) / 2
-    return (
-        f'<path class="edge" marker-end="url(#arrow)" '
-        f'd="M{x:.0f} {y:.0f} C{x:.0f} {y + bend:.0f} {to_x:.0f} {to_y - bend:.0f} {to_x:.0f} {to_y:.0f}" />'
-    )
+def _draw_edge(source: _Place, target: _Place, *, is_beside: bool) -> str:
+    if is_beside:
+        x, y = source[0], source[1] + _HEIGHT / 2
+        to_x, to_y = target[0] + _WIDTH + 2, target[1] + _HEIGHT / 2
+        path = f"C{(x + to_x) / 2:.0f} {y:.0f} {(x + to_x) / 2:.0f} {to_y:.0f} {to_x:.0f} {to_y:.0f}"
+    else:
+        x, y = source[0] + _WIDTH / 2, source[1] + _HEIGHT
+        to_x, to_y = target[0] + _WIDTH / 2, target[1] - 2
+        bend = (to_y - y) / 2
+        path = f"C{x:.0f} {y + bend:.0f} {to_x:.0f} {to_y - bend:.0f} {to_x:.0f} {to_y:.0f}"
+    return f'<path class="edge" marker-end="url(#arrow)" d="M{x:.0f} {y:.0f} {path}" />'
 
 
-def _draw_node(node: LineageNode, place: tuple[float, float], t: Texts) -> str:
+def _draw_node(node: LineageNode, place: _Place, t: Texts) -> str:
     x, y = place
     kinds = [str(node.kind).replace("_", "-")]
     kinds += ["subject"] if node.is_subject else []

@@ -10,6 +10,7 @@ from raven_scan.access.types import Claim
 from raven_scan.evaluations.types import EvaluationView
 from raven_scan.figures.report import Figure
 from raven_scan.trained_models.types import Figures, LineageReference, Origin, TrainedModelView
+from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, confirm, sheet
 from raven_scan.web.marks import link, list_facts
 from raven_scan.web.model_words import (
@@ -32,7 +33,7 @@ async def show_overview_buttons(viewer: Viewer, services: Services, model: Train
     """What can be done with the model itself, in the page's heading."""
     t = viewer.texts
     if viewer.may(Claim.TRAINED_MODEL_EDIT):
-        button(t("Edit"), as_handler(viewer, partial(_edit, viewer, services, model)), icon="edit")
+        button(t("Edit"), partial(_edit, viewer, services, model), icon="edit")
     if viewer.may(Claim.TRAINED_MODEL_DELETE) and model.origin is not Origin.BUILTIN:
         button(t("Delete"), as_handler(viewer, partial(_delete, viewer, services, model)), kind="danger")
     if viewer.may(Claim.TRAINED_MODEL_PUBLISH) and model.weights_digest is not None:
@@ -59,7 +60,7 @@ async def show_overview(
         said = t("Its dataset has identical images in two parts, so its figures flatter it.")
         ui.html(f'<div class="notice warn">{escape(said)}</div>', sanitize=False)
     with sheet(t("Figures")):
-        ui.html(_draw_figures(model, evaluation, t), sanitize=False)
+        ui.html(_draw_figures(model, evaluation, t), sanitize=False).classes("stack")
     with ui.element("div").classes("grid"):
         with sheet(t("What it is")):
             ui.html(list_facts(_list_facts(model, t)), sanitize=False)
@@ -207,35 +208,32 @@ def _list_checkpoint(model: TrainedModelView, t: Texts) -> list[tuple[str, str]]
     return facts
 
 
-async def _edit(viewer: Viewer, services: Services, model: TrainedModelView) -> None:
+def _edit(viewer: Viewer, services: Services, model: TrainedModelView) -> None:
     t = viewer.texts
-    with ui.dialog() as dialog, ui.card().classes("form"):
-        ui.html(f"<h2>{escape(t('Edit this model'))}</h2>", sanitize=False)
+    question = Question(viewer, t("Edit this model"), action=t("Save"))
+    with question.fields():
         name = ui.input(t("Name"), value=model.name).props("outlined dense")
         # Links, lineages and runs name a builtin model by what it is called.
         name.set_enabled(model.origin is not Origin.BUILTIN)
         notes = ui.textarea(t("Notes"), value=model.notes).props("outlined dense autogrow")
 
-        async def save() -> None:
-            await viewer.ask(
-                services.model_stewardship.edit,
-                str(model.id),
-                name=name.value,
-                notes=notes.value or "",
-                expected=model.revision,
-            )
-            dialog.submit("saved")
-
-        with ui.element("div").classes("row-gap ends"):
-            button(t("Keep as it is"), lambda: dialog.submit("no"))
-            button(t("Save"), as_handler(viewer, save), kind="primary")
-    try:
-        is_saved = await dialog == "saved"
-    finally:
-        dialog.delete()
-    if is_saved:
+    async def save() -> None:
+        await viewer.ask(
+            services.model_stewardship.edit,
+            str(model.id),
+            name=str(name.value or ""),
+            notes=str(notes.value or ""),
+            expected=model.revision,
+        )
         viewer.notify(t("Saved."))
-        await ui.context.client.sub_pages_router.refresh()
+        path, router = f"{MODELS_PATH}/{model.id}", ui.context.client.sub_pages_router
+        # An address with the name that it had would lead nowhere now.
+        if router.current_path.partition("?")[0] == path:
+            await router.refresh()
+        else:
+            ui.navigate.to(path)
+
+    question.open(save)
 
 
 async def _delete(viewer: Viewer, services: Services, model: TrainedModelView) -> None:

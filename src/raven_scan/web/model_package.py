@@ -21,7 +21,7 @@ async def show_package(viewer: Viewer, services: Services, model: TrainedModelVi
             "A package is a signed zip with weights, classes, figures, lineage and a model card. Another platform "
             "that trusts this one's key imports it as it is; others can read it without Raven Scan."
         )
-        ui.html(f'<p class="muted">{escape(said)}</p>', sanitize=False)
+        ui.label(said).classes("muted")
         onnx = ui.checkbox(t("With the model as ONNX too"))
         ui.label(t("It takes longer: the converted model is compared with the original on images.")).classes(
             "muted small"
@@ -43,7 +43,7 @@ async def show_package(viewer: Viewer, services: Services, model: TrainedModelVi
 
         with ui.element("div").classes("row-gap"):
             pack = button(t("Make a package"), as_handler(viewer, make), kind="primary", icon="inventory_2")
-        made = ui.html("", sanitize=False).props('aria-live="polite"')
+        made = ui.html("", sanitize=False).classes("stack").props('aria-live="polite"')
     with sheet(t("The weights alone")):
         path = f"/api/v1/trained-models/{model.id}/download?file=weights"
         size = "" if model.weights_size_bytes is None else f" ({t.size(model.weights_size_bytes)})"

@@ -1,19 +1,18 @@
 """A name that models are published as: its versions, what became of them, going back and taking out of use."""
 
-from functools import partial
 from html import escape
-from typing import Any
 
-from nicegui import ui
+from nicegui import events, ui
 
 from raven_scan.access.types import Claim
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.publishing.types import HistoryEntry, PublishedVersionView, PublishingEvent, VersionState
-from raven_scan.web.frame import button, sheet
+from raven_scan.web.dialogs import Question
+from raven_scan.web.frame import sheet
 from raven_scan.web.marks import link
 from raven_scan.web.model_words import MODELS_PATH, mark
 from raven_scan.web.services import Services
-from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.viewer import Viewer
 
 _SHOWN = 50
 _TELL_ACTION = (
@@ -41,14 +40,14 @@ class PublishedNamePart:
         history = await self._viewer.ask(self._publishing.list_history, self._name, page)
         with sheet(t("Versions of {name}", name=self._name)):
             table = ui.html(self._draw_versions(versions.items), sanitize=False).classes("scroll")
-            table.on("click", as_handler(self._viewer, self._act), js_handler=_TELL_ACTION)
+            table.on("click", self._act, js_handler=_TELL_ACTION)
         with sheet(t("History of {name}", name=self._name)):
             ui.html(self._draw_history(history.items), sanitize=False)
 
     def _draw_versions(self, versions: list[PublishedVersionView]) -> str:
         t = self._viewer.texts
-        names = ("Version", "State", "Model", "Judged on", "Published", "Notes", "")
-        head = "".join(f"<th>{escape(t(name)) if name else ''}</th>" for name in names)
+        names = ("Version", "Model", "Published", "Notes")
+        head = "".join(f"<th>{escape(t(name))}</th>" for name in names) + "<td></td>"
         rows = "".join(self._draw_version(version) for version in versions)
         return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
@@ -59,6 +58,10 @@ class PublishedNamePart:
             said.append(t("Published despite requirements: {reason}", reason=version.override_reason))
         if version.withdrawal_reason:
             said.append(t("Withdrawn: {reason}", reason=version.withdrawal_reason))
+        judged = ""
+        if version.dataset_version_name:
+            told = t("judged on {dataset}", dataset=version.dataset_version_name)
+            judged = f'<div class="small muted">{escape(told)}</div>'
         acts = ""
         if self._viewer.may(Claim.TRAINED_MODEL_PUBLISH):
             if version.state is VersionState.REPLACED:
@@ -66,13 +69,12 @@ class PublishedNamePart:
             if version.state is not VersionState.WITHDRAWN:
                 acts += self._draw_button("withdraw", version, t("Withdraw"), kind="danger")
         return (
-            f"<tr><td><b>{version.number}</b></td>"
-            f"<td>{mark(t(str(version.state)), _KINDS[version.state])}</td>"
-            f'<td class="named">{link(version.model, f"{MODELS_PATH}/{version.model_id}")}</td>'
-            f"<td>{escape(version.dataset_version_name or '')}</td>"
+            f'<tr><td class="unbroken"><b>{version.number}</b> '
+            f"{mark(t(str(version.state)), _KINDS[version.state])}</td>"
+            f'<td class="named">{link(version.model, f"{MODELS_PATH}/{version.model_id}")}{judged}</td>'
             f'<td class="muted">{escape(t.moment(version.published_at))}<br>{escape(version.published_by)}</td>'
             f'<td class="small noted">{escape(chr(10).join(said))}</td>'
-            f'<td><div class="row-gap tight">{acts}</div></td></tr>'
+            f'<td><div class="acts">{acts}</div></td></tr>'
         )
 
     def _draw_button(self, act: str, version: PublishedVersionView, text: str, kind: str = "") -> str:
@@ -104,67 +106,51 @@ class PublishedNamePart:
                 said = t("{who} rolled back to {version}, which is {model}.")
         return said.format(who=entry.by, model=entry.model, version=version)
 
-    async def _act(self, event: Any) -> None:
-        number = int(event.args["number"])
-        if event.args["act"] == "rollback":
-            await self._roll_back(number)
+    def _act(self, event: events.GenericEventArguments) -> None:
+        told = dict(event.args or {})
+        number = int(told["number"])
+        if told["act"] == "rollback":
+            self._ask_to_roll_back(number)
         else:
-            await self._withdraw(number)
+            self._ask_to_withdraw(number)
 
-    async def _roll_back(self, number: int) -> None:
+    def _ask_to_roll_back(self, number: int) -> None:
         t, version = self._viewer.texts, f"{self._name}@{number}"
-        reason = await _ask_reason(
-            self._viewer,
-            t("Roll back to {version}?", version=version),
-            t(
-                "Detection with {name} uses it from then on; what is in use now stays as a replaced version.",
-                name=self._name,
-            ),
-            t("Roll back"),
-            is_needed=False,
+        question = Question(
+            self._viewer, t("Roll back to {version}?", version=version), action=t("Roll back")
         )
-        if reason is not None:
-            await self._viewer.ask(self._publishing.roll_back, self._name, to=number, reason=reason)
+        with question.fields():
+            ui.label(
+                t(
+                    "Detection with {name} uses it from then on; what is in use now stays as a replaced version.",
+                    name=self._name,
+                )
+            ).classes("muted")
+            reason = ui.textarea(t("Reason")).props("outlined dense autogrow")
+
+        async def roll_back() -> None:
+            said = str(reason.value or "").strip()
+            await self._viewer.ask(self._publishing.roll_back, self._name, to=number, reason=said)
             self._viewer.notify(t("{version} is in use.", version=version))
             await ui.context.client.sub_pages_router.refresh()
 
-    async def _withdraw(self, number: int) -> None:
+        question.open(roll_back)
+
+    def _ask_to_withdraw(self, number: int) -> None:
         t, version = self._viewer.texts, f"{self._name}@{number}"
-        reason = await _ask_reason(
-            self._viewer,
-            t("Withdraw {version}?", version=version),
-            t("It is out of use for good, and cannot be rolled back to. Whoever asks for it is told why."),
-            t("Withdraw"),
-            is_needed=True,
+        question = Question(
+            self._viewer, t("Withdraw {version}?", version=version), action=t("Withdraw"), kind="danger"
         )
-        if reason is not None:
-            await self._viewer.ask(self._publishing.withdraw, version, reason=reason)
+        with question.fields():
+            ui.label(
+                t("It is out of use for good, and cannot be rolled back to. Whoever asks for it is told why.")
+            ).classes("muted")
+            reason = ui.textarea(t("Reason")).props("outlined dense autogrow")
+
+        async def withdraw() -> None:
+            said = str(reason.value or "").strip()
+            await self._viewer.ask(self._publishing.withdraw, version, reason=said)
             self._viewer.notify(t("{version} is withdrawn.", version=version))
             await ui.context.client.sub_pages_router.refresh()
 
-
-async def _ask_reason(
-    viewer: Viewer, question: str, explanation: str, action: str, *, is_needed: bool
-) -> str | None:
-    """The reason that is given; None where it is left as it is."""
-    t = viewer.texts
-    with ui.dialog() as dialog, ui.card().classes("form"):
-        ui.html(f"<h2>{escape(question)}</h2>", sanitize=False)
-        ui.label(explanation).classes("muted")
-        reason = ui.textarea(t("Reason")).props("outlined dense autogrow autofocus")
-
-        def submit() -> None:
-            said = str(reason.value or "").strip()
-            if is_needed and not said:
-                viewer.notify(t("Say why."), kind="warning")
-                return
-            dialog.submit((said,))
-
-        with ui.element("div").classes("row-gap ends"):
-            button(t("Keep as it is"), partial(dialog.submit, None))
-            button(action, submit, kind="danger" if is_needed else "primary")
-    try:
-        answer = await dialog
-    finally:
-        dialog.delete()
-    return None if not answer else str(answer[0])
+        question.open(withdraw)

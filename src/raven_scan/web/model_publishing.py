@@ -42,7 +42,7 @@ class _PublishingTab:
         viewer, t = self._viewer, self._viewer.texts
         versions = await viewer.ask(self._services.publishing.list_versions_of_model, self._model.id)
         with sheet(t("Published as")):
-            ui.html(self._draw_versions(versions), sanitize=False)
+            ui.html(self._draw_versions(versions), sanitize=False).classes("stack")
         if viewer.may(Claim.TRAINED_MODEL_PUBLISH) or viewer.may(Claim.TRAINED_MODEL_REVIEW):
             await self._build_form(versions)
         for name in dict.fromkeys(version.name for version in versions):
@@ -84,7 +84,7 @@ class _PublishingTab:
                     .style("width: min(100%, 420px)")
                 )
                 self._name.on_value_change(as_handler(viewer, self._look))
-            self._found = ui.html("", sanitize=False).props('aria-live="polite"').classes("scroll")
+            self._found = ui.html("", sanitize=False).props('aria-live="polite"').classes("scroll stack")
             self._buttons = ui.element("div").classes("form")
             await self._look()
 
@@ -96,7 +96,7 @@ class _PublishingTab:
         try:
             check = await self._viewer.ask(self._services.publishing.check, str(self._model.id), name=name)
         except (Conflict, Invalid, NotFound) as error:
-            self._found.set_content(_draw_refusal(error))
+            self._found.set_content(self._draw_refusal(error))
             return
         if name != str(self._name.value or "").strip():
             return  # somebody typed on; what is typed now is judged by itself
@@ -162,6 +162,10 @@ class _PublishingTab:
         viewer.notify(t("Published as {name}.", name=published.full_name))
         await ui.context.client.sub_pages_router.refresh()
 
-
-def _draw_refusal(error: RavenError) -> str:
-    return f'<div class="notice warn"><b>{escape(error.message)}</b><br>{escape(error.hint)}</div>'
+    def _draw_refusal(self, error: RavenError) -> str:
+        if error.code == "published_model.already_published":
+            said = self._viewer.texts(
+                "It is in use under this name. Under another name it can be published too."
+            )
+            return f'<div class="notice">{escape(said)}</div>'
+        return f'<div class="notice warn"><b>{escape(error.message)}</b><br>{escape(error.hint)}</div>'

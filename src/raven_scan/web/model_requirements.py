@@ -64,7 +64,8 @@ def _draw_judgement(judgement: Judgement, t: Texts) -> str:
     hint = f'<div class="small muted">{escape(judgement.hint)}</div>' if judgement.hint else ""
     return (
         f"<tr><td>{escape(_name(judgement.requirement, t))}</td>"
-        f'<td class="n">{escape(_write_wanted(judgement, t))}</td><td class="n">{found}{beside}</td>'
+        f'<td class="n unbroken">{escape(_write_wanted(judgement, t))}</td>'
+        f'<td class="n unbroken">{found}{beside}</td>'
         f"<td>{mark(t(str(judgement.verdict)), _CLASS_OF_VERDICT[judgement.verdict])}</td>"
         f"<td>{escape(judgement.explanation)}{hint}</td></tr>"
     )

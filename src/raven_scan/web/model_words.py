@@ -78,7 +78,7 @@ def write_figure(figure: Figure | None, t: Texts) -> str:
     if figure.value is None:
         return f'<span title="{escape(figure.reason or "")}">{NONE}</span>'
     interval = write_interval(figure.low, figure.high, t)
-    beside = f' <span class="small muted">{interval}</span>' if interval else ""
+    beside = f' <span class="small muted interval">{interval}</span>' if interval else ""
     return f"{t.figure(figure.value)}{beside}"
 
 

@@ -58,16 +58,12 @@ class _ModelsPage:
         columns = [
             Column(t("Name"), "name"),
             Column(t("Stage")),
-            Column(t("Origin")),
-            Column(t("Architecture")),
+            Column(t("Architecture, origin")),
             Column(t("Learned from")),
             Column(t("Test mAP50"), "test_map50", is_number=True),
-            Column(t("Test mAP"), is_number=True),
             Column(t("Size"), "size", is_number=True),
             Column(t("Created"), "created_at"),
         ]
-        if self._may_compare:
-            columns.insert(0, Column(t("Compare")))
         architectures = {each.name: each.name for each in list_architectures()}
         rows = SearchedList[TrainedModelSummary](
             self._viewer,
@@ -97,13 +93,13 @@ class _ModelsPage:
             default_sort="-created_at",
             empty=f'<div class="empty">{escape(t("No trained model is like that."))}</div>',
         )
-        if self._may_compare:
-            with ui.element("div").classes("row-gap"):
-                self._compare = button(t("Compare"), self._open_comparison, icon="compare_arrows")
-                self._said = ui.label().classes("muted small").props('aria-live="polite"')
-            self._tell_choice()
         await rows.show()
+        rows.table.classes("models-list")
         if self._may_compare:
+            with rows.tools, ui.element("div").classes("row-gap beside"):
+                self._said = ui.label().classes("muted small").props('aria-live="polite"')
+                self._compare = button(t("Compare"), self._open_comparison, icon="compare_arrows")
+            self._tell_choice()
             rows.table.on("change", partial(self._tick, rows), js_handler=_TELL_TICK)
 
     async def _fetch(self, request: PageRequest, wanted: Mapping[str, str]) -> Page[TrainedModelSummary]:
@@ -125,7 +121,7 @@ class _ModelsPage:
         t, count = self._viewer.texts, len(self._chosen)
         self._compare.set_enabled(FEWEST_COMPARED <= count <= MOST_COMPARED)
         if count == 0:
-            said = t("Tick two to ten models to compare them.")
+            said = t("Tick two to ten to compare them.")
         elif count > MOST_COMPARED:
             said = t("{count} models are ticked: at most ten can be compared.", count=count)
         else:
@@ -145,19 +141,25 @@ class _ModelsPage:
                 f'<input type="checkbox" data-model="{model.id}"{checked} '
                 f'aria-label="{escape(t("Compare {name}", name=model.name))}">'
             )
-            tick = f"<td>{'' if model.origin is Origin.BUILTIN else box}</td>"
-        return f"<tr>{tick}{_draw_cells(model, t)}</tr>"
+            tick = f'<span class="tick">{"" if model.origin is Origin.BUILTIN else box}</span>'
+        return f"<tr>{_draw_cells(model, tick, t)}</tr>"
 
 
-def _draw_cells(model: TrainedModelSummary, t: Texts) -> str:
+def _draw_cells(model: TrainedModelSummary, tick: str, t: Texts) -> str:
     test = model.test
     learned = model.lineage.dataset_version
+    beside = ""
+    if test is not None and test.map is not None:
+        beside = f'<div class="small muted">{escape(t("mAP {value}", value=t.figure(test.map)))}</div>'
     size = NONE if model.weights_size_bytes is None else t.size(model.weights_size_bytes)
     return (
-        f'<td class="named"><a href="{MODELS_PATH}/{model.id}">{escape(model.name)}</a></td>'
-        f"<td>{mark_stage(model.stage, t)}</td><td>{escape(name_origin(model.origin, t))}</td>"
-        f"<td>{escape(model.architecture)}</td><td>{NONE if learned is None else escape(learned.name)}</td>"
-        f'<td class="n">{t.figure(None if test is None else test.map50)}</td>'
-        f'<td class="n">{t.figure(None if test is None else test.map)}</td>'
-        f'<td class="n">{escape(size)}</td><td class="muted">{escape(t.moment(model.created_at))}</td>'
+        f'<td class="named"><div class="ticked">{tick}<a href="{MODELS_PATH}/{model.id}">{escape(model.name)}</a>'
+        "</div></td>"
+        f"<td>{mark_stage(model.stage, t)}</td><td>{escape(model.architecture)}"
+        f'<div class="small muted">{escape(name_origin(model.origin, t))}</div></td>'
+        f'<td class="named">{NONE if learned is None else escape(learned.name)}</td>'
+        f'<td class="n">{t.figure(None if test is None else test.map50)}{beside}</td>'
+        f'<td class="n unbroken">{escape(size)}</td>'
+        f'<td class="muted unbroken" title="{escape(t.moment(model.created_at))}">'
+        f"{escape(t.day(model.created_at))}</td>"
     )

@@ -1,22 +1,6 @@
 // Pictures with boxes: the gallery of a review, and trying a model on pictures that are dropped.
 // Boxes are shown and hidden here, so that a slider answers at once; all text is set as text, never as HTML.
 
-function ravenCopy(id, said) {
-  const text = document.getElementById(id).textContent;
-  const done = () => Quasar.Notify.create({ message: said, type: "positive", timeout: 2000 });
-  // Without HTTPS, browsers have no clipboard to write to: what is selected can be copied all the same.
-  const select = () => {
-    const range = document.createRange();
-    range.selectNodeContents(document.getElementById(id));
-    getSelection().removeAllRanges();
-    getSelection().addRange(range);
-    if (document.execCommand("copy")) done();
-    getSelection().removeAllRanges();
-  };
-  if (navigator.clipboard && isSecureContext) navigator.clipboard.writeText(text).then(done, select);
-  else select();
-}
-
 function ravenMake(name, attributes = {}, text = "") {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from babel import Locale, negotiate_locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.pofile import read_po
 from babel.numbers import format_compact_decimal, format_decimal, format_percent
 
@@ -70,6 +70,10 @@ class Texts:
         if moment is None:
             return NONE
         return format_datetime(moment.astimezone(self.timezone), "medium", locale=self._locale)
+
+    def day(self, moment: datetime) -> str:
+        """In the user's zone, without the time."""
+        return format_date(moment.astimezone(self.timezone), "medium", locale=self._locale)
 
     def ago(self, moment: datetime, now: datetime) -> str:
         """Such as `3 minutes ago`."""
