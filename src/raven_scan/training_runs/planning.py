@@ -1,6 +1,7 @@
 """What would become of a run before it is created: its parameters, what the preflight finds, its time and memory."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from math import ceil
 
@@ -23,6 +24,7 @@ from raven_scan.training_runs.service import TrainingRunService
 from raven_scan.training_runs.types import RunFilter, RunOptions, RunStatus
 
 _NO_OPTIONS = RunOptions()
+_FIELDS = tuple(TrainingParameters.model_fields)
 _LATEST = PageRequest(limit=1, sort="-ended_at")
 
 
@@ -126,6 +128,42 @@ class RunPlanning:
             measured_by=measured_by,
             suggested_name=self._suggest_name(actor, version, model),
         )
+
+    def list_changed(self, actor: Actor, ref: str) -> set[str]:
+        """Names of a run's parameters that are not as they would have been decided.
+
+        Args:
+            actor: needs `training_run:view`; what depends on the dataset and the base model is left out where it may
+                not see them, or they are gone.
+            ref: name or id of the run.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        run = self._runs.get_run(actor, ref)
+        given = run.parameters
+        try:
+            version = self._datasets.get_version(actor, str(run.dataset_version.id))
+            model = self._models.get_model(actor, run.base_model.id)
+        except NotFound:
+            usual = TrainingParameters()
+            decided_each_time = {name for name in _FIELDS if getattr(usual, name) is None}
+        else:
+            decide = partial(
+                decide_parameters,
+                get_architecture(run.architecture),
+                starting_weights=get_starting_weights(model),
+                train_image_count=count_fraction(version.parts["train"].image_count, given.fraction),
+            )
+            usual = decide(TrainingParameters(batch_size=given.batch_size)).model_copy(
+                update={"batch_size": decide(TrainingParameters()).batch_size}
+            )
+            decided_each_time = set[str]()
+        return {
+            name
+            for name in _FIELDS
+            if name not in decided_each_time and getattr(given, name) != getattr(usual, name)
+        }
 
     def _suggest_name(self, actor: Actor, version: DatasetVersionView, model: TrainedModelView) -> str:
         base = f"{version.dataset_name}-{model.name}"[: LONGEST_NAME - len("-9999")].strip()

@@ -21,7 +21,7 @@ from raven_scan.web.frame import button, heading, screen
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link
 from raven_scan.web.run_form import describe_problems, draw_form, fill_fields, read_parameters
-from raven_scan.web.run_plan import draw_plan, list_defaults
+from raven_scan.web.run_plan import draw_inputs, draw_plan, list_defaults
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer
 
@@ -69,11 +69,8 @@ class _NewRun:
             form = ui.html(draw_form(t, self._fill(), presets, self._kept), sanitize=False)
             form.on("input", self._take_change, js_handler=_TELL_FORM)
             with ui.element("aside").classes("aside").props(f'aria-label="{escape(t("What it will be"))}"'):
-                self._plan = ui.html(
-                    f'<section class="sheet"><p class="muted">{escape(t("Choose a dataset and a base model."))}</p>'
-                    "</section>",
-                    sanitize=False,
-                ).props('aria-live="polite"')
+                self._plan = ui.html(draw_plan(None, {}, viewer), sanitize=False).classes("stack")
+                self._plan.props('aria-live="polite"')
                 with ui.element("div").classes("row-gap"):
                     if viewer.may(Claim.TRAINING_RUN_SCHEDULE):
                         self._add_button(t("Schedule training run"), "schedule", kind="primary")
@@ -82,6 +79,7 @@ class _NewRun:
                 ui.label(
                     t("A dry run makes a few steps, and measures time and memory of the whole run.")
                 ).classes("muted small")
+                self._inputs = ui.html("", sanitize=False).classes("stack")
         self._lists = ui.html("", sanitize=False)
         await self._list_choices("", "")
         name = json.dumps(self._kept)
@@ -150,6 +148,7 @@ class _NewRun:
             except RavenError as error:
                 problems["preset"] = f"{error.message} {error.hint}"
         self._plan.set_content(draw_plan(plan, problems, self._viewer))
+        self._inputs.set_content(draw_inputs(plan, self._viewer) if plan else "")
         defaults = list_defaults(plan, t) if plan else {}
         ui.run_javascript(f"ravenMarkForm({json.dumps(problems)}, {json.dumps(defaults)})")
         return None if problems else plan

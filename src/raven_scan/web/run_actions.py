@@ -8,7 +8,9 @@ from typing import Any
 from nicegui import ui
 
 from raven_scan.access.types import Claim
+from raven_scan.kernel.notes import LONGEST_NOTES
 from raven_scan.training_runs.types import RunStatus, TrainingRunView
+from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, confirm
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
@@ -34,7 +36,6 @@ _CLAIMS = {
     "edit": Claim.TRAINING_RUN_EDIT,
     "delete": Claim.TRAINING_RUN_DELETE,
 }
-_LONGEST_NOTES = 10_000
 
 
 class RunActions:
@@ -54,6 +55,8 @@ class RunActions:
         self._changed = changed
         self._run: TrainingRunView | None = None
         self._names: tuple[str, ...] = ()
+        # Not inside the buttons: they are made anew when an action has changed the run.
+        self._page = ui.context.client.content
         self._part = ui.element("div").classes("row-gap")
 
     def show(self, run: TrainingRunView) -> None:
@@ -86,13 +89,17 @@ class RunActions:
         with self._part:
             for name in names:
                 text, kind, act = drawn[name]
-                button(text, as_handler(self._viewer, act), kind=kind)
+                button(text, as_handler(self._viewer, partial(self._act, act)), kind=kind)
 
     @property
     def _shown(self) -> TrainingRunView:
         if self._run is None:
             raise RuntimeError("buttons are shown for a run")
         return self._run
+
+    async def _act(self, act: Callable[[], Awaitable[None]]) -> None:
+        with self._page:
+            await act()
 
     async def _do(self, use_case: Callable[..., Any], **named: Any) -> None:
         await self._viewer.ask(use_case, str(self._shown.id), **named)
@@ -132,7 +139,7 @@ class RunActions:
             await self._do(self._services.run_control.retry)
             return
         last = self._shown.checkpoints[-1]
-        with ui.dialog() as dialog, ui.card():
+        with self._page, ui.dialog() as dialog, ui.card():
             ui.html(f"<h2>{escape(t('Retry from where?'))}</h2>", sanitize=False)
             ui.label(
                 t(
@@ -173,77 +180,57 @@ class RunActions:
 
     async def _save_preset(self) -> None:
         t, run = self._viewer.texts, self._shown
-        with ui.dialog() as dialog, ui.card():
-            ui.html(f"<h2>{escape(t('Save as preset'))}</h2>", sanitize=False)
+        question = Question(self._viewer, t("Save as preset"), action=t("Save"))
+        with question.fields():
             ui.label(
                 t(
                     "The parameters of this run can then be chosen for others on {name}.",
                     name=run.architecture,
                 )
             ).classes("muted")
-            name = ui.input(t("Name of the preset"), value=run.name).props("outlined").style("width: 100%")
+            name = ui.input(t("Name of the preset"), value=run.name).props("outlined autofocus")
 
-            async def save() -> None:
-                await self._viewer.ask(
-                    self._services.presets.save, name=str(name.value or "").strip(), run=str(run.id)
-                )
-                dialog.submit("saved")
+        async def save() -> None:
+            await self._viewer.ask(
+                self._services.presets.save, name=str(name.value or "").strip(), run=str(run.id)
+            )
+            self._viewer.notify(t("The preset is saved."))
 
-            _add_dialog_buttons(self._viewer, dialog, t("Save"), save)
-        try:
-            if await dialog == "saved":
-                self._viewer.notify(t("The preset is saved."))
-        finally:
-            dialog.delete()
+        question.open(save)
 
     async def _edit(self) -> None:
         t, run, services = self._viewer.texts, self._shown, self._services
         kept = f"run-{run.id}-{run.revision}"
-        with ui.dialog() as dialog, ui.card().style("width: 560px; max-width: 92vw"):
-            ui.html(f"<h2>{escape(t('Edit'))}</h2>", sanitize=False)
-            with ui.element("div").props(f'data-keep="{kept}"').classes("stack"):
-                name = ui.input(t("Name"), value=run.name).props("outlined name=name")
-                notes = ui.textarea(t("Notes"), value=run.notes).props(
-                    f"outlined autogrow name=notes maxlength={_LONGEST_NOTES}"
+        question = Question(self._viewer, t("Edit training run"), action=t("Save"))
+        with question.fields(), ui.element("div").props(f'data-keep="{kept}"').classes("stack"):
+            name = ui.input(t("Name"), value=run.name).props("outlined name=name")
+            notes = ui.textarea(t("Notes"), value=run.notes).props(
+                f"outlined autogrow name=notes maxlength={LONGEST_NOTES}"
+            )
+            priority = None
+            if self._viewer.may(Claim.TRAINING_RUN_SCHEDULE):
+                priority = ui.number(
+                    t("Priority"), value=run.options.priority, min=-1000, max=1000, precision=0
+                ).props(
+                    f'outlined name=priority hint="{escape(t("Of two that wait, the higher comes first."))}"'
                 )
-                priority = None
-                if self._viewer.may(Claim.TRAINING_RUN_SCHEDULE):
-                    priority = ui.number(
-                        t("Priority"), value=run.options.priority, min=-1000, max=1000, precision=0
-                    ).props(
-                        f'outlined name=priority hint="{escape(t("Of two that wait, the higher comes first."))}"'
-                    )
 
-            async def save() -> None:
-                await self._viewer.ask(
-                    services.run_stewardship.edit,
-                    str(run.id),
-                    name=str(name.value or "").strip(),
-                    notes=str(notes.value or ""),
-                    expected=run.revision,
-                )
-                if priority is not None and priority.value is not None:
-                    wanted = int(priority.value)
-                    if wanted != run.options.priority:
-                        await self._viewer.ask(services.run_control.set_priority, str(run.id), wanted)
-                dialog.submit("saved")
+        async def save() -> None:
+            await self._viewer.ask(
+                services.run_stewardship.edit,
+                str(run.id),
+                name=str(name.value or "").strip(),
+                notes=str(notes.value or ""),
+                expected=run.revision,
+            )
+            wanted = None if priority is None or priority.value is None else int(priority.value)
+            if wanted not in {None, run.options.priority}:
+                await self._viewer.ask(services.run_control.set_priority, str(run.id), wanted)
+            ui.run_javascript(f"ravenForget('{kept}')")
+            await self._look()
 
-            _add_dialog_buttons(self._viewer, dialog, t("Save"), save)
+        question.open(save)
         ui.run_javascript(
             f"ravenWhenThere(() => document.querySelector('[data-keep=\"{kept}\"] input'), "
             "(field) => ravenKeep(field.closest('[data-keep]')))"
         )
-        try:
-            if await dialog == "saved":
-                ui.run_javascript(f"ravenForget('{kept}')")
-                await self._look()
-        finally:
-            dialog.delete()
-
-
-def _add_dialog_buttons(
-    viewer: Viewer, dialog: ui.dialog, action: str, act: Callable[[], Awaitable[None]]
-) -> None:
-    with ui.element("div").classes("row-gap").style("justify-content: flex-end; width: 100%"):
-        button(viewer.texts("Keep as it is"), lambda: dialog.submit(""))
-        button(action, as_handler(viewer, act), kind="primary")

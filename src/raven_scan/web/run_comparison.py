@@ -17,7 +17,7 @@ from raven_scan.web.charts import LineChart
 from raven_scan.web.frame import heading, screen, sheet, show_empty
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link, mark_status
-from raven_scan.web.run_words import INPUT_NAMES, OPTION_NAMES, PARAMETER_NAMES, show_value
+from raven_scan.web.run_words import INPUT_NAMES, OPTION_NAMES, PARAMETER_NAMES, name_parameter, show_value
 from raven_scan.web.services import Services
 from raven_scan.web.texts import NONE, Texts
 from raven_scan.web.viewer import Viewer
@@ -29,7 +29,7 @@ _CURVES = {
     "valid/map75": "mAP75 on the valid part",
     "learning_rate": "Learning rate",
 }
-_NAMES = {**PARAMETER_NAMES, **OPTION_NAMES, **INPUT_NAMES}
+_NAMES = {**OPTION_NAMES, **INPUT_NAMES}
 _FIGURES = {"map": "mAP", "map50": "mAP50", "map75": "mAP75"}
 _GROUPS = {
     "inputs": "Dataset and base model",
@@ -66,7 +66,7 @@ async def show_run_comparison(
 def _show(comparison: RunComparison, t: Texts) -> None:
     with sheet(t("What differs"), classes="wide"):
         said = t("What is the same in all of them is left out.")
-        ui.html(f'<p class="muted small">{escape(said)}</p>', sanitize=False)
+        ui.html(f'<div class="muted small">{escape(said)}</div>', sanitize=False)
         ui.html(_draw_differences(comparison, t), sanitize=False).classes("scroll")
     with sheet(t("Figures"), classes="wide"):
         ui.html(_draw_figures(comparison, t), sanitize=False).classes("scroll")
@@ -113,11 +113,15 @@ def _draw_differences(comparison: RunComparison, t: Texts) -> str:
 
 
 def _draw_difference(difference: RunDifference, t: Texts) -> str:
-    name = _NAMES.get(difference.name)
+    name = difference.name
+    if difference.group == "parameters" and name in PARAMETER_NAMES:
+        name = name_parameter(name, t)
+    elif name in _NAMES:
+        name = t(_NAMES[name])
     values = "".join(
         f"<td>{escape(_show_value(difference.name, value, t))}</td>" for value in difference.values
     )
-    return f'<tr><th scope="row">{escape(t(name) if name else difference.name)}</th>{values}</tr>'
+    return f'<tr><th scope="row">{escape(name)}</th>{values}</tr>'
 
 
 def _show_value(name: str, value: Any, t: Texts) -> str:

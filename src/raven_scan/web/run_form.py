@@ -9,11 +9,12 @@ from pydantic import ValidationError
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.training_runs.types import DeviceKind, RunOptions, TrainingPresetView
 from raven_scan.web.run_words import (
+    DEFAULT_REASONS,
     PARAMETER_NAMES,
     SIMPLE,
-    UNITS,
     describe_parameter,
     find_bounds,
+    name_parameter,
 )
 from raven_scan.web.texts import Texts
 
@@ -39,7 +40,10 @@ def draw_form(t: Texts, given: Given, presets: Sequence[TrainingPresetView], kep
         f"{escape(each.name)} ({escape(each.architecture)})</option>"
         for each in presets
     )
-    no_preset = t("None") if presets else t("None yet: save one from a run's page")
+    no_preset = t("None")
+    about_presets = t("Parameters that were kept from a run. They can be changed below.")
+    if not presets:
+        about_presets = t("There is none yet: a run's page has Save as preset.")
     what = (
         _draw_field(
             t("Name"),
@@ -63,19 +67,19 @@ def draw_form(t: Texts, given: Given, presets: Sequence[TrainingPresetView], kep
             t("Preset"),
             f'<select id="field-preset" name="preset"><option value="">{escape(no_preset)}</option>{chosen}</select>',
             "preset",
-            t("Parameters that were kept from a run. They can be changed below."),
+            about_presets,
         )
     )
     return (
         f'<form class="run-form" data-keep="{escape(kept)}" onsubmit="return false" novalidate>'
-        f'<section class="sheet"><h2>{escape(t("What is trained"))}</h2><div class="fields">{what}</div></section>'
+        f'<section class="sheet"><h2>{escape(t("What is trained"))}</h2><div class="form-fields">{what}</div></section>'
         f'<section class="sheet"><h2>{escape(t("Parameters"))}</h2>'
-        f'<p class="muted small">{escape(t("What is left empty is decided for you, as each field shows."))}</p>'
-        f'<div class="fields">{simple}</div>'
+        f'<div class="muted small">{escape(t("What is left empty is decided for you, as each field shows."))}</div>'
+        f'<div class="form-fields">{simple}</div>'
         f"<details><summary>{escape(t('Expert parameters'))}</summary>"
-        f'<div class="fields">{expert}</div></details>'
+        f'<div class="form-fields">{expert}</div></details>'
         f"<details><summary>{escape(t('When and on what'))}</summary>"
-        f'<div class="fields">{_draw_options(t, given)}</div></details></section></form>'
+        f'<div class="form-fields">{_draw_options(t, given)}</div></details></section></form>'
     )
 
 
@@ -155,8 +159,10 @@ def _draw_options(t: Texts, given: Given) -> str:
 
 def _draw_parameter(t: Texts, name: str, given: Given) -> str:
     bounds = find_bounds(name)
-    unit = f", {t(UNITS[name])}" if name in UNITS else ""
-    hint = " ".join(each for each in (t(describe_parameter(name)), _end(bounds.describe(t))) if each)
+    hints = [t(describe_parameter(name)), _end(bounds.describe(t))]
+    if name in DEFAULT_REASONS:
+        hints.append(t("Left empty: {reason}.", reason=t(DEFAULT_REASONS[name])))
+    hint = " ".join(each for each in hints if each)
     if bounds.choices:
         default = str(TrainingParameters.model_fields[name].default)
         chosen = str(given.get(name) or "")
@@ -167,7 +173,7 @@ def _draw_parameter(t: Texts, name: str, given: Given) -> str:
         control = f'<select id="field-{name}" name="{name}" aria-describedby="hint-{name}">{options}</select>'
     else:
         control = _draw_input(name, given, 'inputmode="decimal" autocomplete="off"')
-    return _draw_field(f"{t(PARAMETER_NAMES[name])}{unit}", control, name, hint)
+    return _draw_field(name_parameter(name, t), control, name, hint)
 
 
 def _end(sentence: str) -> str:

@@ -1,16 +1,16 @@
 """Pieces of a run's page as HTML. All that comes from users is escaped here."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from raven_scan.access.types import Claim
-from raven_scan.architectures.catalogue import UnknownArchitectureError, get_architecture
-from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.trained_models.types import Figures
 from raven_scan.training_runs.artifacts import RunArtifact
 from raven_scan.training_runs.types import RunError, RunStatus, TrainingRunView
+from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import draw_bar, link, list_facts, mark_status
-from raven_scan.web.run_words import ENDS, OPTION_NAMES, PARAMETER_NAMES, show_value
+from raven_scan.web.run_words import ENDS, OPTION_NAMES, PARAMETER_NAMES, name_parameter, show_value
 from raven_scan.web.texts import NONE, Texts
 from raven_scan.web.viewer import Viewer
 
@@ -65,7 +65,7 @@ def draw_state(run: TrainingRunView, t: Texts) -> str:
     share = progress.step / progress.steps if progress.steps else 0.0
     bar = draw_bar(share, t("Progress")) if run.status in {RunStatus.PROCESSING, RunStatus.PAUSED} else ""
     shown = f'<div class="numbers">{drawn}</div>' if progress.step or best else ""
-    return f'<div class="row-gap">{" · ".join(parts)}</div>{bar}{shown}'
+    return f'<div class="row-gap">{parts[0]}<span>{" · ".join(parts[1:])}</span></div>{bar}{shown}'
 
 
 def draw_notices(run: TrainingRunView, t: Texts) -> str:
@@ -105,7 +105,7 @@ def _draw_error(error: RunError, title: str, t: Texts) -> str:
     more = f'<div class="small mono">{escape(error.code)}{evidence}</div>'
     return (
         f'<div class="notice bad" role="alert"><span class="small">{escape(title)}</span><br>'
-        f"<b>{escape(error.message)}</b><br>{escape(error.hint)}{more}{tail}</div>"
+        f"<b>{escape(error.message)}</b><br>{escape(name_screens(error.hint, t))}{more}{tail}</div>"
     )
 
 
@@ -152,43 +152,33 @@ def _link_model(viewer: Viewer, model_id: str, name: str) -> str:
     return link(name, f"/trained-models/{model_id}") if viewer.may(Claim.TRAINED_MODEL_VIEW) else escape(name)
 
 
-def draw_parameters(run: TrainingRunView, t: Texts) -> str:
-    """Those that differ from their defaults first."""
+def draw_parameters(run: TrainingRunView, changed: set[str], t: Texts) -> str:
+    """Those that were changed first."""
     given = run.parameters.model_dump()
-    changed = {name for name, value in given.items() if _is_changed(run.architecture, name, value)}
-    options = {
-        name: value for name in OPTION_NAMES if (value := getattr(run.options, name)) not in {None, ""}
-    }
-    if "start_at" in options:
+    options = {name: getattr(run.options, name) for name in OPTION_NAMES}
+    if options["start_at"] is not None:
         options["start_at"] = t.moment(options["start_at"])
 
-    def draw(names: list[str]) -> str:
-        return list_facts(
-            [(t(PARAMETER_NAMES[name]), escape(show_value(name, given[name], t))) for name in names]
-        )
+    def draw(names: Sequence[str]) -> str:
+        return _list_pairs([(name_parameter(name, t), show_value(name, given[name], t)) for name in names])
 
     first = [name for name in PARAMETER_NAMES if name in changed]
     rest = [name for name in PARAMETER_NAMES if name not in changed]
-    shown = f"<h3>{escape(t('Changed'))}</h3>{draw(first)}" if first else ""
-    of_options = list_facts(
-        [(t(OPTION_NAMES[name]), escape(show_value(name, value, t))) for name, value in options.items()]
+    of_options = _list_pairs(
+        [(t(OPTION_NAMES[name]), show_value(name, options[name], t)) for name in OPTION_NAMES]
     )
-    return (
-        f"{shown}<h3>{escape(t('By default'))}</h3>{draw(rest)}"
-        f"<h3>{escape(t('When and on what'))}</h3>{of_options}"
-    )
+    parts = [
+        (t("Changed"), draw(first)) if first else None,
+        (t("By default"), draw(rest)) if rest else None,
+        (t("When and on what"), of_options),
+    ]
+    return "".join(f"<h3>{escape(title)}</h3>{drawn}" for title, drawn in filter(None, parts))
 
 
-def _is_changed(architecture: str, name: str, value: object) -> bool:
-    """Apart from what is decided for each run, such as its learning rate."""
-    default = TrainingParameters.model_fields[name].default
-    if default is not None:
-        return value != default
-    try:
-        decided = getattr(get_architecture(architecture), name, value)
-    except UnknownArchitectureError:
-        return False
-    return name not in {"learning_rate", "frozen_stages"} and value is not None and value != decided
+def _list_pairs(pairs: list[tuple[str, str]]) -> str:
+    """Names over values, side by side."""
+    drawn = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
+    return f'<dl class="pairs">{drawn}</dl>'
 
 
 def draw_attempts(run: TrainingRunView, t: Texts) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from html import escape
 
 from raven_scan.access.types import Claim
-from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.training_runs.planning import RunPlan
+from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import link, list_facts
-from raven_scan.web.run_words import DEFAULT_REASONS, PARAMETER_NAMES, show_value
+from raven_scan.web.run_words import DEFAULT_REASONS, PARAMETER_NAMES, name_parameter, show_value
 from raven_scan.web.texts import NONE, Texts
 from raven_scan.web.viewer import Viewer
 
@@ -16,15 +16,15 @@ _CLASSES_SHOWN = 12
 
 
 def draw_plan(plan: RunPlan | None, problems: Mapping[str, str], viewer: Viewer) -> str:
-    """Dataset, base model, time and memory, and what keeps it from being scheduled."""
+    """Time and memory, and what keeps it from being scheduled."""
     t = viewer.texts
     if problems:
         lines = "".join(f"<li>{escape(problem)}</li>" for problem in problems.values())
         return f'<div class="notice bad"><b>{escape(t("To be mended first"))}</b><ul class="plain">{lines}</ul></div>'
     if plan is None:
         said = t("Choose a dataset and a base model: what will become of it is then told here.")
-        return f'<section class="sheet"><p class="muted">{escape(said)}</p></section>'
-    return f"{_draw_findings(plan.findings, t)}{_draw_estimate(plan, t)}{_draw_inputs(plan, viewer)}"
+        return f'<section class="sheet"><div class="muted">{escape(said)}</div></section>'
+    return f"{_draw_findings(plan.findings, t)}{_draw_estimate(plan, t)}"
 
 
 def list_defaults(plan: RunPlan, t: Texts) -> dict[str, str]:
@@ -35,10 +35,7 @@ def list_defaults(plan: RunPlan, t: Texts) -> dict[str, str]:
         if value is None:
             defaults[name] = t(DEFAULT_REASONS.get(name, ""))
         else:
-            shown = f"{value:.10g}" if isinstance(value, float) else str(value)
-            is_fixed = TrainingParameters.model_fields[name].default is not None
-            reason = "" if is_fixed else t(DEFAULT_REASONS.get(name, ""))
-            defaults[name] = f"{shown}, {reason}" if reason else shown
+            defaults[name] = f"{value:.10g}" if isinstance(value, float) else str(value)
     return defaults
 
 
@@ -52,7 +49,7 @@ def _draw_findings(findings: list[Finding], t: Texts) -> str:
     ):
         if found:
             lines = "".join(
-                f'<li><b>{escape(each.message)}</b><div class="small">{escape(each.hint)}</div></li>'
+                f'<li><b>{escape(each.message)}</b><div class="small">{escape(name_screens(each.hint, t))}</div></li>'
                 for each in found
             )
             drawn += (
@@ -82,11 +79,12 @@ def _draw_estimate(plan: RunPlan, t: Texts) -> str:
     )
     return (
         f'<section class="sheet"><h2>{escape(t("Estimate"))}</h2><div class="numbers small-numbers">{drawn}</div>'
-        f'<p class="muted small">{escape(source)}</p></section>'
+        f'<div class="muted small">{escape(source)}</div></section>'
     )
 
 
-def _draw_inputs(plan: RunPlan, viewer: Viewer) -> str:
+def draw_inputs(plan: RunPlan, viewer: Viewer) -> str:
+    """Dataset and base model, and all parameters."""
     t = viewer.texts
     version, model = plan.dataset_version, plan.base_model
     parts = ", ".join(
@@ -121,7 +119,7 @@ def _draw_inputs(plan: RunPlan, viewer: Viewer) -> str:
     )
     decided = list_facts(
         [
-            (t(PARAMETER_NAMES[each]), escape(show_value(each, getattr(plan.decided, each), t)))
+            (name_parameter(each, t), escape(show_value(each, getattr(plan.decided, each), t)))
             for each in PARAMETER_NAMES
         ]
     )

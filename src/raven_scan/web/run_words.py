@@ -43,9 +43,7 @@ UNITS = {
     "checkpoint_interval": "epochs",
     "checkpoint_minutes": "min",
     "early_stopping_patience": "validations",
-    "frozen_stages": "stages",
     "accumulation": "passes",
-    "loader_processes": "processes",
 }
 
 OPTION_NAMES = {
@@ -126,14 +124,20 @@ def find_bounds(name: str) -> Bounds:
     )
 
 
+def name_parameter(name: str, t: Texts) -> str:
+    """Such as `Image size, px`."""
+    shown = t(PARAMETER_NAMES[name])
+    return f"{shown}, {t(UNITS[name])}" if name in UNITS else shown
+
+
 def describe_parameter(name: str) -> str:
     """What it does, in English."""
     description = TrainingParameters.model_fields[name].description or ""
-    return description.partition(" Default:")[0]
+    return description.partition(" Default:")[0].partition(" None:")[0]
 
 
 def show_value(name: str, value: Any, t: Texts) -> str:
-    """A parameter's or option's value, with its unit."""
+    """A parameter's or option's value; its unit is in its name."""
     if value is None or value == "":
         return NONE
     if isinstance(value, bool):
@@ -143,8 +147,7 @@ def show_value(name: str, value: Any, t: Texts) -> str:
     elif name == "fraction":
         shown = t.percent(float(value), 0 if float(value) * 100 % 1 == 0 else 1)
     elif isinstance(value, int | float):
-        number = _format(value)
-        shown = f"{number} {t(UNITS[name])}" if name in UNITS else number
+        shown = _format(value)
     else:
         shown = str(value)
     return shown

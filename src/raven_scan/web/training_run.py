@@ -60,16 +60,17 @@ class _RunPage:
         with ui.element("div").classes("grid"):
             with sheet(t("What it is made of")):
                 self._facts = ui.html("", sanitize=False)
-            with sheet(t("Parameters")):
-                self._parameters = ui.html("", sanitize=False)
             with sheet(t("Downloads")):
                 self._artifacts = ui.html("", sanitize=False)
+            with sheet(t("Parameters"), classes="wide"):
+                self._parameters = ui.html("", sanitize=False)
         with sheet(t("Figures by class on the test part"), classes="wide") as classes:
             self._classes = ui.html("", sanitize=False).classes("scroll")
         self._classes_part = classes
         with sheet(t("Attempts"), classes="wide"):
             self._attempts = ui.html("", sanitize=False).classes("scroll")
         await self._log.build()
+        self._changed = await self._viewer.ask(self._services.run_planning.list_changed, str(self._run.id))
         await self._show(self._run)
         histories = await self._viewer.ask(
             self._services.run_metrics.read_thinned, str(self._run.id), [], points=_POINTS
@@ -105,6 +106,7 @@ class _RunPage:
                 )
                 names = {"valid/map50": "mAP50", "valid/map": "mAP", "valid/map75": "mAP75"}
                 charts.append(ChartedMetrics(chart, names))
+        with ui.element("div").classes("grid"):
             with sheet(t("Learning rate")):
                 chart = LineChart(t("Learning rate by step"), empty=empty, step=step)
                 charts.append(ChartedMetrics(chart, {"learning_rate": t("Learning rate")}))
@@ -122,7 +124,7 @@ class _RunPage:
         self._state.set_content(draw_state(run, t))
         self._notices.set_content(draw_notices(run, t))
         self._facts.set_content(draw_facts(run, self._viewer))
-        self._parameters.set_content(draw_parameters(run, t))
+        self._parameters.set_content(draw_parameters(run, self._changed, t))
         self._attempts.set_content(draw_attempts(run, t))
         self._actions.show(run)
         artifacts = await self._viewer.ask(self._services.run_artifacts.list_artifacts, str(run.id))

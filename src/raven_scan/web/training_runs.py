@@ -41,7 +41,7 @@ async def show_training_runs(
                     kind="primary",
                     icon="add",
                 )
-        with sheet():
+        with sheet(classes="run-list"):
             await _RunList(viewer, services, dict(arguments.query_parameters)).build()
 
 
@@ -79,8 +79,7 @@ class _RunList:
                 Column(t("Name"), "name"),
                 Column(t("Status"), "status"),
                 Column(t("Progress")),
-                Column(t("Dataset")),
-                Column(t("Base model")),
+                Column(t("Dataset and base model")),
                 Column(t("mAP50, best"), "best_map50", is_number=True),
                 Column(t("Created"), "created_at"),
             ),
@@ -154,9 +153,9 @@ class _RunList:
             f'<tr><td class="tick-cell"><input type="checkbox" data-run="{run.id}" aria-label="{label}"{ticked}></td>'
             f'<td class="name">{link(run.name, f"{_PATH}/{run.id}")}</td>'
             f"<td>{mark_status(run.status, t)}{note}</td>"
-            f"<td>{_draw_progress(run, t)}</td><td>{escape(run.dataset_version.name)}</td>"
-            f'<td>{escape(run.base_model.name)}</td><td class="n">{t.figure(best)}</td>'
-            f'<td class="muted">{escape(t.moment(run.created_at))}'
+            f"<td>{_draw_progress(run, t)}</td><td>{escape(run.dataset_version.name)}"
+            f'<div class="small muted">{escape(run.base_model.name)}</div></td><td class="n">{t.figure(best)}</td>'
+            f'<td class="muted nowrap">{escape(t.moment(run.created_at))}'
             f'<div class="small">{escape(run.created_by)}</div></td></tr>'
         )
 
