@@ -45,7 +45,7 @@ def test_a_one_time_password_is_changed_first(
     expect(page.get_by_role("alert")).to_contain_text("differ")
     page.get_by_label("New password again").fill(PASSWORD)
     page.get_by_role("button", name="Change password").click()
-    expect(page.get_by_role("heading", name="Training runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_nobody_is_led_elsewhere(open_context: Callable[..., BrowserContext], si
     page.get_by_label("Name").fill("vera")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Training runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     assert page.url == f"{site.url}/"
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from html import escape
+from typing import Any
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -33,7 +34,7 @@ _KINDS = {
     "access.": "Refusals",
 }
 _PERIODS = {"": "At any time", "1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days"}
-_LONGEST_DETAIL = 160
+_LONGEST_DETAIL = 1000
 
 
 async def show_audit_trail(viewer: Viewer, services: Services, _: Liveness, arguments: PageArguments) -> None:
@@ -125,12 +126,22 @@ class _Verification:
 
 def _draw_row(entry: AuditEntry, t: Texts) -> str:
     how = ", ".join(each for each in (entry.actor_via, entry.actor_address) if each)
-    details = json.dumps(entry.details, ensure_ascii=False)[1:-1] if entry.details else ""
-    shown = details if len(details) <= _LONGEST_DETAIL else f"{details[:_LONGEST_DETAIL]}…"
+    details = _describe_details(entry.details)
     return (
         f'<tr><td class="n muted">{entry.number}</td><td class="nowrap">{escape(t.moment(entry.at))}</td>'
         f'<td>{escape(entry.actor_name)}<div class="small muted">{escape(how)}</div></td>'
         f'<td class="mono small">{escape(entry.action)}</td>'
         f'<td>{escape(entry.target.name)}<div class="small muted">{escape(entry.target.kind)}</div></td>'
-        f'<td class="small details" title="{escape(details)}">{escape(shown)}</td></tr>'
+        f'<td class="small details" title="{escape(details)}"><div>{escape(details)}</div></td></tr>'
     )
+
+
+def _describe_details(details: dict[str, Any]) -> str:
+    """`name: value`, without what is nothing."""
+    told = {name: value for name, value in details.items() if value not in (None, False, "", [], {})}
+    said = " · ".join(f"{name.replace('_', ' ')}: {_describe_value(value)}" for name, value in told.items())
+    return said if len(said) <= _LONGEST_DETAIL else f"{said[:_LONGEST_DETAIL]}…"
+
+
+def _describe_value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

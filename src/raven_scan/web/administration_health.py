@@ -18,7 +18,7 @@ from raven_scan.web.viewer import Viewer, as_handler
 from raven_scan.web.worker_slots import draw_workers
 
 _FAILED = 10
-_WORDS = {"ok": ("good", "Well"), "warning": ("warn", "Warning"), "error": ("bad", "Error")}
+_WORDS = {"ok": ("good", "OK"), "warning": ("warn", "Warning"), "error": ("bad", "Error")}
 _NAMES = {
     "version": "Release",
     "database": "Database",
@@ -57,7 +57,7 @@ class _HealthPage:
                 self._storage = ShownTable()
             with sheet(t("Workers")):
                 self._workers = ShownTable()
-        with sheet(t("Notifications that could not be sent")):
+        with sheet(t("Notifications that could not be sent"), classes="short"):
             self._failed = ShownTable()
         await self.refresh()
 

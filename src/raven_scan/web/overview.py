@@ -119,12 +119,13 @@ def _draw_processing(run: TrainingRunSummary, t: Texts) -> str:
 
 
 def _draw_waiting(entry: QueueEntry, t: Texts) -> str:
-    start = t.moment(entry.expected_start_at) if entry.expected_start_at else NONE
+    start = entry.expected_start_at
+    begins = t("begins {moment}", moment=t.moment(start)) if start else NONE
     return (
         f"<tr><td>{link(entry.run.name, f'/training-runs/{entry.run.id}')}</td>"
         f"<td>{mark_status(RunStatus.WAITING, t)}</td>"
         f'<td class="small">{escape(t("Place {place} in the queue.", place=entry.place))} {escape(entry.reason)}</td>'
-        f'<td class="n">{NONE}</td><td class="small">{escape(t("begins {moment}", moment=start))}</td></tr>'
+        f'<td class="n">{NONE}</td><td class="small">{escape(begins)}</td></tr>'
     )
 
 

@@ -148,8 +148,8 @@ class _QueuePage:
             self._draw_run(each, is_last=is_whole and index == count)
             for index, each in enumerate(self._page.items, 1)
         ]
-        titles = [f"#{t('Place')}", t("Training run"), f"#{t('Priority')}", t("Device")]
-        titles += [t("Why it waits"), t("Expected start"), ""]
+        titles = [f"#{t('Place')}", t("Training run, and why it waits"), f"#{t('Priority')}", t("Device")]
+        titles += [t("Expected start"), ""]
         return draw_table(titles, rows, empty=t("No training run waits."), caption=t("Queue"))
 
     def _draw_run(self, entry: QueueEntry, *, is_last: bool) -> str:
@@ -172,10 +172,11 @@ class _QueuePage:
                 moves += [("last", "⤓", t("Move {name} to the end", name=name))]
             buttons = "".join(draw_row_button(act, id_, sign, label=said) for act, sign, said in moves)
         return (
-            f'<tr><td class="n">{t.number(entry.place)}</td><td>{link(name, f"/training-runs/{id_}")}</td>'
+            f'<tr><td class="n">{t.number(entry.place)}</td><td>{link(name, f"/training-runs/{id_}")}'
+            ""
+            f'<div class="small muted">{escape(entry.reason)}</div></td>'
             f'<td class="n">{priority}</td><td>{escape(device or t("any"))}</td>'
-            f'<td class="small">{escape(entry.reason)}</td>'
-            f'<td>{escape(t.moment(entry.expected_start_at))}</td><td class="n moves">{buttons}</td></tr>'
+            f'<td>{escape(t.moment(entry.expected_start_at))}</td><td class="n">{buttons}</td></tr>'
         )
 
 
