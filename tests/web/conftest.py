@@ -24,6 +24,7 @@ from raven_scan.kernel.settings import Settings
 
 PASSWORD = "correct horse battery staple 9"
 CONTACT = "it@waste.example"
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LOAD_MS = 30_000
 _CHROMIUM = shutil.which("chromium") or ""
 _OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -62,7 +63,7 @@ def site(
         settings = Settings(home=folder / "home", database_url=SecretStr(database_url))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAVEN_")}
         environment |= {"RAVEN_HOME": str(settings.home), "RAVEN_DATABASE_URL": database_url}
-        environment["RAVEN_CONTACT"] = CONTACT
+        environment |= {"RAVEN_CONTACT": CONTACT, "RAVEN_WEBHOOK_SECRET": WEBHOOK_SECRET}
         out_path, err_path = folder / "server.out", folder / "server.err"
         with (
             build_platform(settings) as platform,

@@ -54,11 +54,10 @@ class _Tokens:
 
         async def choose(event: object) -> None:
             self._with_ended = bool(getattr(event, "value", False))
-            await self.refresh()
+            async with self._viewer.telling_errors():
+                await self.refresh()
 
-        ui.checkbox(
-            self._viewer.texts("Show those that have ended"), on_change=as_handler(self._viewer, choose)
-        ).props("dense")
+        ui.checkbox(self._viewer.texts("Show those that have ended"), on_change=choose).props("dense")
         await self.refresh()
 
     async def refresh(self) -> None:
