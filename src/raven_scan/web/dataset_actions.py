@@ -7,6 +7,7 @@ from nicegui import ui
 
 from raven_scan.access.types import Claim
 from raven_scan.datasets.types import DatasetVersionView, DatasetView
+from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, confirm
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
@@ -67,31 +68,23 @@ class _Actions:
 
     async def edit(self) -> None:
         t, dataset = self._viewer.texts, self._dataset
-        with ui.dialog() as dialog, ui.card().classes("wide-card"):
-            ui.html(f"<h2>{escape(t('Edit the dataset'))}</h2>", sanitize=False)
-            with ui.element("div").classes("form wide"):
-                name = ui.input(t("Name"), value=dataset.name).props("outlined dense maxlength=100")
-                notes = ui.textarea(t("Notes"), value=dataset.notes).props("outlined autogrow")
+        question = Question(self._viewer, t("Edit the dataset"), action=t("Save"))
+        with question.fields():
+            name = ui.input(t("Name"), value=dataset.name).props("outlined dense maxlength=100")
+            notes = ui.textarea(t("Notes"), value=dataset.notes).props("outlined autogrow")
 
-            async def save() -> None:
-                await self._viewer.ask(
-                    self._services.dataset_stewardship.edit,
-                    str(dataset.id),
-                    name=(name.value or "").strip(),
-                    notes=notes.value or "",
-                    expected=dataset.revision,
-                )
-                dialog.submit("saved")
+        async def save() -> None:
+            await self._viewer.ask(
+                self._services.dataset_stewardship.edit,
+                str(dataset.id),
+                name=(name.value or "").strip(),
+                notes=notes.value or "",
+                expected=dataset.revision,
+            )
+            self._viewer.notify(t("Saved."))
+            await self._show_anew()
 
-            with ui.element("div").classes("row-gap").style("justify-content: flex-end; width: 100%"):
-                button(t("Cancel"), lambda: dialog.submit("no"))
-                button(t("Save"), as_handler(self._viewer, save), kind="primary")
-        try:
-            if await dialog == "saved":
-                self._viewer.notify(t("Saved."))
-                await self._show_anew()
-        finally:
-            dialog.delete()
+        question.open(save)
 
     async def _show_anew(self) -> None:
         """Under an address that holds whatever the dataset is called now."""
@@ -135,9 +128,9 @@ class _Actions:
 
     def _describe_trash(self, lost: str) -> str:
         t = self._viewer.texts
-        days = self._services.settings.trash_days
-        kept = t(
-            "It goes to the trash, from where it can be restored for {days} days. It stays where something needs it.",
-            days=t.number(days),
+        return t(
+            "It goes to the trash, from where it can be restored for {days} days. {lost} "
+            "It is not deleted while something needs it.",
+            days=t.number(self._services.settings.trash_days),
+            lost=lost,
         )
-        return f"{lost} {kept}"

@@ -73,7 +73,7 @@ class _ImportPage:
             part.on("uploaded", self._take, js_handler=_TELL)
             part.on("dropped", as_handler(self._viewer, self._look_for_uploads), js_handler=_TELL)
             part.on("refused", self._refuse, js_handler=_TELL)
-            self._uploads = ui.element("div").classes("uploads")
+            self._uploads = ui.element("div").classes("uploads").props('aria-live="polite"')
         with sheet(t("2. Name and options")):
             self._form.build()
         with sheet(t("3. Check and import")):

@@ -69,8 +69,9 @@ class ImportForm:
         """Fills in the name where there is none yet: in the browser, which may have kept one."""
         ui.run_javascript(
             f"ravenWhenThere(() => getHtmlElement({self._form.id})?.querySelector('[name=name]'), (field) => {{"
-            f"if (!field.value) {{ field.value = {json.dumps(name[:100])};"
-            "field.dispatchEvent(new Event('input', { bubbles: true })); } })"
+            "if (field.value && field.value !== field.dataset.suggested) return;"
+            f"field.value = field.dataset.suggested = {json.dumps(name[:100])};"
+            "field.dispatchEvent(new Event('input', { bubbles: true })); })"
         )
 
     def suggest_classes(self, classes: list[str]) -> None:

@@ -149,16 +149,16 @@ def _describe_options(options: dict[str, Any], t: Texts) -> list[tuple[str, str]
 
 def _draw_versions(dataset: DatasetView, version: DatasetVersionView, t: Texts) -> str:
     rows = "".join(
-        f'<tr><td class="one-line">{_name_version(each, version, t)}</td>'
+        f"<tr><td>{_name_version(each, version, t)}"
+        f'<div class="small muted">{escape(t.moment(each.created_at))}</div></td>'
         f'<td class="n">{t.number(sum(part.image_count for part in each.parts.values()))}</td>'
-        f'<td class="n">{t.number(sum(part.box_count for part in each.parts.values()))}</td>'
-        f'<td class="muted">{escape(t.moment(each.created_at))}</td></tr>'
+        f'<td class="n">{t.number(sum(part.box_count for part in each.parts.values()))}</td></tr>'
         for each in dataset.versions
     )
     return (
         f'<div class="tall" tabindex="0" role="region" aria-label="{escape(t("Versions"))}">'
         f'<table class="list"><thead><tr><th>{escape(t("Version"))}</th><th class="n">{escape(t("Images"))}</th>'
-        f'<th class="n">{escape(t("Boxes"))}</th><th>{escape(t("Imported"))}</th></tr></thead>'
+        f'<th class="n">{escape(t("Boxes"))}</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 

@@ -244,9 +244,12 @@
     put(pause, current.state === "paused" ? texts.goOn : texts.pause);
     cancel.hidden = current.state === "done";
     put(cancel, current.state === "failed" ? texts.close : texts.cancel);
-    if (current.state === "done" && !current.told) {
-      current.told = true;
-      tell("uploaded", { id: current.id, name: file.name });
+    if (current.state === "done") {
+      // From now on the server shows it.
+      const { id } = current;
+      current = null;
+      show();
+      tell("uploaded", { id, name: file.name });
     }
   }
 
