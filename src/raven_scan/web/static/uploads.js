@@ -5,7 +5,7 @@
   const worker = document.currentScript.src.replace("uploads.js", "sha256.js");
   const uploads = "/api/v1/uploads";
   const firstPart = 1 << 20;
-  const longestWait = 10000;
+  const longestWait = 4000;
   const wantedPartMs = 1500;
   let current = null;
 
