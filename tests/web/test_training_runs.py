@@ -1,10 +1,11 @@
 """Training runs in a browser: the list, and a run's page that keeps up by itself."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.architectures.parameters import TrainingParameters
@@ -85,13 +86,81 @@ def test_a_runs_page_keeps_up_without_a_reload(page: Page, site: Site) -> None:
     page.evaluate("window.neverReloaded = true")
     tell(site, attempt, 2)
     expect(page.get_by_text("step 2 of 8")).to_be_visible(timeout=5000)
-    expect(page.get_by_label("Log")).to_contain_text("step 2 is done")
+    expect(page.get_by_role("log")).to_contain_text("step 2 is done")
     assert "danger" in (page.get_by_role("button", name="Cancel run").get_attribute("class") or "")
     error = RunError("out_of_memory", "The device has no more memory.", "Lower --batch-size.")
     site.platform.execution.fail(WORKER, attempt, error)
     expect(page.get_by_role("alert")).to_contain_text("Lower --batch-size.")
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
     assert page.evaluate("window.neverReloaded") is True
+
+
+def test_charts_and_log_grow_by_what_is_new(page: Page, site: Site) -> None:
+    attempt = begin(site, "growing")
+    tell(site, attempt, 1)
+    page.goto(f"/training-runs/{attempt.run_id}")
+    expect(page.get_by_role("log")).to_contain_text("step 1 is done")
+    page.wait_for_function(f"({_FIND_LOSS})().length === 1")
+    # What the browser has is not sent again: it stays what it was.
+    page.evaluate("document.getElementById('run-log').append('mine ')")
+    for step in (2, 3):
+        tell(site, attempt, step)
+    page.wait_for_function(f"JSON.stringify(({_FIND_LOSS})().map((point) => point[0])) === '[1,2,3]'")
+    expect(page.get_by_role("log")).to_have_text("step 1 is done mine step 2 is done step 3 is done")
+    page.get_by_label("Search the log").fill("STEP 2")
+    expect(page.locator("mark")).to_have_text("step 2")
+    with page.expect_download() as downloaded:
+        page.get_by_role("link", name="log.txt").click()
+    assert downloaded.value.path().read_text().splitlines()[0] == "step 1 is done"
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Notes").fill("for the <b>coast</b>")
+    page.get_by_label("Priority").fill("7")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("for the <b>coast</b>")).to_be_visible()
+    assert site.platform.training_runs.get_run(LOCAL_ADMINISTRATOR, "growing").options.priority == 7
+    page.get_by_role("button", name="Cancel run").click()
+    expect(page.get_by_text("What it has learned since its last checkpoint is lost")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel run").click()
+    expect(page.get_by_role("status").filter(has_text="Cancelled")).to_have_count(1)
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="Training runs")).to_be_visible()
+    expect(page.get_by_role("link", name="growing", exact=True)).to_have_count(0)
+
+
+_FIND_LOSS = "() => [...ravenLines.values()][0]?.[0]?.points ?? []"
+
+
+@pytest.mark.usefixtures("runs")
+def test_runs_that_are_ticked_are_compared(page: Page, site: Site) -> None:
+    site.platform.training_runs.create(
+        LOCAL_ADMINISTRATOR,
+        name="longer",
+        dataset="tiny",
+        base_model="yolox-nano",
+        parameters=PARAMETERS.model_copy(update={"epochs": 5}),
+    )
+    page.goto("/training-runs?dataset=tiny")
+    page.get_by_label("Choose longer to compare").check()
+    expect(page.get_by_role("button", name="Compare")).to_be_disabled()
+    page.get_by_label("Search runs").fill("survey-01")
+    page.get_by_label("Choose survey-01 to compare").check()
+    expect(page.get_by_text("2 chosen.")).to_be_visible()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("row", name="Epochs")).to_contain_text("52")
+    expect(page.get_by_role("row", name="Batch size")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("link", name="survey-01")).to_have_count(1)
+
+
+def test_who_may_only_look_sees_no_buttons(open_context: Callable[..., BrowserContext], site: Site) -> None:
+    site.add_user("otto", "Viewer")
+    attempt = begin(site, "looked-at")
+    page = open_context("otto").new_page()
+    page.goto(f"/training-runs/{attempt.run_id}")
+    expect(page.get_by_role("status").filter(has_text="Processing")).to_have_count(1)
+    for name in ("Cancel run", "Pause", "Edit", "Clone", "Delete", "Save as preset"):
+        expect(page.get_by_role("button", name=name)).to_have_count(0)
 
 
 @pytest.mark.usefixtures("runs")
@@ -112,7 +181,7 @@ def test_what_is_refused_is_told(page: Page, site: Site) -> None:
 def test_axe_finds_no_serious_fault(page: Page, path: str, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
     page.goto(path)
-    expect(page.locator("main")).to_be_visible()
+    expect(page.locator("#screen")).to_be_visible()
     expect(page.locator("table.list, dl.facts").first).to_be_visible()
     found = Axe().run(page).response["violations"]
     serious = [

@@ -20,7 +20,13 @@ from raven_scan.training_runs.types import DeviceKind, RunOptions, TrainingRunVi
 from raven_scan.web.frame import button, heading, screen
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link
-from raven_scan.web.run_form import describe_problems, draw_form, fill_fields, read_parameters
+from raven_scan.web.run_form import (
+    describe_problems,
+    draw_parameters,
+    draw_subject,
+    fill_fields,
+    read_parameters,
+)
 from raven_scan.web.run_plan import draw_inputs, draw_plan, list_defaults
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer
@@ -54,7 +60,7 @@ class _NewRun:
         self._services = services
         self._source = source
         self._asked = asked
-        self._kept = f"new-run {source.id}" if source else "new-run"
+        self._kept = f"new-run-{source.id}" if source else "new-run"
         self._preset = ""
         self._is_busy = False
 
@@ -66,8 +72,14 @@ class _NewRun:
             said = t("With the settings of {name}; change what you like.", name=self._source.name)
             ui.html(f'<div class="notice">{escape(said)}</div>', sanitize=False)
         with ui.element("div").classes("with-aside"):
-            form = ui.html(draw_form(t, self._fill(), presets, self._kept), sanitize=False)
+            form = ui.element("form").classes("run-form").props(f'data-keep="{self._kept}" novalidate')
             form.on("input", self._take_change, js_handler=_TELL_FORM)
+            form.on("submit", js_handler="(event) => event.preventDefault()")
+            given = self._fill()
+            with form:
+                ui.html(draw_subject(t, given, presets), sanitize=False)
+                self._inputs = ui.html("", sanitize=False).props('aria-live="polite"')
+                ui.html(draw_parameters(t, given), sanitize=False)
             with ui.element("aside").classes("aside").props(f'aria-label="{escape(t("What it will be"))}"'):
                 self._plan = ui.html(draw_plan(None, {}, viewer), sanitize=False).classes("stack")
                 self._plan.props('aria-live="polite"')
@@ -79,7 +91,6 @@ class _NewRun:
                 ui.label(
                     t("A dry run makes a few steps, and measures time and memory of the whole run.")
                 ).classes("muted small")
-                self._inputs = ui.html("", sanitize=False).classes("stack")
         self._lists = ui.html("", sanitize=False)
         await self._list_choices("", "")
         name = json.dumps(self._kept)

@@ -24,17 +24,8 @@ Given = Mapping[str, Any]
 _OPTION_DEFAULTS = RunOptions()
 
 
-def draw_form(t: Texts, given: Given, presets: Sequence[TrainingPresetView], kept: str) -> str:
-    """All of it.
-
-    Args:
-        t: the user's language.
-        given: what fields hold at first.
-        presets: that can be chosen.
-        kept: what is typed is kept under this name.
-    """
-    simple = "".join(_draw_parameter(t, name, given) for name in SIMPLE)
-    expert = "".join(_draw_parameter(t, name, given) for name in PARAMETER_NAMES if name not in SIMPLE)
+def draw_subject(t: Texts, given: Given, presets: Sequence[TrainingPresetView]) -> str:
+    """What is trained. `given`: what fields hold at first."""
     chosen = "".join(
         f'<option value="{escape(each.name)}"{" selected" if given.get("preset") == each.name else ""}>'
         f"{escape(each.name)} ({escape(each.architecture)})</option>"
@@ -71,15 +62,23 @@ def draw_form(t: Texts, given: Given, presets: Sequence[TrainingPresetView], kep
         )
     )
     return (
-        f'<form class="run-form" data-keep="{escape(kept)}" onsubmit="return false" novalidate>'
-        f'<section class="sheet"><h2>{escape(t("What is trained"))}</h2><div class="form-fields">{what}</div></section>'
-        f'<section class="sheet"><h2>{escape(t("Parameters"))}</h2>'
-        f'<div class="muted small">{escape(t("What is left empty is decided for you, as each field shows."))}</div>'
+        f'<section class="sheet"><h2>{escape(t("What is trained"))}</h2>'
+        f'<div class="form-fields">{what}</div></section>'
+    )
+
+
+def draw_parameters(t: Texts, given: Given) -> str:
+    """How it is trained, the rarely changed folded up."""
+    simple = "".join(_draw_parameter(t, name, given) for name in SIMPLE)
+    expert = "".join(_draw_parameter(t, name, given) for name in PARAMETER_NAMES if name not in SIMPLE)
+    said = t("What is left empty is decided for you, as each field shows.")
+    return (
+        f'<section class="sheet"><h2>{escape(t("Parameters"))}</h2><div class="muted small">{escape(said)}</div>'
         f'<div class="form-fields">{simple}</div>'
         f"<details><summary>{escape(t('Expert parameters'))}</summary>"
         f'<div class="form-fields">{expert}</div></details>'
         f"<details><summary>{escape(t('When and on what'))}</summary>"
-        f'<div class="form-fields">{_draw_options(t, given)}</div></details></section></form>'
+        f'<div class="form-fields">{_draw_options(t, given)}</div></details></section>'
     )
 
 
@@ -152,7 +151,7 @@ def _draw_options(t: Texts, given: Given) -> str:
             "device_count",
             t("GPUs of one machine that it trains on at once."),
         )
-        + f'<div class="field"><label class="tick"><input type="checkbox" name="retry_smaller_batch"{ticked}> '
+        + f'<div class="field"><label class="tick-label"><input type="checkbox" name="retry_smaller_batch"{ticked}> '
         f"{escape(t('Out of memory, try once more with half the batch'))}</label></div>"
     )
 

@@ -42,7 +42,7 @@ class RunLogPart:
                     f'outlined dense clearable debounce=300 type=search aria-label="{escape(t("Search the log"))}"'
                 )
                 ui.html(
-                    f'<label class="tick"><input type="checkbox" id="run-log-follow" checked> '
+                    f'<label class="tick-label"><input type="checkbox" id="run-log-follow" checked> '
                     f"{escape(t('Follow'))}</label> "
                     f'<a href="/api/v1/training-runs/{self._run_id}/artifacts/log.txt" download>'
                     f"{escape(t('Download'))}</a>",

@@ -8,7 +8,7 @@ from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.training_runs.planning import RunPlan
 from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import link, list_facts
-from raven_scan.web.run_words import DEFAULT_REASONS, PARAMETER_NAMES, name_parameter, show_value
+from raven_scan.web.run_words import DEFAULT_REASONS, PARAMETER_NAMES
 from raven_scan.web.texts import NONE, Texts
 from raven_scan.web.viewer import Viewer
 
@@ -84,7 +84,7 @@ def _draw_estimate(plan: RunPlan, t: Texts) -> str:
 
 
 def draw_inputs(plan: RunPlan, viewer: Viewer) -> str:
-    """Dataset and base model, and all parameters."""
+    """The dataset with its classes, the base model with its figures and classes."""
     t = viewer.texts
     version, model = plan.dataset_version, plan.base_model
     parts = ", ".join(
@@ -117,16 +117,9 @@ def draw_inputs(plan: RunPlan, viewer: Viewer) -> str:
         if viewer.may(Claim.TRAINED_MODEL_VIEW)
         else escape(model.name)
     )
-    decided = list_facts(
-        [
-            (name_parameter(each, t), escape(show_value(each, getattr(plan.decided, each), t)))
-            for each in PARAMETER_NAMES
-        ]
-    )
     return (
-        f'<section class="sheet"><h2>{dataset}</h2>{list_facts(facts)}</section>'
-        f'<section class="sheet"><h2>{name}</h2>{list_facts(of_model)}</section>'
-        f'<details class="sheet"><summary>{escape(t("All parameters, as they will be"))}</summary>{decided}</details>'
+        f'<div class="grid"><section class="sheet"><h2>{dataset}</h2>{list_facts(facts)}</section>'
+        f'<section class="sheet"><h2>{name}</h2>{list_facts(of_model)}</section></div>'
     )
 
 
