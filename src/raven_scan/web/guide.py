@@ -32,7 +32,7 @@ _CHAPTERS = {
     "onnx": "ONNX",
 }
 _EXTRAS = ("fenced-code-blocks", "tables", "header-ids")
-_LINK = re.compile(r"""href="(?!https?:|#|/)([^"#]*)(#[^"]*)?\"""")
+_LINK = re.compile(r"""href="(?!https?:|#|/|&)([^"#]*)(#[^"]*)?\"""")
 _HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
 
 

@@ -2,7 +2,7 @@
 
 GUIDE_PATH = "/guide"
 
-_SECTIONS = (
+SECTIONS = (
     ("/account/tokens", "sign-in"),
     ("/account/subscriptions", "be-told-when-it-ends"),
     ("/account", "sign-in"),
@@ -23,7 +23,7 @@ _SECTIONS = (
 
 def find_guide_address(path: str) -> str:
     """Where the guide tells of the screen at the path; its beginning, where it tells of none in particular."""
-    for beginning, section in _SECTIONS:
+    for beginning, section in SECTIONS:
         if path == beginning or path.startswith(f"{beginning}/"):
             return f"{GUIDE_PATH}#{section}"
     return GUIDE_PATH
