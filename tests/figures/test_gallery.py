@@ -64,6 +64,11 @@ def test_an_image_shows_what_is_there_and_what_was_detected(scenes: Scenes):
     ]
     assert result.detections[0].box == (12.0, 10.0, 50.0, 50.0)
     assert rank_images(matches, ImageRanking.MISSES, confidence=0.05)[1] == 0
+    # What is told beside does not count.
+    (told,), _ = rank_images(matches, ImageRanking.MISSES, confidence=0.5, shown_from=0.05)
+    assert sorted(each.confidence for each in told.detections) == [0.1, 0.7, 0.8, 0.9]
+    assert told.true_boxes == result.true_boxes
+    assert (told.misses, told.false_alarms) == (1, 1)
 
 
 def test_matches_are_read_as_they_were_written(scenes: Scenes, tmp_path: Path):

@@ -21,6 +21,7 @@ from raven_scan.kernel.ids import make_id
 from raven_scan.trained_models.types import Figures, NewTrainedModel, TrainedModelView
 from raven_scan.wire.events import Evaluated
 
+_CONFIGURATION = b'{"model": {"type": "YOLOX", "backbone": {"deepen_factor": 0.33}}, "note": "<b>plain</b>"}'
 _RESAMPLES = 50
 """Of intervals that nobody looks at closely."""
 
@@ -34,6 +35,7 @@ def add_model(
     skill: float | None,
     base_model: str = "yolox-nano",
     weights: bytes | None = None,
+    configuration: bytes = _CONFIGURATION,
     seed: int = 0,
 ) -> TrainedModelView:
     """A model as a training run makes it, evaluated on the test part.
@@ -47,6 +49,7 @@ def add_model(
             has evaluated it.
         base_model: that it started from.
         weights: as safetensors; None for some that fit nothing.
+        configuration: as JSON.
         seed: of what it finds.
     """
     version = platform.datasets.get_version(LOCAL_ADMINISTRATOR, dataset)
@@ -54,14 +57,13 @@ def add_model(
     result = None if skill is None else _evaluate(platform, version, folder / str(run_id), skill, seed)
     figures = {} if result is None else {name: found.value for name, found in result.figures.items()}
     learned = weights or save({"head.weight": np.ones((2, 3), np.float32)})
-    configuration = {"model": {"type": "YOLOX", "backbone": {"deepen_factor": 0.33}}, "note": "<b>plain</b>"}
     new = NewTrainedModel(
         name=name,
         architecture="yolox-nano",
         classes=version.classes,
         starting_weights=None,
         weights_digest=platform.blobs.put_bytes(learned),
-        configuration_digest=platform.blobs.put_bytes(json.dumps(configuration).encode()),
+        configuration_digest=platform.blobs.put_bytes(configuration),
         parameter_count=905_000,
         valid=Figures.collect({"map": 0.31, "map50": 0.55}),
         test=Figures.collect(figures),

@@ -112,16 +112,16 @@ class Gallery:
 def list_texts(t: Texts) -> dict[str, str]:
     """What `model_pictures.js` says in galleries."""
     return {
-        "confidence": t("Confidence from"),
+        "least": t("Confidence from"),
+        "confidence": t("Confidence"),
         "found": t("true, found"),
         "missed": t("true, missed"),
         "hit": t("detected, right"),
         "alarm": t("detected, false alarm"),
         "crowd": t("crowd, does not count"),
-        "summary": t("{missed} missed · {alarms} false alarms"),
+        "summary": t("missed: {missed} · false alarms: {alarms}"),
         "enlarge": t("Enlarge {name}"),
         "close": t("Close"),
-        "best": t("best"),
         "class": t("Class"),
         "kind": t("Box"),
     }

@@ -60,6 +60,7 @@ class _ImportPage:
         self._services = services
         self._purpose = purpose
         self._upload: str | None = None
+        self._file_name = ""
         self._work = _Work()
 
     async def build(self) -> None:
@@ -107,10 +108,13 @@ class _ImportPage:
         self._look()
 
     def _choose(self, id_: str, file_name: str) -> None:
-        self._upload = id_
+        self._upload, self._file_name = id_, file_name
         if self._purpose is UploadPurpose.CHECKPOINT and not self._name.value:
             self._name.set_value(_NOT_IN_NAMES.sub(" ", _ENDINGS.sub("", file_name)).strip())
-        self._said.set_text(self._viewer.texts("To be imported: {name}", name=file_name))
+        self._tell_choice()
+
+    def _tell_choice(self) -> None:
+        self._said.set_text(self._viewer.texts("To be imported: {name}", name=self._file_name))
 
     def _take(self, event: events.GenericEventArguments) -> None:
         told = dict(event.args or {})
@@ -140,7 +144,7 @@ class _ImportPage:
         try:
             model = await self._viewer.ask(self._do_import, id_)
         except RavenError as error:
-            self._said.set_text("")
+            self._tell_choice()
             self._result.set_content(
                 f'<div class="notice bad" role="alert"><b>{escape(error.message)}</b><br>{escape(error.hint)}</div>'
             )

@@ -36,7 +36,7 @@ class _PublishingTab:
         self._viewer = viewer
         self._services = services
         self._model = model
-        self._check: PublicationCheck | None = None
+        self._kept = f"publish {model.id}"
 
     async def build(self) -> None:
         viewer, t = self._viewer, self._viewer.texts
@@ -85,14 +85,13 @@ class _PublishingTab:
                 )
                 self._name.on_value_change(as_handler(viewer, self._look))
             self._found = ui.html("", sanitize=False).props('aria-live="polite"').classes("scroll stack")
-            self._buttons = ui.element("div").classes("form")
+            self._buttons = ui.element("div").classes("form").props(f'data-keep="{self._kept}"')
             await self._look()
 
     async def _look(self, *_: object) -> None:
         """Judges the model anew, for the name that is asked for."""
         t, name = self._viewer.texts, str(self._name.value or "").strip()
         self._buttons.clear()
-        self._check = None
         try:
             check = await self._viewer.ask(self._services.publishing.check, str(self._model.id), name=name)
         except (Conflict, Invalid, NotFound) as error:
@@ -100,15 +99,18 @@ class _PublishingTab:
             return
         if name != str(self._name.value or "").strip():
             return  # somebody typed on; what is typed now is judged by itself
-        self._check = check
         self._found.set_content(draw_requirements(check, t))
         if self._viewer.may(Claim.TRAINED_MODEL_PUBLISH):
             with self._buttons:
                 self._build_buttons(check)
+            ui.run_javascript(
+                f"ravenWhenThere(() => getHtmlElement({self._buttons.id})?.querySelector('[name=notes]'), "
+                "(field) => ravenKeep(field.closest('[data-keep]')))"
+            )
 
     def _build_buttons(self, check: PublicationCheck) -> None:
         t = self._viewer.texts
-        notes = ui.input(t("Notes on this version")).props("outlined dense")
+        notes = ui.input(t("Notes on this version")).props("outlined dense name=notes")
         if check.passes:
             with ui.element("div").classes("row-gap"):
                 self._add(t("Publish model"), "primary", partial(self._publish, check, notes, None))
@@ -123,7 +125,7 @@ class _PublishingTab:
         )
         ui.label(said).classes("muted")
         reason = ui.textarea(t("Why it is published although not all is passed")).props(
-            "outlined dense autogrow"
+            "outlined dense autogrow name=reason"
         )
         with ui.element("div").classes("row-gap"):
             self._add(
@@ -159,6 +161,7 @@ class _PublishingTab:
             notes=str(notes.value or ""),
             override=None if reason is None else str(reason.value),
         )
+        ui.run_javascript(f"ravenForget('{self._kept}')")
         viewer.notify(t("Published as {name}.", name=published.full_name))
         await ui.context.client.sub_pages_router.refresh()
 

@@ -76,6 +76,8 @@ def _name(viewer: Viewer, evaluation: EvaluationView) -> str:
         t("mAP50 {value}", value=t.figure(evaluation.figures["map50"].value))
         if evaluation.figures and "map50" in evaluation.figures
         else t(str(evaluation.status))
+        if evaluation.status.is_final
+        else t("not over yet")
     )
     where = f"{evaluation.dataset_version.name}, {evaluation.part}"
     return f"{where} · {told} · {t.moment(evaluation.created_at)}"
@@ -134,7 +136,7 @@ class _Watch:
     async def build(self) -> None:
         t = self._viewer.texts
         with sheet(t("This evaluation")):
-            self._state = ui.html("", sanitize=False).props('aria-live="polite"')
+            self._state = ui.html("", sanitize=False).props('aria-live="polite"').classes("stack")
             if not self._evaluation.status.is_final and self._viewer.may(Claim.TRAINED_MODEL_REVIEW):
                 with ui.element("div").classes("row-gap"):
                     self._cancel = button(

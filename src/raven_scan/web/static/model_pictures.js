@@ -68,11 +68,15 @@ function ravenMakeSlider(text, least, value, changed) {
   return label;
 }
 
-function ravenOverlap(a, b) {
+function ravenShare(a, b) {
   const width = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
   const height = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
-  if (width <= 0 || height <= 0) return 0;
-  return (width * height) / (a[2] * a[3] + b[2] * b[3] - width * height);
+  return width <= 0 || height <= 0 ? 0 : width * height;
+}
+
+function ravenOverlap(a, b) {
+  const shared = ravenShare(a, b);
+  return shared / (a[2] * a[3] + b[2] * b[3] - shared || 1);
 }
 
 class RavenFindings extends HTMLElement {
@@ -84,7 +88,7 @@ class RavenFindings extends HTMLElement {
     this.confidence = Math.max(Number(this.dataset.best), Number(this.dataset.least));
     const tools = ravenMake("div", { class: "row-gap findings-tools" });
     tools.append(
-      ravenMakeSlider(this.texts.confidence, this.dataset.least, this.confidence.toFixed(2), (value) => {
+      ravenMakeSlider(this.texts.least, this.dataset.least, this.confidence.toFixed(2), (value) => {
         this.confidence = value;
         this.draw();
       }),
@@ -110,6 +114,13 @@ class RavenFindings extends HTMLElement {
       }
       if (best) best.finder = hit;
     }
+    // What is found in a crowd is neither right nor a false alarm.
+    const crowds = image.truth.filter((truth) => truth.crowd);
+    for (const each of image.detections) {
+      const area = each.box[2] * each.box[3];
+      const isIn = (crowd) => crowd.name === each.name && ravenShare(crowd.box, each.box) >= area / 2;
+      each.ignored = !each.hit && crowds.some(isIn);
+    }
   }
 
   list(image) {
@@ -124,8 +135,8 @@ class RavenFindings extends HTMLElement {
     }
     for (const each of image.detections) {
       if (each.score < this.confidence) continue;
-      if (!each.hit) alarms += 1;
-      const kind = each.hit ? "hit" : "alarm";
+      const kind = each.hit ? "hit" : each.ignored ? "crowd" : "alarm";
+      if (kind === "alarm") alarms += 1;
       const label = `${each.name} ${each.score.toFixed(2)}`;
       boxes.push({ kind: `told ${kind}`, said: kind, name: each.name, score: each.score, box: each.box, label });
     }
@@ -374,7 +385,7 @@ class RavenTrial extends HTMLElement {
       ravenDrawBoxes(frame, image, drawn, true);
     }
     this.said.className = "muted";
-    this.said.textContent = ravenFill(this.texts.summary, { count, images: this.cards.length });
+    this.said.textContent = ravenFill(this.texts.summary, { count, images: this.cards.filter((card) => card.frame).length });
   }
 
   // As the API's own COCO and CSV, of what is shown.
