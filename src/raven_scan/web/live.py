@@ -88,13 +88,6 @@ class Liveness:
         self._events = events
         self._looks = SharedLooks(events, _make_news)
 
-    def follow_run(self, viewer: Viewer, run_id: UUID, look: Callable[[], Awaitable[bool]]) -> None:
-        """Calls `look` each time that the run may have changed, until it says that there is nothing more to come.
-
-        It ends with the part of the page that it was called in.
-        """
-        self._keep_looking(viewer, run_id, look)
-
     async def open_run(self, viewer: Viewer, ref: str) -> tuple[UUID, Place]:
         """The run, and the place behind all that it has now. Raises NotFound."""
         return await viewer.ask(self._events.open, ref, None, has_history=False)

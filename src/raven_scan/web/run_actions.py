@@ -224,7 +224,7 @@ class RunActions:
                 expected=run.revision,
             )
             wanted = None if priority is None or priority.value is None else int(priority.value)
-            if wanted not in {None, run.options.priority}:
+            if wanted is not None and wanted != run.options.priority:
                 await self._viewer.ask(services.run_control.set_priority, str(run.id), wanted)
             ui.run_javascript(f"ravenForget('{kept}')")
             await self._look()

@@ -132,7 +132,7 @@ def _show_value(name: str, value: Any, t: Texts) -> str:
 
 def _draw_figures(comparison: RunComparison, t: Texts) -> str:
     if not comparison.figures:
-        return f'<p class="muted">{escape(t("None of them has figures yet."))}</p>'
+        return f'<div class="muted">{escape(t("None of them has figures yet."))}</div>'
     rows = "".join(_draw_figure(each, t) for each in comparison.figures)
     return f'<table class="list compare">{_draw_head(comparison.runs, t)}<tbody>{rows}</tbody></table>'
 

@@ -52,7 +52,7 @@ class RunLogPart:
             is_empty = not log.text
             empty = t("Nothing is written yet. The log begins with the run's first attempt.")
             ui.html(
-                f'<p id="run-log-empty" class="muted"{"" if is_empty else " hidden"}>{escape(empty)}</p>'
+                f'<div id="run-log-empty" class="muted"{"" if is_empty else " hidden"}>{escape(empty)}</div>'
                 f'<pre class="log" id="run-log" tabindex="0" role="log" aria-live="off" '
                 f'aria-label="{escape(t("Log"))}"{" hidden" if is_empty else ""}>{escape(log.text)}</pre>',
                 sanitize=False,
@@ -86,7 +86,7 @@ class RunLogPart:
     def _draw_found(self, words: str, found: LogSearch) -> str:
         t = self._viewer.texts
         if not found.matches:
-            return f'<p class="muted">{escape(t("No line has “{words}” in it.", words=words))}</p>'
+            return f'<div class="muted">{escape(t("No line has “{words}” in it.", words=words))}</div>'
         said = (
             t("The first {count} lines with “{words}”:", count=len(found.matches), words=words)
             if found.next_offset is not None
@@ -96,7 +96,9 @@ class RunLogPart:
             f'<span class="muted">{match.line:>6}</span>  {_mark(match.text, words)}\n'
             for match in found.matches
         )
-        return f'<p class="small muted">{escape(said)}</p><pre class="log found" tabindex="0">{lines}</pre>'
+        return (
+            f'<div class="small muted">{escape(said)}</div><pre class="log found" tabindex="0">{lines}</pre>'
+        )
 
 
 def _mark(text: str, words: str) -> str:

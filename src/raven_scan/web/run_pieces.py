@@ -5,11 +5,13 @@ from html import escape
 from typing import Any
 
 from raven_scan.access.types import Claim
+from raven_scan.kernel.findings import Finding
 from raven_scan.trained_models.types import Figures
 from raven_scan.training_runs.artifacts import RunArtifact
 from raven_scan.training_runs.types import RunError, RunStatus, TrainingRunView
 from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import draw_bar, link, list_facts, mark_status
+from raven_scan.web.run_plan import draw_findings
 from raven_scan.web.run_words import ENDS, OPTION_NAMES, PARAMETER_NAMES, name_parameter, show_value
 from raven_scan.web.texts import NONE, Texts
 from raven_scan.web.viewer import Viewer
@@ -68,9 +70,12 @@ def draw_state(run: TrainingRunView, t: Texts) -> str:
     return f'<div class="row-gap">{parts[0]}<span>{" · ".join(parts[1:])}</span></div>{bar}{shown}'
 
 
-def draw_notices(run: TrainingRunView, t: Texts) -> str:
-    """Why it failed and what to do, what a dry run found, what was warned of."""
-    drawn: list[str] = []
+def draw_notices(run: TrainingRunView, findings: list[Finding], t: Texts) -> str:
+    """Why it failed and what to do, what the preflight and a dry run found, what was warned of."""
+    drawn: list[str] = [draw_findings(findings, t)]
+    if run.status is RunStatus.WAITING:
+        said = escape(t("It waits for a worker."))
+        drawn.append(f'<div class="notice">{said} {link(t("Why, and what is before it"), "/queue")}</div>')
     if run.error is not None:
         drawn.append(_draw_error(run.error, t("The run failed."), t))
     if run.dry_run_error is not None:
@@ -183,7 +188,7 @@ def _list_pairs(pairs: list[tuple[str, str]]) -> str:
 
 def draw_attempts(run: TrainingRunView, t: Texts) -> str:
     if not run.attempts:
-        return f'<p class="muted">{escape(t("Nobody has begun it yet."))}</p>'
+        return f'<div class="muted">{escape(t("Nobody has begun it yet."))}</div>'
     names = (t("Attempt"), t("Worker"), t("Started"), t("Took"), t("Ended by"))
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     rows = ""

@@ -24,7 +24,10 @@ def draw_plan(plan: RunPlan | None, problems: Mapping[str, str], viewer: Viewer)
     if plan is None:
         said = t("Choose a dataset and a base model: what will become of it is then told here.")
         return f'<section class="sheet"><div class="muted">{escape(said)}</div></section>'
-    return f"{_draw_findings(plan.findings, t)}{_draw_estimate(plan, t)}"
+    findings = draw_findings(plan.findings, t)
+    if not findings:
+        findings = f'<div class="notice">{escape(t("The preflight finds nothing against it."))}</div>'
+    return f"{findings}{_draw_estimate(plan, t)}"
 
 
 def list_defaults(plan: RunPlan, t: Texts) -> dict[str, str]:
@@ -39,7 +42,8 @@ def list_defaults(plan: RunPlan, t: Texts) -> dict[str, str]:
     return defaults
 
 
-def _draw_findings(findings: list[Finding], t: Texts) -> str:
+def draw_findings(findings: list[Finding], t: Texts) -> str:
+    """What the preflight found: errors, which block, then warnings."""
     errors = [each for each in findings if each.severity is Severity.ERROR]
     warnings = [each for each in findings if each.severity is not Severity.ERROR]
     drawn = ""
@@ -56,8 +60,6 @@ def _draw_findings(findings: list[Finding], t: Texts) -> str:
                 f'<div class="notice {kind}"><span class="small">{escape(title)}</span>'
                 f'<ul class="plain">{lines}</ul></div>'
             )
-    if not findings:
-        drawn = f'<div class="notice">{escape(t("The preflight finds nothing against it."))}</div>'
     return drawn
 
 

@@ -7,7 +7,9 @@ from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.types import Claim
-from raven_scan.training_runs.types import TrainingRunView
+from raven_scan.kernel.errors import RavenError
+from raven_scan.kernel.findings import Finding, Severity
+from raven_scan.training_runs.types import RunStatus, TrainingRunView
 from raven_scan.web.charts import ChartBoard, ChartedMetrics, LineChart
 from raven_scan.web.frame import heading, screen, sheet
 from raven_scan.web.live import Liveness, RunNews
@@ -62,8 +64,8 @@ class _RunPage:
                 self._facts = ui.html("", sanitize=False)
             with sheet(t("Downloads")):
                 self._artifacts = ui.html("", sanitize=False)
-            with sheet(t("Parameters"), classes="wide"):
-                self._parameters = ui.html("", sanitize=False)
+        with sheet(t("Parameters")):
+            self._parameters = ui.html("", sanitize=False)
         with sheet(t("Figures by class on the test part"), classes="wide") as classes:
             self._classes = ui.html("", sanitize=False).classes("scroll")
         self._classes_part = classes
@@ -91,8 +93,8 @@ class _RunPage:
     def _build_charts(self) -> None:
         t = self._viewer.texts
         step, empty = t("Step"), t("Nothing is measured yet.")
-        with ui.element("div").classes("grid charts") as part:
-            self._board = ChartBoard(part.id)
+        with ui.element("div").classes("grid charts") as large:
+            self._board = ChartBoard(large.id)
             charts = self._board.charts
             with sheet(t("Loss")):
                 chart = LineChart(t("Loss by step, with its parts"), empty=empty, step=step)
@@ -106,7 +108,7 @@ class _RunPage:
                 )
                 names = {"valid/map50": "mAP50", "valid/map": "mAP", "valid/map75": "mAP75"}
                 charts.append(ChartedMetrics(chart, names))
-        with ui.element("div").classes("grid"):
+        with ui.element("div").classes("grid") as small:
             with sheet(t("Learning rate")):
                 chart = LineChart(t("Learning rate by step"), empty=empty, step=step)
                 charts.append(ChartedMetrics(chart, {"learning_rate": t("Learning rate")}))
@@ -117,12 +119,16 @@ class _RunPage:
                 chart = LineChart(t("Seconds a step takes"), empty=empty, step=step)
                 charts.append(ChartedMetrics(chart, {"step_time_s": t("Time a step, s")}))
 
+        self._charts = (large, small)
+
     async def _show(self, run: TrainingRunView) -> None:
         self._run = run
         t = self._viewer.texts
+        for part in self._charts:
+            part.set_visibility(bool(run.attempts))
         self._status.set_content(escape(t(str(run.status))))
         self._state.set_content(draw_state(run, t))
-        self._notices.set_content(draw_notices(run, t))
+        self._notices.set_content(draw_notices(run, await self._check(), t))
         self._facts.set_content(draw_facts(run, self._viewer))
         self._parameters.set_content(draw_parameters(run, self._changed, t))
         self._attempts.set_content(draw_attempts(run, t))
@@ -130,6 +136,16 @@ class _RunPage:
         artifacts = await self._viewer.ask(self._services.run_artifacts.list_artifacts, str(run.id))
         self._artifacts.set_content(draw_artifacts(run, artifacts, self._viewer))
         await self._show_classes()
+
+    async def _check(self) -> list[Finding]:
+        """What scheduling a Draft would find now."""
+        if self._run.status is not RunStatus.DRAFT or not self._viewer.may(Claim.TRAINING_RUN_SCHEDULE):
+            return []
+        try:
+            preflight = await self._viewer.ask(self._services.training_runs.check, str(self._run.id))
+        except RavenError as error:  # its dataset or its base model is gone
+            return [Finding(error.code, Severity.ERROR, error.message, error.hint)]
+        return preflight.findings
 
     async def _show_classes(self) -> None:
         figures = None
