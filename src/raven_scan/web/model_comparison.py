@@ -42,6 +42,10 @@ async def show_model_comparison(
         ui.html(f'<div class="crumbs">{link(t("Trained models"), MODELS_PATH)}</div>', sanitize=False)
         with heading(t("Compare models")):
             pass
+        waiting = ui.label(t("Comparing: what is asked for the first time takes some seconds.")).classes(
+            "muted"
+        )
+        waiting.props('role="status"')
         try:
             comparison = await viewer.ask(
                 services.evaluation_review.compare_models,
@@ -51,12 +55,14 @@ async def show_model_comparison(
                 class_name=class_name,
             )
         except (Conflict, Invalid, NotFound) as error:
+            waiting.delete()
             _show_refusal(error, models, t)
             return
         reports = [
             await viewer.ask(services.evaluations.read_report, each.evaluation_id)
             for each in comparison.models
         ]
+        waiting.delete()
         with sheet():
             _build_choices(comparison, reports[0], models, t)
             ui.html(_draw_differences(comparison, t), sanitize=False).classes("scroll")

@@ -49,10 +49,12 @@ def draw_graph(graph: LineageGraph, t: Texts) -> str:
     Names are escaped, and cut where they are long.
     """
     places, width, height = _lay_out(graph)
+    drawn = {node.id: node for node in graph.nodes}
+    core = [place for id_, place in places.items() if drawn[id_].kind is not NodeKind.DATASET_VERSION]
     edges = "".join(
-        _draw_edge(
-            places[edge.source], places[edge.target], is_beside=edge.relation is Relation.DATASET_VERSION
-        )
+        _draw_way_beside(places[edge.source], places[edge.target], core)
+        if edge.relation is Relation.DATASET_VERSION
+        else _draw_way_down(places[edge.source], places[edge.target])
         for edge in graph.edges
         if edge.source in places and edge.target in places
     )
@@ -100,17 +102,35 @@ def _lay_out(graph: LineageGraph) -> tuple[dict[str, _Place], float, float]:
     return places, right, bottom
 
 
-def _draw_edge(source: _Place, target: _Place, *, is_beside: bool) -> str:
-    if is_beside:
-        x, y = source[0], source[1] + _HEIGHT / 2
+def _draw_way_down(source: _Place, target: _Place) -> str:
+    x, y = source[0] + _WIDTH / 2, source[1] + _HEIGHT
+    to_x, to_y = target[0] + _WIDTH / 2, target[1] - 2
+    bend = (to_y - y) / 2
+    return _draw_edge(
+        f"M{x:.0f} {y:.0f} C{x:.0f} {y + bend:.0f} {to_x:.0f} {to_y - bend:.0f} {to_x:.0f} {to_y:.0f}"
+    )
+
+
+def _draw_way_beside(source: _Place, target: _Place, others: Sequence[_Place]) -> str:
+    """To the right side of a run; where another one is in the way, above that one and down."""
+    x, y = source[0], source[1] + _HEIGHT / 2
+    right = max(place[0] for place in others) + _WIDTH
+    if not any(place[1] == target[1] and place[0] > target[0] for place in others):
         to_x, to_y = target[0] + _WIDTH + 2, target[1] + _HEIGHT / 2
-        path = f"C{(x + to_x) / 2:.0f} {y:.0f} {(x + to_x) / 2:.0f} {to_y:.0f} {to_x:.0f} {to_y:.0f}"
-    else:
-        x, y = source[0] + _WIDTH / 2, source[1] + _HEIGHT
-        to_x, to_y = target[0] + _WIDTH / 2, target[1] - 2
-        bend = (to_y - y) / 2
-        path = f"C{x:.0f} {y + bend:.0f} {to_x:.0f} {to_y - bend:.0f} {to_x:.0f} {to_y:.0f}"
-    return f'<path class="edge" marker-end="url(#arrow)" d="M{x:.0f} {y:.0f} {path}" />'
+        middle = (x + to_x) / 2
+        return _draw_edge(
+            f"M{x:.0f} {y:.0f} C{middle:.0f} {y:.0f} {middle:.0f} {to_y:.0f} {to_x:.0f} {to_y:.0f}"
+        )
+    to_x, to_y = target[0] + 0.85 * _WIDTH, target[1] - 2
+    above = target[1] - _GAP_Y / 2
+    return _draw_edge(
+        f"M{x:.0f} {y:.0f} C{right:.0f} {y:.0f} {x:.0f} {above:.0f} {right:.0f} {above:.0f} "
+        f"H{to_x + 10:.0f} Q{to_x:.0f} {above:.0f} {to_x:.0f} {to_y:.0f}"
+    )
+
+
+def _draw_edge(path: str) -> str:
+    return f'<path class="edge" marker-end="url(#arrow)" d="{path}" />'
 
 
 def _draw_node(node: LineageNode, place: _Place, t: Texts) -> str:
