@@ -1,5 +1,6 @@
 """Datasets in a browser: the list, an import with its upload and its report of problems, and a version's page."""
 
+import base64
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from raven_scan.datasets.sample_scenes import make_sample_dataset
 from raven_scan.datasets.types import ImportOptions
 from raven_scan.kernel.progress import ignore_progress
 
-from .conftest import PASSWORD, Site
+from .conftest import LOAD_MS, PASSWORD, Site
 
 
 def zip_folder(folder: Path, path: Path, *, filler_bytes: int = 0) -> Path:
@@ -47,6 +48,19 @@ def coast(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def choose_archive(page: Page, archive: Path) -> None:
     page.locator("[data-upload][data-ready] input[type=file]").set_input_files(archive)
+
+
+def drop_file(page: Page, path: Path, content: bytes) -> None:
+    transfer = page.evaluate_handle(
+        """([name, content]) => {
+            const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name));
+            return transfer;
+        }""",
+        [path.name, base64.b64encode(content).decode()],
+    )
+    page.locator("[data-upload][data-ready] .drop").dispatch_event("drop", {"dataTransfer": transfer})
 
 
 def find_serious_faults(page: Page) -> list[object]:
@@ -133,7 +147,10 @@ def test_an_import_tells_all_problems_and_then_succeeds(page: Page, coast: Path,
     expect(problems.filter(has_text="valid/")).to_have_count(1)
     page.get_by_role("button", name="Delete harbour.zip").click()
     expect(page.get_by_role("button", name="Import dataset")).to_be_disabled()
-    choose_archive(page, zip_folder(coast, tmp_path / "harbour-2.zip"))
+    drop_file(page, tmp_path / "notes.txt", b"no archive")
+    expect(page.get_by_text("no file of the kind")).to_be_visible()
+    dropped = zip_folder(coast, tmp_path / "harbour-2.zip")
+    drop_file(page, dropped, dropped.read_bytes())
     expect(page.get_by_text("To be imported")).to_be_visible()
     page.get_by_role("button", name="Only check").click()
     expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
@@ -148,7 +165,7 @@ def test_an_import_tells_all_problems_and_then_succeeds(page: Page, coast: Path,
     page.get_by_label("Class", exact=True).fill("waste")
     page.get_by_label("Becomes").fill("litter")
     page.get_by_role("button", name="Import dataset").click()
-    expect(page.get_by_role("heading", name="harbour north")).to_be_visible()
+    expect(page.get_by_role("heading", name="harbour north")).to_be_visible(timeout=LOAD_MS)
     expect(page.locator("dl.facts")).to_contain_text("litter")
 
 

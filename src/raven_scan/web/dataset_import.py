@@ -98,6 +98,8 @@ class _ImportPage:
 
     async def _take(self, event: events.GenericEventArguments) -> None:
         told = dict(event.args or {})
+        # What was wrong with another archive is of no interest now.
+        dismiss_import(self._viewer.actor.id)
         self._form.suggest_name(
             _NOT_IN_NAMES.sub(" ", str(told.get("name", "")).removesuffix(".zip")).strip()
         )

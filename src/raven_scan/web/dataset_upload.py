@@ -14,7 +14,7 @@ def show_upload(purpose: UploadPurpose, accepted: str, explanation: str, t: Text
 
     Args:
         purpose: of the upload.
-        accepted: what the chooser of files offers, such as `.zip`.
+        accepted: what the chooser of files offers, first what names end in, such as `.zip,application/zip`.
         explanation: what the file should be.
         t: the user's language.
     """
@@ -31,10 +31,15 @@ def show_upload(purpose: UploadPurpose, accepted: str, explanation: str, t: Text
         "goOn": t("Go on"),
         "cancel": t("Cancel"),
         "close": t("Close"),
+        "one": t("One file at a time."),
+        "other": t(
+            "This is no file of the kind that is wanted here: {kind}", kind=accepted.partition(",")[0]
+        ),
         "busy": t("Another file is on its way. Wait for it, or cancel it."),
     }
     shown = ui.html(
-        f'<div data-upload="{purpose}" data-texts="{escape(json.dumps(texts))}">'
+        f'<div data-upload="{purpose}" data-suffix="{escape(accepted.partition(",")[0])}" '
+        f'data-texts="{escape(json.dumps(texts))}">'
         '<div class="drop"><input type="file" id="archive" class="visually-hidden" '
         f'accept="{escape(accepted)}"><div><label for="archive">{escape(t("Choose a file"))}</label> '
         f"{escape(t('or drop it here'))}</div>"

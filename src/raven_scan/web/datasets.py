@@ -9,11 +9,11 @@ from nicegui.page_arguments import PageArguments
 from raven_scan.access.types import Claim
 from raven_scan.datasets.types import DatasetView
 from raven_scan.kernel.paging import Page, PageRequest
-from raven_scan.web.dataset_importing import begin_sample
+from raven_scan.web.dataset_importing import ImportKind, begin_sample, find_import
 from raven_scan.web.frame import button, heading, screen, sheet
 from raven_scan.web.lists import Column, SearchedList
 from raven_scan.web.live import Liveness
-from raven_scan.web.marks import link
+from raven_scan.web.marks import draw_bar, link
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer, as_handler
@@ -22,6 +22,7 @@ PATH = "/datasets"
 IMPORT_PATH = "/datasets/import"
 
 _CLASSES_NAMED = 3
+_LOOK_S = 1.0
 _LONGEST_NOTES = 90
 
 
@@ -37,6 +38,7 @@ async def show_datasets(viewer: Viewer, services: Services, _: Liveness, argumen
                     kind="primary",
                     icon="upload_file",
                 )
+        _show_own_import(viewer)
         some = await viewer.ask(services.datasets.list_datasets, PageRequest(1))
         if not some.items:
             _show_first_steps(viewer, services)
@@ -92,6 +94,32 @@ def _draw_row(dataset: DatasetView, t: Texts) -> str:
     )
 
 
+def _show_own_import(viewer: Viewer) -> None:
+    """How far the viewer's import is, where there is one."""
+    t = viewer.texts
+    note = ui.html("", sanitize=False).classes("own-import").props('aria-live="polite"')
+
+    def look() -> None:
+        found = find_import(viewer.actor.id)
+        drawn = ""
+        if found is not None and not (found.is_over and found.kind is ImportKind.CHECK):
+            share = found.done / found.total if found.total else 0.0
+            if not found.is_over:
+                said = t("{name} is on its way.", name=found.name)
+            elif found.error is not None:
+                said = t("{name} was refused.", name=found.name)
+            else:
+                said = t("{name} is imported.", name=found.name)
+            path = IMPORT_PATH if found.version is None else f"{PATH}/{found.version.id}"
+            bar = "" if found.is_over else draw_bar(share, said)
+            drawn = f'<div class="notice">{escape(said)} {link(t("Look at it"), path)}{bar}</div>'
+        if drawn != note.content:
+            note.set_content(drawn)
+
+    look()
+    ui.timer(_LOOK_S, look, immediate=False)
+
+
 def _show_first_steps(viewer: Viewer, services: Services) -> None:
     t = viewer.texts
 
@@ -108,7 +136,7 @@ def _show_first_steps(viewer: Viewer, services: Services) -> None:
                 button(t("Try the sample dataset"), as_handler(viewer, take_sample), kind="primary")
                 button(t("Import your own"), lambda: ui.navigate.to(IMPORT_PATH))
             ui.label(
-                t("The sample is 160 drawn scenes as a drone sees them; it takes about half a minute.")
+                t("The sample is 160 drawn scenes as a drone sees them; it takes up to a minute.")
             ).classes("small")
         else:
             ui.label(t("Somebody who may import datasets has to begin."))

@@ -253,8 +253,11 @@
     }
   }
 
-  function begin(file, part) {
+  function begin(files, part) {
+    const [file] = files;
     if (!file) return;
+    if (files.length > 1) return tell("refused", { text: readTexts().one });
+    if (!file.name.toLowerCase().endsWith(part.dataset.suffix)) return tell("refused", { text: readTexts().other });
     if (current !== null && !current.isOver) {
       tell("refused", { text: readTexts().busy });
       return;
@@ -272,7 +275,7 @@
     const zone = part.querySelector(".drop");
     const input = part.querySelector("input[type=file]");
     input.addEventListener("change", () => {
-      begin(input.files[0], part);
+      begin(input.files, part);
       input.value = "";
     });
     zone.addEventListener("dragover", (event) => {
@@ -283,7 +286,7 @@
     zone.addEventListener("drop", (event) => {
       event.preventDefault();
       zone.classList.remove("over");
-      begin(event.dataTransfer.files[0], part);
+      begin(event.dataTransfer.files, part);
     });
     const [pause, cancel] = part.querySelectorAll(".upload-state button");
     pause.addEventListener("click", () => current?.pause());
