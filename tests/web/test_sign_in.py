@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 
-from .conftest import PASSWORD, Site
+from .conftest import CONTACT, PASSWORD, Site
 
 
 def test_who_is_not_signed_in_is_asked_to_and_led_on(
@@ -98,3 +98,14 @@ def test_no_other_page_may_frame_ours(page: Page) -> None:
     headers = answer.all_headers()
     assert headers["x-frame-options"] == "DENY"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+def test_times_are_the_users_from_the_first_page_on(open_context: Callable[..., BrowserContext]) -> None:
+    page = open_context(None).new_page()
+    page.goto("/sign-in?next=/account")
+    # Whom to ask who cannot sign in.
+    expect(page.get_by_text(CONTACT)).to_be_visible()
+    page.get_by_label("Name").fill("vera")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("dl.facts")).to_contain_text("Europe/Rome")

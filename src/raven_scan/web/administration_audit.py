@@ -63,8 +63,7 @@ async def show_audit_trail(viewer: Viewer, services: Services, _: Liveness, argu
                     Column("#", is_number=True),
                     Column(t("When")),
                     Column(t("Who")),
-                    Column(t("Did what")),
-                    Column(t("To what")),
+                    Column(t("Did what, to what")),
                     Column(t("Details")),
                 ],
                 fetch=fetch,
@@ -130,8 +129,9 @@ def _draw_row(entry: AuditEntry, t: Texts) -> str:
     return (
         f'<tr><td class="n muted">{entry.number}</td><td class="nowrap">{escape(t.moment(entry.at))}</td>'
         f'<td>{escape(entry.actor_name)}<div class="small muted">{escape(how)}</div></td>'
-        f'<td class="mono small">{escape(entry.action)}</td>'
-        f'<td>{escape(entry.target.name)}<div class="small muted">{escape(entry.target.kind)}</div></td>'
+        f'<td><span class="mono small">{escape(entry.action)}</span>'
+        f'<div class="target">{escape(entry.target.name)} '
+        f'<span class="small muted">{escape(entry.target.kind)}</span></div></td>'
         f'<td class="small details" title="{escape(details)}"><div>{escape(details)}</div></td></tr>'
     )
 

@@ -51,6 +51,7 @@ class _TrashPage:
         with ui.element("nav").classes("row-gap").props(f'aria-label="{escape(t("Pages"))}"') as self._pages:
             self._back = button(t("Back"), as_handler(viewer, self._go_back), icon="chevron_left")
             self._forward = button(t("Next"), as_handler(viewer, self._go_on), icon="chevron_right")
+        self._pages.set_visibility(False)
         await self._refresh()
 
     async def _refresh(self) -> None:

@@ -44,11 +44,10 @@ class _UserPage:
         ui.html(f'<div class="crumbs">{link(t("Users"), PATH)}</div>', sanitize=False)
         with heading(self._user.name):
             self._buttons = ui.element("div").classes("row-gap")
-        with ui.element("div").classes("grid"):
-            with sheet(t("Account")):
-                self._facts = ui.html("", sanitize=False)
-            with sheet(t("May, by its roles")):
-                self._claims = ui.html("", sanitize=False)
+        with sheet(t("Account")):
+            self._facts = ui.html("", sanitize=False)
+        with sheet(t("May, by its roles")):
+            self._claims = ui.html("", sanitize=False)
         with sheet(t("Signed in")):
             self._sessions = ShownTable()
             listen_to_rows(self._sessions.element, self._viewer, {"end": self._end_session})

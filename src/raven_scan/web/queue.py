@@ -50,6 +50,7 @@ class _QueuePage:
             with sheet(t("Evaluations")) as self._evaluations_sheet:
                 ui.label(t("They come before all training runs.")).classes("muted small")
                 self._evaluations = ShownTable()
+            self._evaluations_sheet.set_visibility(False)
         with sheet(t("Training runs that wait")):
             self._runs = ShownTable()
             acts = {"up": self._move_up, "down": self._move_down, "first": self._move_first}
@@ -62,6 +63,7 @@ class _QueuePage:
             ):
                 self._back = button(t("Back"), as_handler(viewer, self._go_back), icon="chevron_left")
                 self._forward = button(t("Next"), as_handler(viewer, self._go_on), icon="chevron_right")
+            self._pages.set_visibility(False)
         if viewer.may(Claim.SYSTEM_VIEW):
             with sheet(t("Workers")):
                 self._workers = ShownTable()

@@ -5,6 +5,10 @@ const next = new URLSearchParams(location.search).get("next");
 // A path of this server, and nothing that a browser takes for another.
 const target = next && /^\/(?![\/\\])/.test(next) ? next : "/";
 
+// The zone of all times that the server writes, from the first page on.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+document.cookie = "raven_zone=" + encodeURIComponent(zone) + "; path=/; max-age=31536000; samesite=lax";
+
 async function send(path, method, body, csrf) {
   const headers = { "Content-Type": "application/json", ...(csrf ? { "X-CSRF-Token": csrf } : {}) };
   const answer = await fetch(path, { method, headers, body: JSON.stringify(body) });
