@@ -68,7 +68,11 @@ def mark(text: str, kind: str) -> str:
 
 def write_interval(low: float | None, high: float | None, t: Texts) -> str:
     """The 95 % interval of a figure; nothing where there is none."""
-    return "" if low is None or high is None else f"{t.figure(low)}\N{EN DASH}{t.figure(high)}"
+    if low is None or high is None:
+        return ""
+    if low < 0:
+        return t("{low} to {high}", low=t.figure(low), high=t.figure(high))
+    return f"{t.figure(low)}\N{EN DASH}{t.figure(high)}"
 
 
 def write_figure(figure: Figure | None, t: Texts) -> str:
