@@ -56,6 +56,7 @@ class _ImportPage:
         self._form = ImportForm(viewer, name)
         self._upload: UploadView | None = None
         self._watched: ImportUnderWay | None = None
+        self._has_ended = False
         self._shown = ""
 
     async def build(self) -> None:
@@ -184,6 +185,8 @@ class _ImportPage:
 
     def _look(self) -> None:
         """Shows how far the import is, which goes on without this page."""
+        if self._has_ended:
+            return
         found = find_import(self._viewer.actor.id)
         shown = "" if found is None else _draw_import(found, self._viewer.texts)
         if shown != self._shown:
@@ -201,8 +204,13 @@ class _ImportPage:
             self._form.suggest_classes(found.findings.classes)
         if found.version is not None:
             self._form.forget()
+            self._has_ended = True
+            self._upload = None
             # Whoever comes back begins anew.
             dismiss_import(self._viewer.actor.id)
+            for notice in found.version.warnings:
+                if notice.code == "dataset.unchanged":
+                    self._viewer.notify(notice.message, kind="info")
             ui.navigate.to(f"/datasets/{found.version.id}")
 
     def _enable(self) -> None:
