@@ -201,7 +201,7 @@ def draw_attempts(run: TrainingRunView, t: Texts) -> str:
         end = t("at work") if attempt.end is None else t(ENDS[attempt.end])
         reason = f'<div class="small muted">{escape(attempt.reason)}</div>' if attempt.reason else ""
         rows += (
-            f'<tr><td class="n">{attempt.number}</td>'
+            f"<tr><td>{attempt.number}</td>"
             f'<td>{escape(attempt.worker)}<div class="small muted">{escape(attempt.device)}</div></td>'
             f"<td>{escape(t.moment(attempt.started_at))}</td><td>{escape(took)}</td>"
             f"<td>{escape(end)}{reason}</td></tr>"

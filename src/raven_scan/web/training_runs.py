@@ -138,10 +138,11 @@ class _RunList:
 
     def _draw_empty(self) -> str:
         t = self._viewer.texts
-        more = ""
+        advice = escape(t("Clear the search and the filters."))
         if self._viewer.may(Claim.TRAINING_RUN_CREATE):
-            more = f"<p>{link(t('Create new training run'), f'{_PATH}/new')}</p>"
-        return f'<div class="empty"><p>{escape(t("No training run is like that."))}</p>{more}</div>'
+            more = link(t("Create new training run"), f"{_PATH}/new")
+            advice = f"{escape(t('Clear the search and the filters, or:'))} {more}"
+        return f'<div class="empty">{escape(t("No training run is like that."))}<br>{advice}</div>'
 
     def _draw_row(self, run: TrainingRunSummary) -> str:
         t = self._viewer.texts
