@@ -87,6 +87,8 @@ def test_a_models_tabs_have_addresses(page: Page, models: Models) -> None:
     page.get_by_label("Notes").fill("Seen from a drone,\n<i>in summer</i>.")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".noted")).to_have_text("Seen from a drone,\n<i>in summer</i>.")
+    page.goto("/trained-models/nobody")
+    expect(page.locator("main.screen")).to_contain_text("There is no trained model 'nobody'.")
 
 
 def test_a_review_shows_what_was_measured_and_where_it_goes_wrong(

@@ -11,7 +11,7 @@ from raven_scan.datasets.types import Part
 from raven_scan.evaluations.types import DEFAULT_FIGURE, FIGURES_COMPARED, ComparedModel, Comparison
 from raven_scan.figures.difference import Difference, Verdict
 from raven_scan.figures.report import EvaluationReport
-from raven_scan.kernel.errors import Conflict, Invalid, NotFound, RavenError
+from raven_scan.kernel.errors import RavenError, Unauthenticated
 from raven_scan.web.frame import heading, screen, sheet
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link
@@ -54,7 +54,9 @@ async def show_model_comparison(
                 figure=figure,
                 class_name=class_name,
             )
-        except (Conflict, Invalid, NotFound) as error:
+        except Unauthenticated:
+            raise
+        except RavenError as error:
             waiting.delete()
             _show_refusal(error, models, t)
             return
