@@ -35,9 +35,11 @@ async def show_dataset_version(
     version = await viewer.ask(services.datasets.get_version, ref)
     dataset = await viewer.ask(services.datasets.get_dataset, str(version.dataset_id))
     with screen(version.full_name):
-        ui.html(f'<div class="crumbs">{link(t("Datasets"), "/datasets")}</div>', sanitize=False)
+        ui.html(
+            f'<div class="crumbs row-gap">{link(t("Datasets"), "/datasets")} {_draw_place(dataset, version, t)}</div>',
+            sanitize=False,
+        )
         with heading(dataset.name):
-            ui.html(_draw_place(dataset, version, t), sanitize=False)
             show_actions(viewer, services, dataset, version)
         ui.html(_draw_numbers(version, t), sanitize=False).classes("sheet")
         with ui.element("div").classes("grid"):
