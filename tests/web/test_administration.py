@@ -161,9 +161,12 @@ def test_who_may_not_sees_no_way_in_and_is_told_whom_to_ask(
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("audit:view")
     expect(alert).to_contain_text(f"Ask {CONTACT}.")
-    # Nobody is shown who is there to whom may not see users.
+    expect(page.get_by_role("heading", name="This cannot be shown")).to_be_visible()
+    # Whether there is such a user is not told either.
     page.goto("/administration/users/vera")
-    expect(page.get_by_role("alert")).to_contain_text("There is no user")
+    expect(page.get_by_role("alert")).to_contain_text("user:view")
+    page.goto("/nowhere/at/all")
+    expect(page.get_by_role("heading", name="Not found")).to_be_visible()
 
 
 def test_axe_finds_no_serious_fault(page: Page) -> None:

@@ -6,6 +6,7 @@ from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.types import Claim
+from raven_scan.kernel.errors import RavenError, Unauthenticated
 from raven_scan.web.account import show_account
 from raven_scan.web.account_subscriptions import show_account_subscriptions
 from raven_scan.web.account_tokens import show_account_tokens
@@ -29,6 +30,7 @@ from raven_scan.web.model_import import show_model_import
 from raven_scan.web.new_training_run import show_new_training_run
 from raven_scan.web.overview import show_overview
 from raven_scan.web.queue import show_queue
+from raven_scan.web.refused import make_no_screen, show_refused
 from raven_scan.web.run_comparison import show_run_comparison
 from raven_scan.web.services import Services
 from raven_scan.web.trained_model import show_trained_model
@@ -96,8 +98,24 @@ def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str
     def bind(show: Screen) -> Callable[..., Awaitable[None]]:
         async def build(arguments: PageArguments) -> None:
             async with viewer.telling_errors():
-                await show(viewer, services, liveness, arguments)
+                try:
+                    _require_place(viewer, arguments.path)
+                    if arguments.remaining_path:
+                        raise make_no_screen(ui.context.client.sub_pages_router.current_path)
+                    await show(viewer, services, liveness, arguments)
+                except RavenError as error:
+                    if not isinstance(error, Unauthenticated) and not ui.context.slot.children:
+                        show_refused(viewer, error)
+                    raise
 
         return build
 
     ui.sub_pages({path: bind(show) for path, show in _SCREENS.items()}, show_404=False).classes("pages")
+
+
+def _require_place(viewer: Viewer, path: str) -> None:
+    """Raises Forbidden where the navigation does not lead this user; the services check the same once more."""
+    for place in PLACES:
+        is_here = path == place.path or path.startswith(f"{place.path}/")
+        if is_here and place.claim is not None and not place.is_for(viewer):
+            viewer.actor.require(place.claim[0] if isinstance(place.claim, tuple) else place.claim)
