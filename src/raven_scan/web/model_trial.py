@@ -11,12 +11,13 @@ from raven_scan.detections.types import DEFAULT_CONFIDENCE
 from raven_scan.publishing.types import VersionState
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import sheet, show_empty
-from raven_scan.web.model_charts import COLOURS
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer
 
 _LEAST_CONFIDENCE = 0.05
+_COLOURS = ("#3ddc97", "#ff9f43", "#54a0ff", "#e77cff", "#f6e05e", "#ff6b6b", "#48dbfb", "#d8b48a")
+"""Of classes, in turn: bright, since they are drawn on photographs."""
 
 
 async def show_trial(viewer: Viewer, services: Services, model: TrainedModelView, _: PageArguments) -> None:
@@ -30,7 +31,7 @@ async def show_trial(viewer: Viewer, services: Services, model: TrainedModelView
         confidence = max(DEFAULT_CONFIDENCE if told is None else told, _LEAST_CONFIDENCE)
         ui.html(
             f'<raven-trial data-model="{escape(ref)}" data-confidence="{confidence}" '
-            f'data-least="{_LEAST_CONFIDENCE}" data-colours="{escape(json.dumps(COLOURS))}" '
+            f'data-least="{_LEAST_CONFIDENCE}" data-colours="{escape(json.dumps(_COLOURS))}" '
             f'data-texts="{escape(json.dumps(_list_texts(t), ensure_ascii=False))}"></raven-trial>',
             sanitize=False,
         )

@@ -377,7 +377,7 @@ class RavenTrial extends HTMLElement {
       count += boxes.length;
       said.textContent = ravenFill(this.texts.found, { count: boxes.length });
       const drawn = boxes.map((box) => ({
-        kind: "told",
+        kind: "sole",
         box: [box.x, box.y, box.width, box.height],
         colour: this.colours[this.answer.classes.indexOf(box.class_name) % this.colours.length],
         label: `${box.class_name} ${box.score.toFixed(2)}`,
