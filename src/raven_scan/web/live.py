@@ -85,12 +85,7 @@ class Liveness:
 
     def __init__(self, waker: RunWaker, events: TrainingRunEvents) -> None:
         self._waker = waker
-        self._events = events
         self._looks = SharedLooks(events, _make_news)
-
-    async def open_run(self, viewer: Viewer, ref: str) -> tuple[UUID, Place]:
-        """The run, and the place behind all that it has now. Raises NotFound."""
-        return await viewer.ask(self._events.open, ref, None, has_history=False)
 
     def follow_news(
         self, viewer: Viewer, place: Place, run_id: UUID, take: Callable[[RunNews], Awaitable[None]]

@@ -10,7 +10,7 @@ from raven_scan.web.frame import sheet
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer
 
-_LINES = 400
+LINES = 400
 _MOST_FOUND = 200
 
 
@@ -21,19 +21,19 @@ class RunLogPart:
         viewer: who looks.
         services: that are asked.
         run_id: whose log it is.
+        log: its last lines.
     """
 
-    def __init__(self, viewer: Viewer, services: Services, run_id: str) -> None:
+    def __init__(self, viewer: Viewer, services: Services, run_id: str, log: LogRange) -> None:
         self._viewer = viewer
         self._services = services
         self._run_id = run_id
-        self._end = 0
-        """Of what the browser was told, in bytes of the log."""
-
-    async def build(self) -> None:
-        t = self._viewer.texts
-        log = await self._viewer.ask(self._services.run_logs.read_last_lines, self._run_id, _LINES)
         self._end = log.next_offset
+        """Of what the browser was told, in bytes of the log."""
+        self._build(log)
+
+    def _build(self, log: LogRange) -> None:
+        t = self._viewer.texts
         with sheet(classes="wide"):
             with ui.element("div").classes("head"):
                 ui.html(f"<h2>{escape(t('Log'))}</h2>", sanitize=False)

@@ -1,21 +1,25 @@
 """One training run: how far it is, what it has learned, what it printed, and what can be done with it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html import escape
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
-from raven_scan.access.types import Claim
+from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.errors import RavenError
 from raven_scan.kernel.findings import Finding, Severity
-from raven_scan.training_runs.types import RunStatus, TrainingRunView
+from raven_scan.trained_models.types import Figures
+from raven_scan.training_runs.artifacts import RunArtifact
+from raven_scan.training_runs.events import Place
+from raven_scan.training_runs.metric_history import MetricHistory
+from raven_scan.training_runs.types import LogRange, RunStatus, TrainingRunView
 from raven_scan.web.charts import ChartBoard, ChartedMetrics, LineChart
 from raven_scan.web.frame import heading, screen, sheet
 from raven_scan.web.live import Liveness, RunNews
 from raven_scan.web.marks import link
 from raven_scan.web.run_actions import RunActions
-from raven_scan.web.run_log import RunLogPart
+from raven_scan.web.run_log import LINES, RunLogPart
 from raven_scan.web.run_pieces import (
     draw_artifacts,
     draw_attempts,
@@ -31,30 +35,89 @@ from raven_scan.web.viewer import Viewer
 _POINTS = 300
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A run, with what its page shows beside it.
+
+    Attributes:
+        findings: what scheduling a Draft would find now.
+        changed: parameters that are not as they would have been decided.
+        test: figures of its model, where it has one that the viewer may see.
+    """
+
+    run: TrainingRunView
+    findings: list[Finding]
+    changed: set[str]
+    artifacts: list[RunArtifact]
+    test: Figures | None
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """What a page begins with; `place`: behind which its news are."""
+
+    place: Place
+    content: _Content
+    log: LogRange
+    histories: list[MetricHistory]
+
+
+def _read(actor: Actor, services: Services, run: TrainingRunView) -> _Content:
+    ref, model = str(run.id), None
+    if run.model is not None:
+        model = services.trained_models.find_model(actor, run.model.id)
+    return _Content(
+        run=run,
+        findings=_check(actor, services, run),
+        changed=services.run_planning.list_changed(actor, ref),
+        artifacts=services.run_artifacts.list_artifacts(actor, ref),
+        test=None if model is None else model.test,
+    )
+
+
+def _check(actor: Actor, services: Services, run: TrainingRunView) -> list[Finding]:
+    if run.status is not RunStatus.DRAFT or not actor.may(Claim.TRAINING_RUN_SCHEDULE):
+        return []
+    try:
+        return services.training_runs.check(actor, str(run.id)).findings
+    except RavenError as error:  # its dataset or its base model is gone
+        return [Finding(error.code, Severity.ERROR, error.message, error.hint)]
+
+
+def _read_first(actor: Actor, services: Services, ref: str) -> _First:
+    """All that a page begins with, asked at once.
+
+    First where the run stands, then what it has: what comes in between is told twice, and nothing is missed.
+    """
+    run_id, place = services.run_events.open(actor, ref, None, has_history=False)
+    run = services.training_runs.get_run(actor, str(run_id))
+    return _First(
+        place=place,
+        content=_read(actor, services, run),
+        log=services.run_logs.read_last_lines(actor, str(run_id), LINES),
+        histories=services.run_metrics.read_thinned(actor, str(run_id), [], points=_POINTS),
+    )
+
+
 async def show_training_run(
     viewer: Viewer, services: Services, liveness: Liveness, arguments: PageArguments
 ) -> None:
-    # First where it stands, then what it has: what comes in between is told twice, and nothing is missed.
-    run_id, place = await liveness.open_run(viewer, arguments.path_parameters["ref"])
-    run = await viewer.ask(services.training_runs.get_run, str(run_id))
+    first = await viewer.ask(_read_first, services, arguments.path_parameters["ref"])
+    run = first.content.run
     with screen(run.name):
-        page = _RunPage(viewer, services, run)
-        await page.build()
-        liveness.follow_news(viewer, place, run.id, page.take)
+        page = _RunPage(viewer, services, first)
+        liveness.follow_news(viewer, first.place, run.id, page.take)
 
 
 class _RunPage:
-    def __init__(self, viewer: Viewer, services: Services, run: TrainingRunView) -> None:
+    def __init__(self, viewer: Viewer, services: Services, first: _First) -> None:
         self._viewer = viewer
         self._services = services
-        self._run = run
-        self._log = RunLogPart(viewer, services, str(run.id))
-
-    async def build(self) -> None:
-        t = self._viewer.texts
+        self._run = first.content.run
+        t = viewer.texts
         ui.html(f'<div class="crumbs">{link(t("Training runs"), "/training-runs")}</div>', sanitize=False)
         with heading(self._run.name):
-            self._actions = RunActions(self._viewer, self._services, self._show)
+            self._actions = RunActions(viewer, services, self._show)
         self._status = ui.html("", sanitize=False).classes("visually-hidden").props('role="status"')
         self._state = ui.html("", sanitize=False).classes("sheet")
         self._notices = ui.html("", sanitize=False).classes("stack")
@@ -66,18 +129,13 @@ class _RunPage:
                 self._artifacts = ui.html("", sanitize=False)
         with sheet(t("Parameters")):
             self._parameters = ui.html("", sanitize=False)
-        with sheet(t("Figures by class on the test part"), classes="wide") as classes:
+        with sheet(t("Figures by class on the test part"), classes="wide") as self._classes_part:
             self._classes = ui.html("", sanitize=False).classes("scroll")
-        self._classes_part = classes
         with sheet(t("Attempts"), classes="wide"):
             self._attempts = ui.html("", sanitize=False).classes("scroll")
-        await self._log.build()
-        self._changed = await self._viewer.ask(self._services.run_planning.list_changed, str(self._run.id))
-        await self._show(self._run)
-        histories = await self._viewer.ask(
-            self._services.run_metrics.read_thinned, str(self._run.id), [], points=_POINTS
-        )
-        ui.run_javascript(self._board.write_start(histories))
+        self._log = RunLogPart(viewer, services, str(self._run.id), first.log)
+        self._draw(first.content)
+        ui.run_javascript(self._board.write_start(first.histories))
 
     async def take(self, news: RunNews) -> None:
         """Shows what is new."""
@@ -122,37 +180,23 @@ class _RunPage:
         self._charts = (large, small)
 
     async def _show(self, run: TrainingRunView) -> None:
+        self._draw(await self._viewer.ask(_read, self._services, run))
+
+    def _draw(self, content: _Content) -> None:
+        run, viewer = content.run, self._viewer
         self._run = run
-        t = self._viewer.texts
+        t = viewer.texts
         for part in self._charts:
             part.set_visibility(bool(run.attempts))
         self._status.set_content(escape(t(str(run.status))))
         self._state.set_content(draw_state(run, t))
-        self._notices.set_content(draw_notices(run, await self._check(), t))
-        self._facts.set_content(draw_facts(run, self._viewer))
-        self._parameters.set_content(draw_parameters(run, self._changed, t))
+        self._notices.set_content(draw_notices(run, content.findings, t))
+        self._facts.set_content(draw_facts(run, viewer))
+        self._parameters.set_content(draw_parameters(run, content.changed, t))
         self._attempts.set_content(draw_attempts(run, t))
+        self._artifacts.set_content(draw_artifacts(run, content.artifacts, viewer))
         self._actions.show(run)
-        artifacts = await self._viewer.ask(self._services.run_artifacts.list_artifacts, str(run.id))
-        self._artifacts.set_content(draw_artifacts(run, artifacts, self._viewer))
-        await self._show_classes()
-
-    async def _check(self) -> list[Finding]:
-        """What scheduling a Draft would find now."""
-        if self._run.status is not RunStatus.DRAFT or not self._viewer.may(Claim.TRAINING_RUN_SCHEDULE):
-            return []
-        try:
-            preflight = await self._viewer.ask(self._services.training_runs.check, str(self._run.id))
-        except RavenError as error:  # its dataset or its base model is gone
-            return [Finding(error.code, Severity.ERROR, error.message, error.hint)]
-        return preflight.findings
-
-    async def _show_classes(self) -> None:
-        figures = None
-        if self._run.model is not None and self._viewer.may(Claim.TRAINED_MODEL_VIEW):
-            model = await self._viewer.ask(self._services.trained_models.find_model, self._run.model.id)
-            figures = None if model is None else model.test
-        has_classes = figures is not None and bool(figures.by_class)
+        has_classes = content.test is not None and bool(content.test.by_class)
         self._classes_part.set_visibility(has_classes)
-        if figures is not None and has_classes:
-            self._classes.set_content(draw_classes(figures, self._viewer.texts))
+        if content.test is not None and has_classes:
+            self._classes.set_content(draw_classes(content.test, t))
