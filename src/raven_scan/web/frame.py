@@ -57,6 +57,10 @@ class Frame:
     ) -> None:
         self._viewer = viewer
         self._find_help = find_help
+        # Quasar's page is a `main` of its own, around the screen's.
+        around = ui.context.client.content.parent_slot
+        if around is not None:
+            around.parent.props("role=presentation")
         self._links: dict[str, ui.element] = {}
         self._build(places)
         self.mark(path)

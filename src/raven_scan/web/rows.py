@@ -14,17 +14,20 @@ _TELL_ROW = (
 
 
 def draw_table(titles: Sequence[str], rows: Sequence[str], *, empty: str, caption: str = "") -> str:
-    """Rows are `<tr>` with what users wrote escaped; titles that begin with `#` are of numbers."""
+    """Rows are `<tr>` with what users wrote escaped; titles that begin with `#` are of numbers, "" is of buttons."""
     if not rows:
         return f'<div class="empty">{escape(empty)}</div>'
-    head = "".join(
-        f'<th scope="col" class="n">{escape(title[1:])}</th>'
-        if title.startswith("#")
-        else f'<th scope="col">{escape(title)}</th>'
-        for title in titles
-    )
+    head = "".join(_draw_title(title) for title in titles)
     said = f'<caption class="visually-hidden">{escape(caption)}</caption>' if caption else ""
     return f'<table class="list">{said}<thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _draw_title(title: str) -> str:
+    if not title:
+        return "<td></td>"  # of buttons; a header without words would be read as one
+    if title.startswith("#"):
+        return f'<th scope="col" class="n">{escape(title[1:])}</th>'
+    return f'<th scope="col">{escape(title)}</th>'
 
 
 def draw_row_button(act: str, row: object, text: str, *, label: str = "", danger: bool = False) -> str:
