@@ -139,7 +139,7 @@ def test_an_import_tells_all_problems_and_then_succeeds(page: Page, coast: Path,
     page.goto("/datasets/import")
     expect(page.get_by_role("button", name="Import dataset")).to_be_disabled()
     choose_archive(page, zip_folder(broken, tmp_path / "harbour.zip"))
-    expect(page.get_by_text("To be imported")).to_be_visible()
+    expect(page.get_by_text("To be imported")).to_be_visible(timeout=LOAD_MS)
     expect(page.get_by_label("Name of the dataset")).to_have_value("harbour")
     page.get_by_role("button", name="Import dataset").click()
     problems = page.get_by_role("region", name=re.compile("problems")).locator("tbody tr")
@@ -151,7 +151,7 @@ def test_an_import_tells_all_problems_and_then_succeeds(page: Page, coast: Path,
     expect(page.get_by_text("no file of the kind")).to_be_visible()
     dropped = zip_folder(coast, tmp_path / "harbour-2.zip")
     drop_file(page, dropped, dropped.read_bytes())
-    expect(page.get_by_text("To be imported")).to_be_visible()
+    expect(page.get_by_text("To be imported")).to_be_visible(timeout=LOAD_MS)
     page.get_by_role("button", name="Only check").click()
     expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
     page.get_by_role("button", name="Options").click()
@@ -184,7 +184,9 @@ def test_an_upload_goes_on_after_a_lost_connection(page: Page, coast: Path, tmp_
     page.route("**/api/v1/uploads/*", meddle)
     page.goto("/datasets/import")
     choose_archive(page, archive)
-    expect(page.locator(".upload-row", has_text="long.zip").get_by_text("To be imported")).to_be_visible()
+    expect(page.locator(".upload-row", has_text="long.zip").get_by_text("To be imported")).to_be_visible(
+        timeout=LOAD_MS
+    )
     # Nothing that had come was sent again.
     assert tries[1] == tries[2] == tries[3] != "0"
     assert len(set(tries)) == len(tries) - 2
@@ -244,12 +246,12 @@ def test_an_upload_goes_on_after_a_restart_of_the_server(
         choose_archive(page, archive)
         expect(page.get_by_role("progressbar", name="Upload")).not_to_have_attribute("aria-valuenow", "0")
     held[0].continue_()
-    expect(page.get_by_text("No connection. It goes on by itself")).to_be_visible()
+    expect(page.get_by_text("No connection. It goes on by itself")).to_be_visible(timeout=LOAD_MS)
     assert page.evaluate("window.neverReloaded") is True
     with serve(site, tmp_path, port):
         # The page comes anew once all is there, and knows it.
         row = page.locator(".upload-row", has_text="longer.zip")
-        expect(row.get_by_text("To be imported")).to_be_visible()
+        expect(row.get_by_text("To be imported")).to_be_visible(timeout=LOAD_MS)
 
 
 def test_a_dataset_is_edited_and_deleted(page: Page, site: Site, coast: Path) -> None:

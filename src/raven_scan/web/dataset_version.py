@@ -39,7 +39,7 @@ async def show_dataset_version(
             f'<div class="crumbs row-gap">{link(t("Datasets"), "/datasets")} {_draw_place(dataset, version, t)}</div>',
             sanitize=False,
         )
-        with heading(dataset.name):
+        with heading(dataset.name), ui.element("div").classes("row-gap"):
             show_actions(viewer, services, dataset, version)
         ui.html(_draw_numbers(version, t), sanitize=False).classes("sheet")
         with ui.element("div").classes("grid"):
