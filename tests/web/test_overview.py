@@ -120,7 +120,9 @@ def test_the_guide_is_in_the_application(page: Page) -> None:
     expect(page.get_by_role("heading", name="The queue", exact=True)).to_be_in_viewport()
     page.get_by_role("navigation", name="Chapters").get_by_role("link", name="Settings").click()
     expect(page.get_by_role("cell", name="RAVEN_CONTACT")).to_be_attached()
+    expect(page).to_have_url(re.compile("/guide/settings"))
     page.go_back()
+    expect(page).to_have_url(re.compile("/guide#the-queue"))
     expect(page.get_by_role("heading", name="User guide")).to_be_attached()
 
 
