@@ -107,9 +107,7 @@ class FirstSteps:
                             )
                 with _step(t("Review and publish the model"), is_taken=False, done=""):
                     ui.label(
-                        t(
-                            "When the run has ended in Success, its model is among the trained models, with its figures."
-                        )
+                        t("When the run has ended in Success, its model is among the trained models.")
                     ).classes("muted")
 
     async def _start(self) -> None:

@@ -84,9 +84,7 @@ class Viewer:
         except Exception as error:  # noqa: BLE001 - a page must not go silent
             _log.exception("screen.failed")
             described = describe_unexpected(error)
-            self.notify(
-                str(described["message"]), self._add_contact(str(described["hint"])), kind="negative"
-            )
+            self.notify(str(described["message"]), self._add_contact(str(described["hint"])), kind="negative")
 
     def tell(self, error: RavenError) -> None:
         if isinstance(error, Unauthenticated):
