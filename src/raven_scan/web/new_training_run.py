@@ -72,9 +72,8 @@ class _NewRun:
             said = t("With the settings of {name}; change what you like.", name=self._source.name)
             ui.html(f'<div class="notice">{escape(said)}</div>', sanitize=False)
         with ui.element("div").classes("with-aside"):
-            form = ui.element("form").classes("run-form").props(f'data-keep="{self._kept}" novalidate')
+            form = ui.element("div").classes("run-form").props(f'data-keep="{self._kept}"')
             form.on("input", self._take_change, js_handler=_TELL_FORM)
-            form.on("submit", js_handler="(event) => event.preventDefault()")
             given = self._fill()
             with form:
                 ui.html(draw_subject(t, given, presets), sanitize=False)
@@ -95,7 +94,7 @@ class _NewRun:
         await self._list_choices("", "")
         name = json.dumps(self._kept)
         ui.run_javascript(
-            f"ravenWhenThere(() => document.querySelector('form[data-keep={name}]'), (form) => {{ ravenKeep(form); "
+            f"ravenWhenThere(() => document.querySelector('[data-keep={name}]'), (form) => {{ ravenKeep(form); "
             "form.dispatchEvent(new Event('input', { bubbles: true })); })"
         )
 

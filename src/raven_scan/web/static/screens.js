@@ -115,7 +115,8 @@ function ravenWhenThere(find, act, tries = 100) {
 // Keeps what is typed in an element with [data-keep="NAME"] in this tab: a page that is loaded anew, after a restart of
 // the server or by its user, has it again. Fields are known by their names. ravenForget is for what was sent.
 function ravenKeep(form) {
-  const key = "raven_form " + form.dataset.keep;
+  // Not form.dataset: a form that has a field of that name gives the field.
+  const key = "raven_form " + form.getAttribute("data-keep");
   const read = () => JSON.parse(sessionStorage.getItem(key) || "{}");
   const fields = () => [...form.querySelectorAll("input[name]:not([type=hidden], [type=checkbox]), textarea[name], select[name]")];
   const ticks = () => [...form.querySelectorAll("[role=checkbox][aria-label], [role=switch][aria-label], input[type=checkbox][name]")];
