@@ -162,8 +162,8 @@ class Settings(BaseSettings):
         default=None,
         min_length=1,
         max_length=200,
-        description="Whom users turn to who cannot help themselves, as `it@example.org, ext. 42`; shown at the sign-in, "
-        "and with errors.",
+        description="Whom users turn to who cannot help themselves, as `it@example.org, ext. 42`; shown at the "
+        "sign-in, and with errors.",
     )
     trusted_proxies: Annotated[
         tuple[str, ...],
