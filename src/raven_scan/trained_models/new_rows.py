@@ -63,7 +63,7 @@ class NewModelRows:
             training_run_name=new.training_run_name,
             parameters=new.parameters,
             environment=new.environment,
-            created_by=actor.name,
+            created_by=new.created_by or actor.name,
         )
 
     def describe_packaged(self, actor: Actor, new: NewPackagedModel) -> dict[str, Any]:
