@@ -280,7 +280,7 @@ def walk(ground: Ground, walks: int, steps: int) -> Walked:
         database=None,
         deadline=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType] - its metaclass hides its members
     )
     for number in range(walks):
         with suppress(Flaky):  # for the same reason

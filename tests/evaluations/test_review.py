@@ -252,9 +252,10 @@ def test_many_who_ask_at_once_hear_the_same_and_others_are_answered_meanwhile(
     async def ask() -> tuple[list[httpx.Response], float]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://raven") as client:
             longest_stall_s = 0.0
-            asked = {"params": {"model": ["first", "second"], "figure": "map"}}
+            asked = httpx.QueryParams({"model": ["first", "second"], "figure": "map"})
             comparisons = [
-                asyncio.create_task(client.get("/api/v1/evaluations/comparison", **asked)) for _ in range(12)
+                asyncio.create_task(client.get("/api/v1/evaluations/comparison", params=asked))
+                for _ in range(12)
             ]
             while not all(each.done() for each in comparisons):
                 began_at = time.monotonic()

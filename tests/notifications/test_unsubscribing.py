@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -66,7 +67,7 @@ def subscribe(platform: Platform, name: str, **wish: Any) -> str:
     platform.users.create(
         LOCAL_ADMINISTRATOR, name=name, roles=["Viewer"], email=f"{name}@example.org", has_password=False
     )
-    wanted = Wish(**{"runs": SubscribedRuns.ALL, "user": name} | wish)
+    wanted = replace(Wish(runs=SubscribedRuns.ALL, user=name), **wish)
     return str(platform.subscriptions.subscribe(LOCAL_ADMINISTRATOR, wanted).subscription.id)
 
 
