@@ -4,12 +4,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A demo of its own, which later times find.
+SCREENSHOTS := $(CURDIR)/.screenshots
 PYTEST := $(BIN)/python -m pytest
 # Half of what the tests do is to wait for processes of their own.
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-long check format lock clean
+.PHONY: help install demo serve screenshots test test-unit test-long check format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +40,10 @@ demo: $(STAMP) ## Train on a sample dataset, and show what comes out (6 minutes 
 
 serve: $(STAMP) ## Start the server, with a worker inside
 	$(BIN)/raven serve
+
+screenshots: $(STAMP) ## Take the pictures of the screens in docs/ anew (8 minutes; needs Chromium)
+	RAVEN_HOME=$(SCREENSHOTS)/home $(BIN)/raven models show raven-demo --json > /dev/null 2>&1 || RAVEN_HOME=$(SCREENSHOTS)/home $(BIN)/raven demo --folder $(SCREENSHOTS)/sample
+	$(BIN)/python scripts/make_screenshots.py $(SCREENSHOTS)/home
 
 test: check test-unit ## Check the style and run all tests but the long ones
 
