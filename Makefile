@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve screenshots test test-unit test-long check format lock clean
+.PHONY: help install demo serve screenshots texts test test-unit test-long check format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,6 +44,10 @@ serve: $(STAMP) ## Start the server, with a worker inside
 screenshots: $(STAMP) ## Take the pictures of the screens in docs/ anew (8 minutes; needs Chromium)
 	RAVEN_HOME=$(SCREENSHOTS)/home $(BIN)/raven models show raven-demo --json > /dev/null 2>&1 || RAVEN_HOME=$(SCREENSHOTS)/home $(BIN)/raven demo --folder $(SCREENSHOTS)/sample
 	$(BIN)/python scripts/make_screenshots.py $(SCREENSHOTS)/home
+
+texts: $(STAMP) ## Gather what the screens say, for translators
+	$(BIN)/pybabel -q extract -F src/raven_scan/web/texts/babel.cfg -k t -k texts --no-location --omit-header --sort-output \
+		-o src/raven_scan/web/texts/messages.pot src/raven_scan/web
 
 test: check test-unit ## Check the style and run all tests but the long ones
 
