@@ -90,6 +90,14 @@ _SCREENS: dict[str, Screen] = {
 }
 
 
+NEEDED = {
+    "/datasets/import": Claim.DATASET_IMPORT,
+    "/training-runs/new": Claim.TRAINING_RUN_CREATE,
+    "/trained-models/import": Claim.TRAINED_MODEL_IMPORT,
+}
+"""What screens need beside what their place needs."""
+
+
 def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str) -> None:
     """The frame, and in it the screen of the path; following a link changes the screen alone."""
     frame = Frame(viewer, PLACES, path, find_guide_address)
@@ -115,6 +123,8 @@ def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str
 
 def _require_place(viewer: Viewer, path: str) -> None:
     """Raises Forbidden where the navigation does not lead this user; the services check the same once more."""
+    if path in NEEDED:
+        viewer.actor.require(NEEDED[path])
     for place in PLACES:
         is_here = path == place.path or path.startswith(f"{place.path}/")
         if is_here and place.claim is not None and not place.is_for(viewer):
