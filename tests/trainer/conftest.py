@@ -187,11 +187,11 @@ def run_trainer(
 ) -> Callable[..., ChildResult]:
     """On one device in a process that has imported all it needs; on several, and for its costs, in a new one."""
 
-    def run(command: str, spec: Any) -> ChildResult:
+    def run(command: str, spec: Any, *, is_new: bool = False) -> ChildResult:
         folder = tmp_path_factory.mktemp("spec")
         arguments = [command, str(write_spec(spec, folder / "spec.json"))]
         output = folder / "output"
-        if command == "dry-run" or len(getattr(spec, "devices", [])) > 1:
+        if is_new or command == "dry-run" or len(getattr(spec, "devices", [])) > 1:
             exit_code = run_anew(arguments, output)
         else:
             exit_code = ask(ready_trainer, arguments, output)

@@ -32,7 +32,8 @@ _CHAPTERS = {
     "onnx": "ONNX",
 }
 _EXTRAS = ("fenced-code-blocks", "tables", "header-ids")
-_LINK = re.compile(r"""href="(?!https?:|#|/|&)([^"#]*)(#[^"]*)?\"""")
+# Addresses of mail are left alone: markdown2 writes their letters as numbers, now these, now those.
+_LINK = re.compile(r"""href="(?!https?:|#|/|[^"]*&#)([^"#]*)(#[^"]*)?\"""")
 _HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
 
 
