@@ -54,6 +54,8 @@ def test_a_user_is_made_changed_and_disabled(
     page.get_by_role("dialog").get_by_role("button", name="Disable").click()
     expect(page.locator("dl.facts")).to_contain_text("Disabled")
     page.get_by_role("button", name="Enable").click()
+    # The buttons are others then.
+    expect(page.get_by_role("button", name="Disable")).to_be_visible()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete for good").click()
     expect(page).to_have_url(f"{site.url}/administration/users")
