@@ -175,7 +175,6 @@ class _QueuePage:
             buttons = "".join(draw_row_button(act, id_, sign, label=said) for act, sign, said in moves)
         return (
             f'<tr><td class="n">{t.number(entry.place)}</td><td>{link(name, f"/training-runs/{id_}")}'
-            ""
             f'<div class="small muted">{escape(entry.reason)}</div></td>'
             f'<td class="n">{priority}</td><td>{escape(device or t("any"))}</td>'
             f'<td>{escape(t.moment(entry.expected_start_at))}</td><td class="n">{buttons}</td></tr>'
