@@ -1,5 +1,6 @@
 """Whom the embedded server admits: as root in both ways, as an ordinary user, on long paths."""
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -46,11 +47,13 @@ def home(made_home: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def system_user() -> Iterator[None]:
-    """Removes the system user that a test had made."""
-    existed = any(entry.pw_name == SYSTEM_USER for entry in pwd.getpwall())
-    yield
-    if not existed:
-        subprocess.run(["/usr/sbin/userdel", SYSTEM_USER], check=True)
+    """Removes the system user that a test had made; the machine has one, so tests take turns."""
+    with (Path(tempfile.gettempdir()) / "raven-test-system-user.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        existed = any(entry.pw_name == SYSTEM_USER for entry in pwd.getpwall())
+        yield
+        if not existed:
+            subprocess.run(["/usr/sbin/userdel", SYSTEM_USER], check=True)
 
 
 @pytest.fixture

@@ -245,6 +245,9 @@ def test_an_upload_goes_on_after_a_restart_of_the_server(
         page.evaluate("window.neverReloaded = true")
         choose_archive(page, archive)
         expect(page.get_by_role("progressbar", name="Upload")).not_to_have_attribute("aria-valuenow", "0")
+        # The bar moves while the second part is still under way.
+        while not held:
+            page.wait_for_timeout(50)
     held[0].continue_()
     expect(page.get_by_text("No connection. It goes on by itself")).to_be_visible(timeout=LOAD_MS)
     assert page.evaluate("window.neverReloaded") is True
