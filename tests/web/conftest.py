@@ -3,8 +3,9 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -31,13 +32,42 @@ _OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 _QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Site:
-    """A server that runs, and the platform that it serves, in this process too."""
+    """A server that runs, and the platform that it serves, in this process too.
 
-    url: str
+    Attributes:
+        folder: for what the server prints.
+        command: how it is started; its port is that of `url` once it is known.
+        process: the last one.
+    """
+
     platform: Platform
-    process: Process
+    folder: Path
+    command: Sequence[str | Path]
+    environment: Mapping[str, str]
+    url: str = ""
+    processes: list[Process] = field(default_factory=list[Process])
+
+    @property
+    def process(self) -> Process:
+        return self.processes[-1]
+
+    def start(self) -> None:
+        """At the address that it had before, if it had one."""
+        number, port = len(self.processes), self.url.rpartition(":")[2] or "0"
+        out_path, err_path = self.folder / f"server-{number}.out", self.folder / f"server-{number}.err"
+        with out_path.open("wb") as out, err_path.open("wb") as err:
+            popen = subprocess.Popen(
+                [*self.command, "--port", port, "--json"], stdout=out, stderr=err, env=self.environment
+            )
+        self.processes.append(Process(popen, out_path, err_path))
+        self.url = self.process.wait_for_document()["server"]
+
+    def list_errors(self) -> list[str]:
+        """What the servers logged as errors."""
+        lines = [line for process in self.processes for line in process.err.splitlines()]
+        return [line for line in lines if msgspec.json.decode(line)["level"] == "error"]
 
     def add_user(self, name: str, *roles: str) -> None:
         """With a password that lasts."""
@@ -50,6 +80,27 @@ class Site:
         )
 
 
+@contextmanager
+def open_site(
+    server_url: URL, template_database: str, folder: Path, *command: str | Path, **environment: str
+) -> Generator[Site]:
+    """With the user `vera` who may do everything. `command`: `raven serve` without a worker, where none is given."""
+    with make_database(server_url, template_database) as database_url:
+        settings = Settings(home=folder / "home", database_url=SecretStr(database_url))
+        of_server = {name: value for name, value in os.environ.items() if not name.startswith("RAVEN_")}
+        of_server |= {"RAVEN_HOME": str(settings.home), "RAVEN_DATABASE_URL": database_url}
+        of_server |= {"RAVEN_CONTACT": CONTACT, "RAVEN_WEBHOOK_SECRET": WEBHOOK_SECRET} | environment
+        with build_platform(settings) as platform:
+            site = Site(platform, folder, command or (RAVEN, "serve", "--no-worker"), of_server)
+            try:
+                site.start()
+                site.add_user("vera", "Admin")
+                yield site
+            finally:
+                site.process.end()
+        assert site.list_errors() == []
+
+
 @pytest.fixture(scope="module")
 def site(
     server_url: URL,
@@ -57,37 +108,11 @@ def site(
     tmp_path_factory: pytest.TempPathFactory,
     sample_folder: Path,  # noqa: F811
 ) -> Generator[Site]:
-    """With the dataset `tiny`, and the user `vera` who may do everything."""
-    folder = tmp_path_factory.mktemp("site")
-    with make_database(server_url, template_database) as database_url:
-        settings = Settings(home=folder / "home", database_url=SecretStr(database_url))
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAVEN_")}
-        environment |= {"RAVEN_HOME": str(settings.home), "RAVEN_DATABASE_URL": database_url}
-        environment |= {"RAVEN_CONTACT": CONTACT, "RAVEN_WEBHOOK_SECRET": WEBHOOK_SECRET}
-        out_path, err_path = folder / "server.out", folder / "server.err"
-        with (
-            build_platform(settings) as platform,
-            out_path.open("wb") as out,
-            err_path.open("wb") as err,
-            subprocess.Popen(
-                [RAVEN, "serve", "--no-worker", "--port", "0", "--json"],
-                stdout=out,
-                stderr=err,
-                env=environment,
-            ) as server,
-        ):
-            process = Process(server, out_path, err_path)
-            try:
-                url = process.wait_for_document()["server"]
-                site = Site(url, platform, process)
-                site.add_user("vera", "Admin")
-                options = ImportOptions(name="tiny")
-                platform.datasets.import_version(LOCAL_ADMINISTRATOR, sample_folder, options, ignore_progress)
-                yield site
-            finally:
-                server.terminate()
-        failed = [line for line in process.err.splitlines() if msgspec.json.decode(line)["level"] == "error"]
-        assert failed == []
+    """With the dataset `tiny`."""
+    with open_site(server_url, template_database, tmp_path_factory.mktemp("site")) as site:
+        options = ImportOptions(name="tiny")
+        site.platform.datasets.import_version(LOCAL_ADMINISTRATOR, sample_folder, options, ignore_progress)
+        yield site
 
 
 @pytest.fixture(scope="session")
