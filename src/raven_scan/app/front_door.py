@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _API = "/api/"
-_FOREIGN = 4403
+_TALK = "/_nicegui_ws/"
+"""Where browsers talk to screens: by plain requests, too, where a proxy lets no WebSocket through."""
 
 _SAFE_HEADERS = {
     # No other page may show ours inside its own and lead a user's clicks.
@@ -51,9 +53,9 @@ class ScreenGuard:
         self._host_names = host_names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and not self._is_ours(Headers(scope=scope)):
-            await receive()
-            await send({"type": "websocket.close", "code": _FOREIGN})
+        is_talk = scope["type"] == "websocket" or scope.get("path", "").startswith(_TALK)
+        if is_talk and not self._is_ours(Headers(scope=scope)):
+            await Response(status_code=403)(scope, receive, send)
             return
 
         async def send_safely(message: Message) -> None:
