@@ -1,9 +1,19 @@
 // Signs in over the API: the session's cookie is the server's alone to read.
 const form = document.querySelector("form");
 const said = document.querySelector("#said");
-const next = new URLSearchParams(location.search).get("next");
-// A path of this server, and nothing that a browser takes for another.
-const target = next && /^\/(?![\/\\])/.test(next) ? next : "/";
+// Where to go then: a path of this server, and nothing that a browser takes for another, which it does with `/\t/`, too.
+function findTarget() {
+  try {
+    const next = new URL(new URLSearchParams(location.search).get("next") || "/", location.origin);
+    if (next.origin === location.origin && !next.pathname.startsWith("//")) return next.pathname + next.search + next.hash;
+  } catch {
+    // It is no address.
+  }
+  return "/";
+}
+const target = findTarget();
+const elsewhere = document.querySelector("a.other");
+if (elsewhere) elsewhere.search = "?next=" + encodeURIComponent(target);
 
 // The zone of all times that the server writes, from the first page on.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -14,7 +24,9 @@ async function send(path, method, body, csrf) {
   const answer = await fetch(path, { method, headers, body: JSON.stringify(body) });
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   const problem = await answer.json().catch(() => ({ detail: answer.statusText, hint: "" }));
-  throw new Error([problem.detail, problem.hint].filter(Boolean).join(" "));
+  // Hints name commands, for who has a terminal.
+  const hint = (problem.hint || "").replace(/:? `raven [^`]*`/g, "");
+  throw new Error([problem.detail, hint].filter(Boolean).join(" "));
 }
 
 form.addEventListener("submit", async (event) => {
