@@ -65,7 +65,9 @@ def test_nobody_is_led_elsewhere(open_context: Callable[..., BrowserContext]) ->
     assert led == {**dict.fromkeys((*foreign, *more), "/"), "/queue?cursor=1#here": "/queue?cursor=1#here"}
 
 
-def test_who_signs_in_at_their_organisation_comes_back(open_context: Callable[..., BrowserContext]) -> None:
+def test_who_signs_in_at_their_organisation_comes_back(
+    open_context: Callable[..., BrowserContext], site: Site
+) -> None:
     page = open_context(None).new_page()
 
     def add_way(route: Route) -> None:
@@ -77,7 +79,8 @@ def test_who_signs_in_at_their_organisation_comes_back(open_context: Callable[..
     page.route(re.compile("/sign-in"), add_way)
     page.goto("/sign-in?next=/training-runs%3Fq%3Da%2526b")
     way = page.get_by_role("link", name="elsewhere")
-    expect(way).to_have_attribute("href", "/api/v1/session/oidc?next=%2Ftraining-runs%3Fq%3Da%2526b")
+    begin = f"{site.url}/api/v1/session/oidc?next=%2Ftraining-runs%3Fq%3Da%2526b"
+    expect(way).to_have_attribute("href", begin)
 
 
 def test_a_session_that_ends_ends_its_pages(page: Page, site: Site) -> None:
