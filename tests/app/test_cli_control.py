@@ -3,6 +3,7 @@
 import re
 import signal
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 
 from raven_scan.app.cli.exit_codes import RUN_FAILED, RUN_PAUSED
+from raven_scan.app.wiring import Platform
+from raven_scan.jobs.gpu_load import DeviceLoad
+from raven_scan.jobs.machine_load import WorkerLoad
 
 from .children.quick_trainer import OUT_OF_MEMORY
 from .conftest import DEADLINE_S, Process, wait_until
@@ -290,9 +294,35 @@ def test_workers_are_listed_with_what_they_do(imported: Raven, start_worker: Sta
     assert (item["name"], item["is_draining"]) == (worker.name, False)
     assert [slot["device"] for slot in item["slots"]] == ["cpu", "cpu"]
     assert sorted(slot["run"]["name"] if slot["run"] else "" for slot in item["slots"]) == ["", "first"]
+    assert [slot["load"] for slot in item["slots"]] == [None, None], "a CPU's load is the machine's"
+    assert 0 < item["load"]["memory_used_bytes"] < item["load"]["memory_total_bytes"]
     human = imported("workers").out
     assert "cpu: first" in human
     assert "cpu: free" in human
+    assert "processor" in human
+
+
+def test_how_busy_workers_are_is_told_or_said_not_to_be_known(imported: Raven, platform: Platform) -> None:
+    of_gpu = DeviceLoad(None, 71_300_000_000, 80_000_000_000)
+    load = WorkerLoad(37.4, 61_000_000_000, 64_000_000_000, {"cuda:0": of_gpu})
+    platform.workers.beat("node:1:0.00", ["cuda:0", "cuda:1"], load=load)
+    platform.workers.beat("older:1:0.00", ["cpu"])
+    node, older = imported("workers", "--json").document["items"]
+    assert node["load"] == {
+        "processor_percent": 37.4,
+        "memory_used_bytes": 61_000_000_000,
+        "memory_total_bytes": 64_000_000_000,
+    }
+    assert [slot["load"] for slot in node["slots"]] == [asdict(of_gpu), None]
+    assert older["load"] is None
+    human = " ".join(imported("workers").out.split())
+    for said in (
+        "processor 37 %",
+        "61.0 GB of 64.0 GB",
+        "not known, 71.3 GB of 80.0 GB",
+        "cuda:1: free (load not known)",
+    ):
+        assert said in human
 
 
 def test_presets(imported: Raven) -> None:

@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import text
 
 import raven_scan
+from raven_scan.jobs.gpu_load import DeviceLoad
+from raven_scan.jobs.machine_load import WorkerLoad
 from raven_scan.jobs.registry import WorkerRegistry
 from raven_scan.jobs.worker_names import make_worker_name
 from raven_scan.kernel.database import Database
@@ -64,6 +66,17 @@ def test_each_beat_makes_it_young_and_says_what_it_has_now(
     assert worker.slots == ["cpu", "cuda:0"]
     assert worker.started_at == started_at
     assert worker.heartbeat_at >= started_at
+
+
+def test_each_beat_says_how_busy_it_is_now(registry: WorkerRegistry):
+    load = WorkerLoad(37.5, 3, 8, {"cuda:0": DeviceLoad(None, 2, 4)})
+    registry.beat(ELSEWHERE, ["cuda:0"], load=load)
+    assert registry.list_alive()[0].load == load
+    registry.beat(ELSEWHERE, ["cuda:0"], load=WorkerLoad())
+    registry.drain(ELSEWHERE)
+    assert registry.list_alive()[0].load == WorkerLoad()
+    registry.beat(ELSEWHERE, ["cuda:0"])
+    assert registry.list_alive()[0].load is None
 
 
 def test_one_that_is_silent_is_there_until_its_lease_has_run_out(

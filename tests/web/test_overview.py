@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from playwright.sync_api import BrowserContext, Page, expect
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.jobs.gpu_load import DeviceLoad
+from raven_scan.jobs.machine_load import WorkerLoad
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.training_runs.attempt import Attempt
 from raven_scan.training_runs.types import RunError, RunProgress
@@ -52,7 +55,7 @@ def test_an_empty_installation_leads_its_user(page: Page, site: Site) -> None:
     expect(page.get_by_role("heading", name="First steps")).to_be_visible()
     expect(page.get_by_role("link", name="Import yours")).to_have_attribute("href", "/datasets/import")
     page.get_by_role("button", name="Try the sample dataset").click()
-    expect(page.get_by_text("Preparing the sample dataset")).to_be_visible()
+    expect(page.locator(".way-in").get_by_role("progressbar")).to_be_visible()
     # It goes on while its user looks elsewhere.
     page.get_by_role("navigation", name="Screens").get_by_role("link", name="Queue").click()
     expect(page.get_by_text("No training run waits.")).to_be_visible()
@@ -84,6 +87,39 @@ def test_the_overview_keeps_up(page: Page, site: Site) -> None:
     attention = page.locator("section", has=page.get_by_role("heading", name="Needs attention"))
     expect(attention).to_contain_text("The device has no more memory.", timeout=20_000)
     assert page.evaluate("window.neverReloaded") is True
+
+
+def test_worker_slots_tell_how_busy_their_machine_and_devices_are(page: Page, site: Site) -> None:
+    slots = ["cuda:0", "cuda:1", "cpu"]
+    of_gpu = DeviceLoad(None, 40_000_000_000, 80_000_000_000)
+    load = WorkerLoad(37.4, 61_000_000_000, 64_000_000_000, {"cuda:0": of_gpu})
+    site.platform.workers.beat("gpu-node:1:0.00", slots, load=load)
+    site.platform.workers.beat("older:1:0.00", ["cpu"])
+    for path in ("/", "/queue"):
+        page.goto(path)
+        page.evaluate("window.neverReloaded = true")
+        worker = page.locator(".worker", has_text="gpu-node:1:0.00")
+        expect(worker.get_by_role("meter", name="Processor: 37%")).to_have_count(1)
+        expect(worker.get_by_role("meter", name="Memory: 61 GB of 64 GB")).to_have_attribute(
+            "aria-valuenow", "95"
+        )
+        first, second, third = worker.locator("ul.slots li").all()
+        expect(first).to_contain_text("not known")
+        expect(first.get_by_role("meter", name="Memory: 40 GB of 80 GB")).to_have_count(1)
+        expect(second).to_contain_text("GPU load is not known")
+        expect(third.get_by_role("meter")).to_have_count(0)
+        expect(page.locator(".worker", has_text="older:1:0.00")).to_contain_text("it does not tell")
+        busier = replace(
+            load, processor_percent=88.0, devices={"cuda:1": replace(of_gpu, utilisation_percent=96.0)}
+        )
+        site.platform.workers.beat("gpu-node:1:0.00", slots, load=busier)
+        expect(worker.get_by_role("meter", name="Processor: 88%")).to_have_count(1)
+        expect(worker.get_by_role("meter", name="GPU: 96%")).to_have_count(1)
+        assert page.evaluate("window.neverReloaded") is True
+        site.platform.workers.beat("gpu-node:1:0.00", slots, load=load)
+    check_screens(page, ["/queue"])
+    for name in ("gpu-node:1:0.00", "older:1:0.00"):
+        site.platform.workers.leave(name)
 
 
 def test_the_queue_is_put_in_order(

@@ -17,6 +17,7 @@ from raven_scan.jobs.child_process import TRAINER_MODULE
 from raven_scan.jobs.devices import choose_devices
 from raven_scan.jobs.dispatcher import WORK_CHANNEL, Dispatcher, TakenWork
 from raven_scan.jobs.housekeeper import Housekeeper
+from raven_scan.jobs.machine_load import LoadMeter
 from raven_scan.jobs.worker import QueueWorker
 from raven_scan.jobs.worker_names import make_worker_name
 from raven_scan.kernel.database import make_conninfo
@@ -88,6 +89,7 @@ class BackgroundWorker:
         self._jobs = QueueWorker(
             conninfo, {SEND_TASK: SendingJob(platform.notifications, WORKER)}, name=self.name
         )
+        self._load = LoadMeter(self.devices)
         self._housekeeper = Housekeeper(self._keep_house)
         # Less often than heartbeats and takeovers, which users wait for.
         self._tidier = Housekeeper(self._tidy_up, interval_s=_TIDYING_INTERVAL_S)
@@ -99,7 +101,8 @@ class BackgroundWorker:
 
     def start(self) -> None:
         self._platform.recovery.remove_leftovers(WORKER)
-        self._platform.workers.beat(self.name, self.devices)
+        self._load.start()
+        self._beat()
         self._housekeeper.start()
         self._tidier.start()
         self._jobs.start()
@@ -117,6 +120,7 @@ class BackgroundWorker:
         is_done = self._dispatcher.join(max(0.0, deadline - time.monotonic()))
         self._jobs.join(max(0.0, deadline - time.monotonic()))
         self._housekeeper.stop()
+        self._load.stop()
         self._tidier.stop(max(0.0, deadline - time.monotonic()))
         # What it may still be at can be cut short: rows go before blobs.
         self._collector.stop(max(0.0, deadline - time.monotonic()))
@@ -142,9 +146,17 @@ class BackgroundWorker:
     def _keep_house(self) -> None:
         if self._platform.holding is not None:
             self._platform.holding.ensure_running()
-        self._platform.workers.beat(self.name, self.devices, is_draining=self._dispatcher.is_stopping)
+        self._beat()
         self._platform.recovery.recover_lost_runs(WORKER)
         self._platform.evaluation_execution.recover_lost(WORKER)
+
+    def _beat(self) -> None:
+        self._platform.workers.beat(
+            self.name,
+            self.devices,
+            load=self._load.measure(),
+            is_draining=self._dispatcher.is_stopping,
+        )
 
     def _tidy_up(self) -> None:
         self._platform.workers.forget_silent()

@@ -1,13 +1,14 @@
 """Which workers are there, told by themselves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from raven_scan.jobs.machine_load import WorkerLoad, parse_load
 from raven_scan.jobs.models import Worker
 from raven_scan.jobs.worker_names import is_worker_gone
 from raven_scan.kernel.database import Database
@@ -23,6 +24,7 @@ class WorkerView:
     Attributes:
         slots: a device each.
         is_draining: it ends what it does and takes nothing more.
+        load: at its last heartbeat; None where it does not tell.
     """
 
     name: str
@@ -31,6 +33,7 @@ class WorkerView:
     is_draining: bool
     started_at: datetime
     heartbeat_at: datetime
+    load: WorkerLoad | None = None
 
 
 class WorkerRegistry:
@@ -45,9 +48,16 @@ class WorkerRegistry:
         self._lease_timeout = timedelta(seconds=lease_timeout_s)
         self._version = version("raven-scan")  # a file is read for it
 
-    def beat(self, name: str, slots: Sequence[str], *, is_draining: bool = False) -> None:
-        """Tells that the worker lives, and with what."""
-        values = {"slots": list(slots), "is_draining": is_draining, "version": _VERSION}
+    def beat(
+        self, name: str, slots: Sequence[str], *, load: WorkerLoad | None = None, is_draining: bool = False
+    ) -> None:
+        """Tells that the worker lives, with what, and how busy that is."""
+        values = {
+            "slots": list(slots),
+            "load": None if load is None else asdict(load),
+            "is_draining": is_draining,
+            "version": _VERSION,
+        }
         statement = insert(Worker).values(name=name, **values)
         with self._database.transaction() as session:
             session.execute(
@@ -92,6 +102,7 @@ class WorkerRegistry:
                     is_draining=worker.is_draining,
                     started_at=worker.started_at,
                     heartbeat_at=worker.heartbeat_at,
+                    load=parse_load(worker.load),
                 )
                 for worker in session.scalars(query)
                 if not is_worker_gone(worker.name)

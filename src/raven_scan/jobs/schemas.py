@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Schema(BaseModel):
@@ -17,15 +17,36 @@ class WorkReference(_Schema):
     name: str
 
 
+class DeviceLoadOut(_Schema):
+    """Load of a GPU at the worker's last heartbeat, by all that use it; null is what its driver does not tell."""
+
+    utilisation_percent: float | None = Field(
+        default=None, description="How much of the time it computed, 0-100."
+    )
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+
+
 class SlotOut(_Schema):
     """A device of a worker, free while both `run` and `evaluation` are null.
 
-    A run on several devices is at each of them.
+    A run on several devices is at each of them. `load` is of a GPU; of `cpu`, the worker's own is its load.
     """
 
     device: str
     run: WorkReference | None
     evaluation: WorkReference | None = None
+    load: DeviceLoadOut | None = Field(default=None, description="Null where it is not known.")
+
+
+class MachineLoadOut(_Schema):
+    """Load of a worker's machine at its last heartbeat, by all that runs there; null is what could not be measured."""
+
+    processor_percent: float | None = Field(
+        default=None, description="Of all cores together, 0-100, since the heartbeat before."
+    )
+    memory_used_bytes: int | None = Field(default=None, description="What programs cannot have any more.")
+    memory_total_bytes: int | None = None
 
 
 class WorkerOut(_Schema):
@@ -37,6 +58,9 @@ class WorkerOut(_Schema):
     is_draining: bool
     started_at: datetime
     heartbeat_at: datetime
+    load: MachineLoadOut | None = Field(
+        default=None, description="Null of a worker that does not tell, such as one of an older release."
+    )
 
 
 class WorkerPage(_Schema):

@@ -193,6 +193,7 @@ class TrainingRunQueue:
                 is_draining=worker.is_draining,
                 started_at=worker.started_at,
                 heartbeat_at=worker.heartbeat_at,
+                load=worker.load,
             )
             for worker in workers
         ]
@@ -256,6 +257,7 @@ def _list_worker_slots(worker: WorkerView, at_work: Sequence[RunAtWork]) -> list
                 device=device,
                 run=work.run if work and not work.is_evaluation else None,
                 evaluation=work.run if work and work.is_evaluation else None,
+                load=None if worker.load is None else worker.load.devices.get(device),
             )
         )
     return slots

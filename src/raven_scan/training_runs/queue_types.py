@@ -6,6 +6,8 @@ from uuid import UUID
 
 from raven_scan.evaluations.types import EvaluationProgress
 from raven_scan.evaluations.types import NamedReference as EvaluatedReference
+from raven_scan.jobs.gpu_load import DeviceLoad
+from raven_scan.jobs.machine_load import WorkerLoad
 from raven_scan.training_runs.types import DeviceKind, NamedReference
 
 
@@ -84,16 +86,23 @@ class RunAtWork:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSlot:
-    """A device of a worker, and the run or evaluation that it computes; both are None where it is free."""
+    """A device of a worker, and the run or evaluation that it computes; both are None where it is free.
+
+    `load`: of a GPU, None where it is not known; a CPU's is the worker's.
+    """
 
     device: str
     run: NamedReference | None
     evaluation: NamedReference | None = None
+    load: DeviceLoad | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunWorker:
-    """A worker that lives. `is_draining`: it ends what it does and takes nothing more."""
+    """A worker that lives. `is_draining`: it ends what it does and takes nothing more.
+
+    `load`: of its machine; None where it does not tell.
+    """
 
     name: str
     version: str
@@ -101,3 +110,4 @@ class RunWorker:
     is_draining: bool
     started_at: datetime
     heartbeat_at: datetime
+    load: WorkerLoad | None = None
