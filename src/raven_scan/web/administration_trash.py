@@ -10,6 +10,7 @@ from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.kernel.trash import DeletedItem
 from raven_scan.web.frame import button, confirm, heading, screen, sheet
 from raven_scan.web.live import Liveness
+from raven_scan.web.page_turning import PageTurning
 from raven_scan.web.rows import ShownTable, draw_row_button, draw_table, listen_to_rows
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
@@ -41,27 +42,21 @@ class _TrashPage:
     def __init__(self, viewer: Viewer, services: Services) -> None:
         self._viewer = viewer
         self._service = services.trash
-        self._cursors: list[str] = []
         self._page: Page[DeletedItem] = Page([], None)
 
     async def show(self) -> None:
-        viewer, t = self._viewer, self._viewer.texts
+        viewer = self._viewer
         self._table = ShownTable()
         listen_to_rows(self._table.element, viewer, {"restore": self._restore, "purge": self._purge})
-        with ui.element("nav").classes("row-gap").props(f'aria-label="{escape(t("Pages"))}"') as self._pages:
-            self._back = button(t("Back"), as_handler(viewer, self._go_back), icon="chevron_left")
-            self._forward = button(t("Next"), as_handler(viewer, self._go_on), icon="chevron_right")
-        self._pages.set_visibility(False)
+        self._pages = PageTurning(viewer, self._refresh)
         await self._refresh()
 
     async def _refresh(self) -> None:
-        request = PageRequest(limit=_ROWS, cursor=self._cursors[-1] if self._cursors else None)
+        request = PageRequest(limit=_ROWS, cursor=self._pages.cursor)
         self._page = await self._viewer.ask(self._service.list_items, request)
         self._table.show(self._draw())
-        self._back.set_enabled(bool(self._cursors))
-        self._forward.set_enabled(self._page.next is not None)
-        self._pages.set_visibility(bool(self._cursors) or self._page.next is not None)
-        self.empty_button.set_visibility(bool(self._page.items or self._cursors))
+        self._pages.show(self._page.next)
+        self.empty_button.set_visibility(bool(self._page.items or self._pages.cursor))
 
     def _draw(self) -> str:
         t = self._viewer.texts
@@ -115,15 +110,5 @@ class _TrashPage:
         ):
             purged = await self._viewer.ask(self._service.empty)
             self._viewer.notify(t("Deleted for good: {count}.", count=t.number(sum(purged.values()))))
-            self._cursors = []
-            await self._refresh()
-
-    async def _go_on(self) -> None:
-        if self._page.next is not None:
-            self._cursors.append(self._page.next)
-            await self._refresh()
-
-    async def _go_back(self) -> None:
-        if self._cursors:
-            self._cursors.pop()
+            self._pages.begin_anew()
             await self._refresh()

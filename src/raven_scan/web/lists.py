@@ -10,6 +10,7 @@ from nicegui import ui
 
 from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.web.frame import button
+from raven_scan.web.page_turning import PageTurning
 from raven_scan.web.viewer import Viewer, as_handler
 
 T = TypeVar("T")
@@ -115,8 +116,9 @@ class SearchedList(Generic[T]):
             self._wanted[choice.name] = value if is_known else ""
         sorts = {each for column in columns if column.sort for each in (column.sort, f"-{column.sort}")}
         self._sort = asked["sort"] if asked.get("sort") in sorts else default_sort
-        self._cursors: list[str] = [asked["cursor"]] if asked.get("cursor") else []
+        self._cursor = asked.get("cursor")
         self._page: Page[T] = Page([], None)
+        self._asks = 0
         self._shown = ""
 
     async def show(self) -> None:
@@ -132,9 +134,7 @@ class SearchedList(Generic[T]):
                 self._add_more()
         self.table = ui.html("", sanitize=False).classes("scroll")
         self.table.on("click", self._sort_by, js_handler=_TELL_SORT)
-        with ui.element("nav").classes("row-gap").props(f'aria-label="{escape(t("Pages"))}"') as self._pages:
-            self._back = button(t("Back"), as_handler(self._viewer, self._go_back), icon="chevron_left")
-            self._forward = button(t("Next"), as_handler(self._viewer, self._go_on), icon="chevron_right")
+        self._pages = PageTurning(self._viewer, self._turn, self._cursor)
         await self.refresh()
         ui.timer(_REFRESH_S, as_handler(self._viewer, self.refresh), immediate=False)
 
@@ -166,11 +166,13 @@ class SearchedList(Generic[T]):
 
     async def refresh(self) -> None:
         """Shows the page as it is now."""
-        request = PageRequest.parse(_ROWS, self._cursors[-1] if self._cursors else None, self._sort)
-        self._page = await self._fetch(request, self._wanted)
-        self._back.set_enabled(bool(self._cursors))
-        self._forward.set_enabled(self._page.next is not None)
-        self._pages.set_visibility(bool(self._cursors) or self._page.next is not None)
+        self._asks += 1
+        asked = self._asks
+        page = await self._fetch(PageRequest.parse(_ROWS, self._pages.cursor, self._sort), dict(self._wanted))
+        if asked != self._asks:
+            return  # something else was asked for meanwhile, whose answer is shown
+        self._page = page
+        self._pages.show(page.next)
         shown = self._draw()
         if shown != self._shown:
             self._shown = shown
@@ -194,27 +196,19 @@ class SearchedList(Generic[T]):
             await self._begin_anew()
 
     async def _begin_anew(self) -> None:
-        self._cursors = []
+        self._pages.begin_anew()
         await as_handler(self._viewer, self.refresh)()
         self._keep_address()
 
-    async def _go_on(self) -> None:
-        if self._page.next is not None:
-            self._cursors.append(self._page.next)
-            await self.refresh()
-            self._keep_address()
-
-    async def _go_back(self) -> None:
-        if self._cursors:
-            self._cursors.pop()
-            await self.refresh()
-            self._keep_address()
+    async def _turn(self) -> None:
+        await self.refresh()
+        self._keep_address()
 
     def _keep_address(self) -> None:
         query = {
             **self._wanted,
             "sort": "" if self._sort == self._default_sort else self._sort,
-            "cursor": self._cursors[-1] if self._cursors else "",
+            "cursor": self._pages.cursor or "",
         }
         address = urlencode({name: value for name, value in query.items() if value})
         ui.navigate.history.replace(f"{self._path}?{address}" if address else self._path)

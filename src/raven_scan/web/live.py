@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -27,7 +28,9 @@ from raven_scan.training_runs.events import (
 from raven_scan.training_runs.events_sharing import Ask, SharedLooks
 from raven_scan.training_runs.events_wakeups import RunWaker
 from raven_scan.training_runs.types import LogRange, RunProgress, TrainingRunView
-from raven_scan.web.viewer import Viewer
+from raven_scan.web.viewer import Viewer, ask_in_thread
+
+T = TypeVar("T")
 
 _LOOK_AGAIN_S = 15.0
 """So often a page looks that was told of nothing: whether its user is still signed in, too."""
@@ -35,8 +38,7 @@ _LOOK_AGAIN_S = 15.0
 _BETWEEN_LOOKS_S = 0.2
 """A trainer that tells a hundred points a second is not looked at as often."""
 
-_RECOGNISE_AGAIN_S = 5.0
-"""So often it is asked who looks: what many pages show is looked at once for all of them."""
+_LONGEST_KEPT_S = 60.0
 
 _NO_METRICS = "[]"
 
@@ -81,9 +83,13 @@ class Liveness:
     Args:
         waker: tells that a run has changed.
         events: what has changed of it.
+
+    Attributes:
+        answers: what pages look at together that show more than one run.
     """
 
     def __init__(self, waker: RunWaker, events: TrainingRunEvents) -> None:
+        self.answers = SharedAnswers()
         self._waker = waker
         self._looks = SharedLooks(events, _make_news)
 
@@ -96,52 +102,74 @@ class Liveness:
         """
         ask = Ask(run_id, has_metrics=True, has_log=True)
         part = ui.context.slot.parent
-        at, recognised_at = place, time.monotonic()
+        at = place
 
-        async def look() -> bool:
-            nonlocal at, recognised_at
-            if time.monotonic() - recognised_at >= _RECOGNISE_AGAIN_S:
-                await viewer.ask(_recognise)
-                recognised_at = time.monotonic()
+        async def look() -> None:
+            nonlocal at
+            # Though most of what it costs is shared: who has signed out is told nothing more.
+            await viewer.recognise()
             has_more = True
             while has_more and not part.is_deleted:
                 seen = await self._looks.look(viewer.actor, ask, at)
-                at, has_more = seen.place, seen.has_more
                 if not seen.news.is_empty and not part.is_deleted:
                     await take(seen.news)
-            return True
-
-        self._keep_looking(viewer, run_id, look)
-
-    def _keep_looking(self, viewer: Viewer, run_id: UUID, look: Callable[[], Awaitable[bool]]) -> None:
-        place = ui.context.slot.parent
+                # Not before: what could not be shown is told again.
+                at, has_more = seen.place, seen.has_more
 
         async def keep_looking() -> None:
             with self._waker.subscribe(run_id) as woken:
                 while not self._waker.is_closed:
                     await self._waker.wait(woken, _LOOK_AGAIN_S)
-                    if place.is_deleted:
+                    if part.is_deleted:
                         return
-                    with place:
+                    with part:
                         try:
-                            if not await look():
-                                return
+                            await look()
                         except (Unavailable, SQLAlchemyError):
                             pass  # the database is away: it is asked again
                         except RavenError as error:
-                            if not place.is_deleted:
+                            if not part.is_deleted:
                                 viewer.tell(error)
                             return
                     await asyncio.sleep(_BETWEEN_LOOKS_S)
 
-        task = background_tasks.create(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        background_tasks.create(  # pyright: ignore[reportUnknownMemberType]
             keep_looking(), name=f"follow {run_id}"
         )
-        place.client.on_delete(task.cancel)  # pyright: ignore[reportUnknownMemberType]
 
 
-def _recognise(_: Actor) -> None:
-    """Nothing is asked but who looks."""
+class SharedAnswers:
+    """What pages show that does not depend on who looks, but on what they may see: asked once for all of them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, tuple[float, asyncio.Task[Any]]] = {}
+
+    async def ask(
+        self, viewer: Viewer, key: Hashable, question: Callable[[Actor], T], *, fresh_s: float
+    ) -> T:
+        """What the question was answered to somebody of the same claims, at most so long ago.
+
+        Args:
+            viewer: who asks, and is recognised anew.
+            key: which question it is, with all that its answer depends on.
+            question: is asked in a thread.
+            fresh_s: how old the answer may be.
+        """
+        actor = await viewer.recognise()
+        now = time.monotonic()
+        key = (key, actor.claims)
+        begun, task = self._kept.get(key, (0.0, None))
+        if task is None or now - begun > fresh_s or (task.done() and _has_failed(task)):
+            task = asyncio.create_task(ask_in_thread(partial(question, actor)))
+            task.add_done_callback(_has_failed)  # where all have left, nobody misses it
+            self._kept = {each: kept for each, kept in self._kept.items() if now - kept[0] < _LONGEST_KEPT_S}
+            self._kept[key] = (now, task)
+        # A page that is left ends its own waiting, and not that of the others.
+        return await asyncio.shield(task)
+
+
+def _has_failed(task: "asyncio.Task[Any]") -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
 def _make_news(look: Look) -> _Seen:

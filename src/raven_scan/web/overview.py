@@ -10,7 +10,7 @@ from raven_scan.training_runs.queue_types import QueueEntry
 from raven_scan.training_runs.types import RunStatus, TrainingRunSummary
 from raven_scan.web.first_steps import FirstSteps
 from raven_scan.web.frame import heading, screen, sheet, show_link_button
-from raven_scan.web.live import Liveness
+from raven_scan.web.live import Liveness, SharedAnswers
 from raven_scan.web.marks import draw_bar, link, mark_status
 from raven_scan.web.overview_attention import draw_attention
 from raven_scan.web.overview_state import AtWork, Outcome, look_at_outcome, look_at_work
@@ -22,74 +22,83 @@ from raven_scan.web.viewer import Viewer, as_handler
 from raven_scan.web.worker_slots import draw_workers
 
 _REFRESH_S = 2.0
-_LOOKS_BETWEEN_OUTCOMES = 5
+_WORK_FRESH_S = 1.0
+_OUTCOME_FRESH_S = 9.0
 """What ends seldom is not looked at as often as what is at work."""
 
 
-async def show_overview(viewer: Viewer, services: Services, _: Liveness, __: PageArguments) -> None:
+async def show_overview(viewer: Viewer, services: Services, liveness: Liveness, _: PageArguments) -> None:
     t = viewer.texts
     with screen(t("Overview")):
         with heading(t("Overview")):
             if viewer.may(Claim.TRAINING_RUN_CREATE):
                 show_link_button(t("Create new training run"), "/training-runs/new", kind="primary")
-        await _Overview(viewer, services).show()
+        await _Overview(viewer, services, liveness.answers).show()
 
 
 class _Overview:
-    def __init__(self, viewer: Viewer, services: Services) -> None:
+    def __init__(self, viewer: Viewer, services: Services, answers: SharedAnswers) -> None:
         self._viewer = viewer
         self._services = services
-        self._looks = 0
+        self._answers = answers
+        self._tables: dict[str, ShownTable] = {}
         self._outcome: Outcome | None = None
 
     async def show(self) -> None:
         viewer, t = self._viewer, self._viewer.texts
-        sees_runs = viewer.may(Claim.TRAINING_RUN_VIEW)
         self._steps = FirstSteps(viewer, self._services)
         await self._steps.show()
-        self._attention = ShownTable()
-        self._attention.element.props('role="status"')
-        self._runs = self._last = self._models = self._workers = self._storage = None
-        if sees_runs:
+        attention = self._add("attention")
+        attention.element.props('role="status"')
+        if viewer.may(Claim.TRAINING_RUN_VIEW):
             with sheet(t("At work and waiting"), classes="short"):
-                self._runs = ShownTable()
+                self._add("runs")
         with ui.element("div").classes("grid overview"):
-            if sees_runs:
-                with sheet(t("Last results")):
-                    self._last = ShownTable()
-            if viewer.may(Claim.TRAINED_MODEL_VIEW):
-                with sheet(t("Models in use")):
-                    self._models = ShownTable()
-            if viewer.may(Claim.SYSTEM_VIEW):
-                with sheet(t("Workers")):
-                    self._workers = ShownTable()
-                with sheet(t("Storage")):
-                    self._storage = ShownTable()
+            for name, title, claim in (
+                ("last", t("Last results"), Claim.TRAINING_RUN_VIEW),
+                ("models", t("Models in use"), Claim.TRAINED_MODEL_VIEW),
+                ("workers", t("Workers"), Claim.SYSTEM_VIEW),
+                ("storage", t("Storage"), Claim.SYSTEM_VIEW),
+            ):
+                if viewer.may(claim):
+                    with sheet(title):
+                        self._add(name)
         await self._refresh()
         ui.timer(_REFRESH_S, as_handler(viewer, self._refresh), immediate=False)
 
+    def _add(self, name: str) -> ShownTable:
+        self._tables[name] = ShownTable()
+        return self._tables[name]
+
     async def _refresh(self) -> None:
         viewer, services, t = self._viewer, self._services, self._viewer.texts
-        work = await viewer.ask(lambda actor: look_at_work(actor, services))
-        if self._outcome is None or not self._looks % _LOOKS_BETWEEN_OUTCOMES:
-            self._outcome = await viewer.ask(lambda actor: look_at_outcome(actor, services))
-            if self._looks:
-                await self._steps.refresh()
-        self._looks += 1
-        outcome = self._outcome
-        self._attention.show(draw_attention(work, outcome, t))
-        if self._runs is not None:
-            self._runs.show(_draw_runs(work, t))
-        if self._last is not None:
-            self._last.show(_draw_last(outcome.ended, t))
-        if self._models is not None:
-            self._models.show(_draw_models(outcome, t))
-        if self._workers is not None:
-            self._workers.show(
-                draw_workers(work.workers or [], t, runs={run.id: run for run in work.processing})
-            )
-        if self._storage is not None and outcome.storage is not None:
-            self._storage.show(draw_storage(outcome.storage, t))
+        outcome = await self._answers.ask(
+            viewer, "outcome", lambda actor: look_at_outcome(actor, services), fresh_s=_OUTCOME_FRESH_S
+        )
+        drawn = await self._answers.ask(
+            viewer,
+            ("overview", t.language, str(t.timezone)),
+            lambda actor: _draw(look_at_work(actor, services), outcome, t),
+            fresh_s=_WORK_FRESH_S,
+        )
+        for name, table in self._tables.items():
+            table.show(drawn[name])
+        if outcome is not self._outcome:
+            self._outcome = outcome
+            await self._steps.refresh()
+
+
+def _draw(work: AtWork, outcome: Outcome, t: Texts) -> dict[str, str]:
+    """Its parts, as HTML."""
+    at_work = {run.id: run for run in work.processing}
+    return {
+        "attention": draw_attention(work, outcome, t),
+        "runs": _draw_runs(work, t),
+        "last": _draw_last(outcome.ended, t),
+        "models": _draw_models(outcome, t),
+        "workers": "" if work.workers is None else draw_workers(work.workers, t, runs=at_work),
+        "storage": "" if outcome.storage is None else draw_storage(outcome.storage, t),
+    }
 
 
 def _draw_runs(work: AtWork, t: Texts) -> str:

@@ -5,7 +5,7 @@ from html import escape
 
 from nicegui import ui
 
-from raven_scan.web.viewer import Viewer
+from raven_scan.web.viewer import Viewer, as_handler
 
 _TELL_ROW = (
     "(event) => { const b = event.target.closest('button[data-act]');"
@@ -49,8 +49,7 @@ def listen_to_rows(
         told = getattr(event, "args", None)
         if not isinstance(told, list) or len(told) != 2 or told[0] not in acts:  # pyright: ignore[reportUnknownArgumentType]
             return
-        async with viewer.telling_errors():
-            await acts[str(told[0])](str(told[1]))  # pyright: ignore[reportUnknownArgumentType]
+        await as_handler(viewer, acts[str(told[0])])(str(told[1]))  # pyright: ignore[reportUnknownArgumentType]
 
     table.on("click", press, js_handler=_TELL_ROW)
 

@@ -55,8 +55,6 @@ class RunActions:
         self._changed = changed
         self._run: TrainingRunView | None = None
         self._names: tuple[str, ...] = ()
-        # Not inside the buttons: they are made anew when an action has changed the run.
-        self._page = ui.context.client.content
         self._part = ui.element("div").classes("row-gap")
 
     def show(self, run: TrainingRunView) -> None:
@@ -89,17 +87,13 @@ class RunActions:
         with self._part:
             for name in names:
                 text, kind, act = drawn[name]
-                button(text, as_handler(self._viewer, partial(self._act, act)), kind=kind)
+                button(text, as_handler(self._viewer, act), kind=kind)
 
     @property
     def _shown(self) -> TrainingRunView:
         if self._run is None:
             raise RuntimeError("buttons are shown for a run")
         return self._run
-
-    async def _act(self, act: Callable[[], Awaitable[None]]) -> None:
-        with self._page:
-            await act()
 
     async def _do(self, use_case: Callable[..., Any], **named: Any) -> None:
         await self._viewer.ask(use_case, str(self._shown.id), **named)
@@ -139,7 +133,7 @@ class RunActions:
             await self._do(self._services.run_control.retry)
             return
         last = self._shown.checkpoints[-1]
-        with self._page, ui.dialog() as dialog, ui.card():
+        with ui.dialog() as dialog, ui.card():
             ui.html(f"<h2>{escape(t('Retry from where?'))}</h2>", sanitize=False)
             ui.label(
                 t(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from html import escape
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import anyio
@@ -66,11 +67,11 @@ class Viewer:
             self.actor = self._recognise()
             return use_case(self.actor, *arguments, **named)
 
-        try:
-            return await to_thread.run_sync(ask, limiter=_places)
-        except (OperationalError, InterfaceError) as error:
-            _log.error("database.unavailable", cause=str(error.orig))
-            raise describe_database_loss() from error
+        return await ask_in_thread(ask)
+
+    async def recognise(self) -> Actor:
+        """Who looks, with the claims they have now. Raises Unauthenticated: the session has ended."""
+        return await self.ask(lambda actor: actor)
 
     @asynccontextmanager
     async def telling_errors(self) -> AsyncGenerator[None]:
@@ -97,6 +98,13 @@ class Viewer:
         hint = name_screens(error.hint, self.texts)
         return self._add_contact(hint) if error.kind in _BEYOND_USERS else hint
 
+    def draw_error(self, error: RavenError, *, kind: str = "warn") -> str:
+        """As HTML, where it stays; `kind`: `bad` for what was to be done and was not."""
+        return (
+            f'<div class="notice {kind}"{" role=alert" if kind == "bad" else ""}><b>{escape(error.message)}</b><br>'
+            f"{escape(self.describe_hint(error))}</div>"
+        )
+
     def _add_contact(self, hint: str) -> str:
         if self._contact is None:
             return hint
@@ -114,15 +122,22 @@ class Viewer:
         )
 
 
-Builder = Callable[..., Awaitable[None]]
-"""Builds a screen for a viewer; what its address names are its arguments."""
+async def ask_in_thread(question: Callable[[], T]) -> T:
+    """What services answer, when one of the screens' turns is free. Raises Unavailable: the database is away."""
+    try:
+        return await to_thread.run_sync(question, limiter=_places)
+    except (OperationalError, InterfaceError) as error:
+        _log.error("database.unavailable", cause=str(error.orig))
+        raise describe_database_loss() from error
 
 
 def as_handler(viewer: Viewer, act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[None]]:
     """A button's action whose refusals are told."""
 
     async def handle(*arguments: Any) -> None:
-        async with viewer.telling_errors():
-            await act(*arguments)
+        # Not inside what was pressed: that may be built anew, or left, before the action is through.
+        with ui.context.client.content:
+            async with viewer.telling_errors():
+                await act(*arguments)
 
     return handle

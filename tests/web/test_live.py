@@ -1,0 +1,84 @@
+"""What many open pages ask together."""
+
+import asyncio
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim
+from raven_scan.kernel.errors import Invalid, Unauthenticated
+from raven_scan.web.live import SharedAnswers
+from raven_scan.web.texts import Texts
+from raven_scan.web.viewer import Viewer
+
+LONG_S = 60.0
+
+
+class Asked:
+    """A question that counts who asked it."""
+
+    def __init__(self) -> None:
+        self.actors: list[Actor] = []
+        self.refusal: Exception | None = None
+
+    def __call__(self, actor: Actor) -> int:
+        self.actors.append(actor)
+        if self.refusal is not None:
+            raise self.refusal
+        return len(self.actors)
+
+
+def make_viewer(name: str, *claims: Claim) -> Viewer:
+    actor = replace(LOCAL_ADMINISTRATOR, name=name, claims=frozenset(claims))
+    return Viewer(actor, lambda: actor, Texts("en", ZoneInfo("UTC")))
+
+
+def test_pages_of_the_same_claims_ask_once():
+    ada, bea = make_viewer("ada", Claim.DATASET_VIEW), make_viewer("bea", Claim.DATASET_VIEW)
+    carl = make_viewer("carl", Claim.DATASET_VIEW, Claim.SYSTEM_VIEW)
+    asked = Asked()
+
+    async def look() -> tuple[list[int], int, int]:
+        answers = SharedAnswers()
+        together = await asyncio.gather(
+            *(answers.ask(each, "queue", asked, fresh_s=LONG_S) for each in (ada, bea))
+        )
+        other_claims = await answers.ask(carl, "queue", asked, fresh_s=LONG_S)
+        # Who has changed something asks anew, and the others get what they are told.
+        await answers.ask(ada, "queue", asked, fresh_s=0.0)
+        return together, other_claims, await answers.ask(bea, "queue", asked, fresh_s=LONG_S)
+
+    assert asyncio.run(look()) == ([1, 1], 2, 3)
+    assert [actor.claims for actor in asked.actors] == [ada.actor.claims, carl.actor.claims, ada.actor.claims]
+
+
+def test_who_is_signed_out_gets_nothing_that_others_asked_for():
+    ada, bea = make_viewer("ada", Claim.DATASET_VIEW), make_viewer("bea", Claim.DATASET_VIEW)
+
+    def refuse() -> Actor:
+        raise Unauthenticated("access.session_ended", "The session has ended.")
+
+    gone = Viewer(bea.actor, refuse, bea.texts)
+
+    async def look() -> None:
+        answers = SharedAnswers()
+        await answers.ask(ada, "queue", Asked(), fresh_s=LONG_S)
+        await answers.ask(gone, "queue", Asked(), fresh_s=LONG_S)
+
+    with pytest.raises(Unauthenticated):
+        asyncio.run(look())
+
+
+def test_a_refusal_is_not_kept():
+    ada, asked = make_viewer("ada", Claim.DATASET_VIEW), Asked()
+
+    async def look() -> int:
+        answers = SharedAnswers()
+        asked.refusal = Invalid("queue.odd", "No.")
+        with pytest.raises(Invalid):
+            await answers.ask(ada, "queue", asked, fresh_s=LONG_S)
+        asked.refusal = None
+        return await answers.ask(ada, "queue", asked, fresh_s=LONG_S)
+
+    assert asyncio.run(look()) == 2
