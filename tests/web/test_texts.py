@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from raven_scan.web import texts as texts_module
-from raven_scan.web.texts import Texts, choose_language, list_languages
+from raven_scan.web.texts import Texts, choose_language, choose_territory, list_languages
 
 FOLDER = Path(texts_module.__file__).parent
 CATALOGUE = """
@@ -56,6 +56,17 @@ def test_numbers_and_times_are_the_users(italian: Texts) -> None:
     assert "14:30" in italian.moment(datetime(2026, 7, 1, 12, 30, tzinfo=UTC))
     for value in (italian.figure(None), italian.percent(None), italian.moment(None)):
         assert value == texts_module.NONE
+
+
+def test_dates_are_written_as_in_the_users_country() -> None:
+    def write(*accepted: str) -> str:
+        zone = ZoneInfo("Europe/Rome")
+        texts = Texts(choose_language(accepted), zone, choose_territory(accepted))
+        return texts.moment(datetime(2026, 7, 1, 12, 30, tzinfo=UTC))
+
+    assert write("en-GB", "en") == write("it-IT", "it") == write("de-AT") == "1 Jul 2026, 14:30:00"
+    assert write("en-US") == write("en") == write("it") == "Jul 1, 2026, 2:30:00\N{NARROW NO-BREAK SPACE}PM"
+    assert write("en-ZZ") == write("zh-Hans") == write()
 
 
 def test_what_translators_get_is_up_to_date(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ async def show_settings(viewer: Viewer, services: Services, _: Liveness, __: Pag
 def _draw(settings: list[SettingShown], t: Texts, title: str, empty: str) -> str:
     rows = [
         f'<tr><th scope="row"><span class="mono">{escape(each.name)}</span></th>'
-        f'<td class="mono small value">{escape(_show(each.value))}</td>'
+        f'<td class="mono small value">{escape(_show(each, t))}</td>'
         f'<td class="small">{escape(each.description.replace("`", ""))}</td></tr>'
         for each in settings
     ]
@@ -60,7 +60,12 @@ def _draw(settings: list[SettingShown], t: Texts, title: str, empty: str) -> str
     return f'<h3>{escape(title)}</h3><div class="scroll settings">{table}</div>'
 
 
-def _show(value: Any) -> str:
+def _show(setting: SettingShown, t: Texts) -> str:
+    value: Any = setting.value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if setting.name.endswith("_BYTES"):
+            return t.size(value)
+        return f"{t.number(value, 3)}{' s' if setting.name.endswith('_S') else ''}"
     if value is None or value in ([], {}):
         return NONE
     if isinstance(value, list):

@@ -65,8 +65,8 @@ def draw_curves(
             "data": [{"name": best.name, "coord": [best.x, best.y]}],
             "label": {
                 "formatter": "{b}",
-                "position": "top" if best.y < 0.85 else "bottom",
-                "distance": 8,
+                "position": "top",
+                "distance": 6,
                 "color": _QUIET,
                 "fontWeight": "bold",
             },
@@ -75,7 +75,7 @@ def draw_curves(
         {
             "animation": False,
             "color": list(COLOURS),
-            "grid": {"left": 48, "right": 18, "top": 34, "bottom": 44},
+            "grid": {"left": 48, "right": 18, "top": 34 if best is None else 52, "bottom": 44},
             "legend": {
                 "type": "scroll",
                 "top": 0,

@@ -109,7 +109,7 @@ def _build_choices(comparison: Comparison, report: EvaluationReport, models: Seq
         ).props("outlined dense options-dense").style("min-width: 180px")
         said = t(
             "On the {part} part of {dataset}, by their last evaluations there. The first is what the others are "
-            "compared with; intervals are of 95 %.",
+            "compared with; intervals are of 95%.",
             part=comparison.part,
             dataset=comparison.dataset_version.name,
         )
@@ -121,7 +121,7 @@ def _draw_differences(comparison: Comparison, t: Texts) -> str:
         ("Model", False),
         (FIGURES.get(comparison.figure, comparison.figure), True),
         ("Difference", True),
-        ("95 % interval", True),
+        ("95% interval", True),
         ("In words", False),
     )
     head = "".join(
@@ -152,8 +152,7 @@ def _draw_row(compared: ComparedModel, t: Texts) -> str:
 def _write_difference(difference: Difference, t: Texts) -> str:
     if difference.value is None:
         return NONE
-    sign = "+" if difference.value > 0 else ""
-    return f"{sign}{t.figure(difference.value)}"
+    return t.difference(difference.value)
 
 
 def _draw_overlaid(comparison: Comparison, reports: Sequence[EvaluationReport], t: Texts) -> None:

@@ -66,6 +66,12 @@ async def show_overview(
             ui.html(list_facts(_list_facts(model, t)), sanitize=False)
         with sheet(t("Where it comes from")):
             ui.html(list_facts(_list_lineage(viewer, model)), sanitize=False)
+            if model.environment:
+                software = list_facts(
+                    [(name, escape(value)) for name, value in sorted(model.environment.items())]
+                )
+                said = escape(t("Software and machine"))
+                ui.html(f"<details><summary>{said}</summary>{software}</details>", sanitize=False)
         with sheet(t("Classes")):
             classes = "".join(f'<li class="chip-plain">{escape(name)}</li>' for name in model.classes)
             none = f'<p class="muted">{escape(t("Its head is made when a run trains it."))}</p>'
@@ -116,7 +122,7 @@ def _draw_evaluated(
     ]
     said = t(
         "On {images} images with {boxes} boxes of the {part} part of {dataset}; below and beside the figures, "
-        "their 95 % intervals. Precision, recall and F1 are at the best confidence.",
+        "their 95% intervals. Precision, recall and F1 are at the best confidence.",
         images=NONE if evaluation.image_count is None else t.number(evaluation.image_count),
         boxes=NONE if evaluation.box_count is None else t.number(evaluation.box_count),
         part=evaluation.part,
@@ -189,8 +195,6 @@ def _list_lineage(viewer: Viewer, model: TrainedModelView) -> list[tuple[str, st
             (t("Package signed by"), escape(model.package.key_name)),
             (t("Key"), f'<span class="mono small">{escape(model.package.key_fingerprint)}</span>'),
         ]
-    for name, value in sorted(model.environment.items()):
-        facts.append((name, escape(value)))
     return facts or [(t("Origin"), escape(name_origin(model.origin, t)))]
 
 

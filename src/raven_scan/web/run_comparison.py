@@ -17,6 +17,7 @@ from raven_scan.web.charts import LineChart
 from raven_scan.web.frame import heading, screen, sheet, show_empty
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link, mark_status
+from raven_scan.web.model_words import FIGURES
 from raven_scan.web.run_words import INPUT_NAMES, OPTION_NAMES, PARAMETER_NAMES, name_parameter, show_value
 from raven_scan.web.services import Services
 from raven_scan.web.texts import NONE, Texts
@@ -30,7 +31,6 @@ _CURVES = {
     "learning_rate": "Learning rate",
 }
 _NAMES = {**OPTION_NAMES, **INPUT_NAMES}
-_FIGURES = {"map": "mAP", "map50": "mAP50", "map75": "mAP75"}
 _GROUPS = {
     "inputs": "Dataset and base model",
     "parameters": "Parameters",
@@ -139,7 +139,7 @@ def _draw_figures(comparison: RunComparison, t: Texts) -> str:
 
 def _draw_figure(figure: ComparedFigure, t: Texts) -> str:
     part = t("test") if figure.part == "test" else t("valid, best epoch")
-    name = f"{_FIGURES.get(figure.name, figure.name.replace('_', ' '))} ({part})"
+    name = f"{t(FIGURES.get(figure.name, figure.name))} ({part})"
     cells = ""
     known = [value for value in figure.values if value is not None]
     for index, (value, difference) in enumerate(zip(figure.values, figure.differences, strict=True)):
@@ -147,7 +147,6 @@ def _draw_figure(figure: ComparedFigure, t: Texts) -> str:
         if value is not None and value == max(known) and len(known) > 1:
             shown = f"<b>{shown}</b>"
         if index and difference is not None:
-            sign = "+" if difference >= 0 else "\N{MINUS SIGN}"
-            shown += f' <span class="small muted">{sign}{escape(t.figure(abs(difference)))}</span>'
+            shown += f' <span class="small muted">{t.difference(difference)}</span>'
         cells += f"<td>{shown or NONE}</td>"
     return f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'

@@ -22,7 +22,7 @@ from raven_scan.training_runs.events_wakeups import RunWaker
 from raven_scan.web.live import Liveness
 from raven_scan.web.pages import build_page
 from raven_scan.web.services import Services
-from raven_scan.web.texts import Texts, choose_language
+from raven_scan.web.texts import Texts, choose_language, choose_territory
 from raven_scan.web.viewer import Viewer
 
 _FOLDER = Path(__file__).parent
@@ -107,10 +107,9 @@ def _recognise(services: Services, connection: HTTPConnection) -> Actor:
 
 
 def _choose_texts(request: Request) -> Texts:
-    accepted = [
-        part.partition(";")[0].strip() for part in request.headers.get("accept-language", "").split(",")
-    ]
-    return Texts(choose_language([each for each in accepted if each]), _get_zone(request))
+    codes = (part.partition(";")[0].strip() for part in request.headers.get("accept-language", "").split(","))
+    accepted = [code for code in codes if code]
+    return Texts(choose_language(accepted), _get_zone(request), choose_territory(accepted))
 
 
 def _get_zone(request: Request) -> ZoneInfo:

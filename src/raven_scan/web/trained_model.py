@@ -9,7 +9,7 @@ from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.types import Claim
 from raven_scan.kernel.errors import NotFound
-from raven_scan.trained_models.types import TrainedModelView
+from raven_scan.trained_models.types import Origin, TrainedModelView
 from raven_scan.web.frame import heading, screen, sheet, show_empty
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link, list_places
@@ -76,7 +76,8 @@ async def show_trained_model(
         with heading(model.name):
             if not here.key:
                 await show_overview_buttons(viewer, services, model)
-        ui.html(f'<div class="row-gap">{mark_stage(model.stage, t)}</div>', sanitize=False)
+        if model.origin is not Origin.BUILTIN:
+            ui.html(f'<div class="row-gap">{mark_stage(model.stage, t)}</div>', sanitize=False)
         places = [(_make_path(model, tab), t(tab.name)) for tab in tabs]
         ui.html(
             list_places(places, _make_path(model, here), t("Parts of this page")),

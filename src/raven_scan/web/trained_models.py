@@ -155,7 +155,8 @@ def _draw_cells(model: TrainedModelSummary, tick: str, t: Texts) -> str:
     return (
         f'<td class="named"><div class="ticked">{tick}<a href="{MODELS_PATH}/{model.id}">{escape(model.name)}</a>'
         "</div></td>"
-        f"<td>{mark_stage(model.stage, t)}</td><td>{escape(model.architecture)}"
+        f"<td>{NONE if model.origin is Origin.BUILTIN else mark_stage(model.stage, t)}</td>"
+        f"<td>{escape(model.architecture)}"
         f'<div class="small muted">{escape(name_origin(model.origin, t))}</div></td>'
         f'<td class="named">{NONE if learned is None else escape(learned.name)}</td>'
         f'<td class="n">{t.figure(None if test is None else test.map50)}{beside}</td>'

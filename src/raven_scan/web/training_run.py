@@ -13,8 +13,8 @@ from raven_scan.trained_models.types import Figures
 from raven_scan.training_runs.artifacts import RunArtifact
 from raven_scan.training_runs.events import Place
 from raven_scan.training_runs.metric_history import MetricHistory
-from raven_scan.training_runs.types import LogRange, RunStatus, TrainingRunView
-from raven_scan.web.charts import ChartBoard, ChartedMetrics, LineChart
+from raven_scan.training_runs.types import CLASS_METRICS, LogRange, RunStatus, TrainingRunView
+from raven_scan.web.charts import ChartBoard, ChartedMetrics, LineChart, LineChoice
 from raven_scan.web.frame import heading, screen, sheet
 from raven_scan.web.live import Liveness, RunNews
 from raven_scan.web.marks import link
@@ -33,6 +33,8 @@ from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer
 
 _POINTS = 300
+_CLASSES = 10
+"""So many curves by class can be told from each other; more are a tick away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,9 @@ class _RunPage:
                 chart = LineChart(
                     t("mAP, mAP50 and mAP75 by step"),
                     highest=1.0,
-                    empty=t("Measured when the first validation is done."),
+                    empty=t("It ended before a validation was done.")
+                    if self._run.status.is_final
+                    else t("Measured when the first validation is done."),
                     step=step,
                 )
                 names = {"valid/map50": "mAP50", "valid/map": "mAP", "valid/map75": "mAP75"}

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 
-from babel import Locale, negotiate_locale
+from babel import Locale, UnknownLocaleError, negotiate_locale
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.pofile import read_po
 from babel.numbers import format_compact_decimal, format_decimal, format_percent
@@ -19,6 +19,7 @@ _SOURCE = "en"
 NONE = "\N{EN DASH}"
 """Shown where there is no value."""
 
+_TERRITORY_LETTERS = 2
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -28,12 +29,13 @@ class Texts:
     Args:
         language: of `list_languages`.
         timezone: the user's.
+        territory: as `GB`, whose way of writing dates and numbers in that language is taken, where it is known.
     """
 
-    def __init__(self, language: str, timezone: tzinfo) -> None:
+    def __init__(self, language: str, timezone: tzinfo, territory: str | None = None) -> None:
         self.language = language
         self.timezone = timezone
-        self._locale = Locale.parse(language)
+        self._locale = _find_locale(language, territory)
         self._sentences = _read_catalogue(language)
 
     def __call__(self, sentence: str, **values: object) -> str:
@@ -63,7 +65,13 @@ class Texts:
 
     def figure(self, value: float | None) -> str:
         """A figure in 0-1 with three digits, as papers write it; a dash where there is none."""
-        return NONE if value is None else format_decimal(value, format="0.000", locale=self._locale)
+        if value is None:
+            return NONE
+        return format_decimal(value, format="0.000", locale=self._locale).replace("-", "\N{MINUS SIGN}")
+
+    def difference(self, value: float) -> str:
+        """Of two figures, with its sign."""
+        return f"{'+' if value > 0 else ''}{self.figure(value)}"
 
     def moment(self, moment: datetime | None) -> str:
         """Day and time, in the user's zone."""
@@ -113,6 +121,20 @@ def choose_language(accepted: Sequence[str]) -> str:
     """The first that we have of those that a browser asks for."""
     wanted = [code.replace("-", "_") for code in accepted]
     return negotiate_locale(wanted, list_languages()) or _SOURCE
+
+
+def choose_territory(accepted: Sequence[str]) -> str | None:
+    """Of the first that names one: who reads `en` for want of `de-AT` still writes the day before the month."""
+    territories = (code.replace("_", "-").rpartition("-")[2] for code in accepted)
+    return next((each for each in territories if len(each) == _TERRITORY_LETTERS and each.isupper()), None)
+
+
+@cache
+def _find_locale(language: str, territory: str | None) -> Locale:
+    try:
+        return Locale(language, territory)
+    except UnknownLocaleError:
+        return Locale.parse(language)
 
 
 @cache
