@@ -9,16 +9,15 @@ from raven_scan.datasets.types import Notice, PartCounts
 from raven_scan.kernel.errors import RavenError
 from raven_scan.web.marks import list_facts
 from raven_scan.web.texts import Texts
+from raven_scan.web.viewer import Viewer
 
 
-def draw_refusal(error: RavenError, t: Texts) -> str:
+def draw_refusal(error: RavenError, viewer: Viewer) -> str:
     """The error, with a table of every problem where it is a report of several."""
+    t = viewer.texts
     problems: list[dict[str, Any]] = error.parameters.get("problems") or []
     if not problems:
-        return (
-            f'<div class="notice bad" role="alert"><b>{escape(error.message)}</b><br>{escape(error.hint)}'
-            f'<div class="small mono">{escape(error.code)}</div></div>'
-        )
+        return viewer.draw_error(error, kind="bad")
     count = int(error.parameters.get("problem_count", len(problems)))
     title = t("1 problem") if count == 1 else t("{count} problems", count=t.number(count))
     counts: Mapping[str, int] = error.parameters.get("counts") or {}

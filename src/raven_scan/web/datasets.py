@@ -7,16 +7,18 @@ from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.types import Claim
-from raven_scan.datasets.types import DatasetView
+from raven_scan.datasets.types import DatasetView, SourceFindings
 from raven_scan.kernel.paging import Page, PageRequest
-from raven_scan.web.dataset_importing import ImportKind, begin_sample, find_import
+from raven_scan.web.dataset_importing import DATASET_IMPORTS, begin_sample
 from raven_scan.web.frame import button, heading, screen, sheet
 from raven_scan.web.lists import Column, SearchedList
 from raven_scan.web.live import Liveness
-from raven_scan.web.marks import draw_bar, link
+from raven_scan.web.marks import link
+from raven_scan.web.rows import ShownTable
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.work_under_way import draw_work
 
 PATH = "/datasets"
 IMPORT_PATH = "/datasets/import"
@@ -97,24 +99,22 @@ def _draw_row(dataset: DatasetView, t: Texts) -> str:
 def _show_own_import(viewer: Viewer) -> None:
     """How far the viewer's import is, where there is one."""
     t = viewer.texts
-    note = ui.html("", sanitize=False).classes("own-import").props('aria-live="polite"')
+    note = ShownTable()
+    note.element.props('aria-live="polite"')
 
     def look() -> None:
-        found = find_import(viewer.actor.id)
-        drawn = ""
-        if found is not None and not (found.is_over and found.kind is ImportKind.CHECK):
-            share = found.done / found.total if found.total else 0.0
+        found = DATASET_IMPORTS.find(viewer.actor.id)
+        drawn, path = "", IMPORT_PATH
+        if found is not None and not isinstance(found.result, SourceFindings):
             if not found.is_over:
-                said = t("{name} is on its way.", name=found.name)
-            elif found.error is not None:
-                said = t("{name} was refused.", name=found.name)
+                drawn = draw_work(found, t)
+            elif found.result is None:
+                drawn = escape(t("{name} was refused.", name=found.name))
             else:
-                said = t("{name} is imported.", name=found.name)
-            path = IMPORT_PATH if found.version is None else f"{PATH}/{found.version.id}"
-            bar = "" if found.is_over else draw_bar(share, said)
-            drawn = f'<div class="notice">{escape(said)} {link(t("Look at it"), path)}{bar}</div>'
-        if drawn != note.content:
-            note.set_content(drawn)
+                drawn = escape(t("{name} is imported.", name=found.name))
+                path = f"{PATH}/{found.result.id}"
+            drawn = f'<div class="notice">{drawn} {link(t("Look at it"), path)}</div>'
+        note.show(drawn)
 
     look()
     ui.timer(_LOOK_S, look, immediate=False)

@@ -8,12 +8,13 @@ from nicegui import ui
 from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.training_runs.types import RunFilter, RunStatus
+from raven_scan.web.dataset_importing import DATASET_IMPORTS, begin_sample
 from raven_scan.web.frame import button, show_link_button
-from raven_scan.web.marks import draw_bar, link
+from raven_scan.web.marks import link
 from raven_scan.web.rows import ShownTable
-from raven_scan.web.sample_import import get_sample_import, start_sample_import
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.work_under_way import draw_work
 
 _ONE = PageRequest(limit=1)
 _REFRESH_S = 1.0
@@ -111,20 +112,17 @@ class FirstSteps:
                     ).classes("muted")
 
     async def _start(self) -> None:
-        start_sample_import(self._viewer, self._services)
+        await self._viewer.ask(begin_sample, self._services.datasets)
         self._draw_progress()
 
     def _draw_progress(self) -> None:
-        t, now = self._viewer.texts, get_sample_import()
-        if now.error is not None:
-            message, hint = now.error
-            self._progress.show(f'<div class="notice bad"><b>{escape(message)}</b><br>{escape(hint)}</div>')
-        elif now.is_running:
-            label = t("Preparing the sample dataset: {stage}", stage=now.stage or "…")
-            share = now.done / now.total if now.total else 0.0
-            self._progress.show(f'{draw_bar(share, label)}<span class="small muted">{escape(label)}</span>')
-        else:
+        viewer, found = self._viewer, DATASET_IMPORTS.find(self._viewer.actor.id)
+        if found is None:
             self._progress.show("")
+        elif found.error is not None:
+            self._progress.show(viewer.draw_error(found.error, kind="bad"))
+        else:
+            self._progress.show("" if found.is_over else draw_work(found, viewer.texts))
 
 
 def _tell(said: str, where: str) -> None:
