@@ -60,6 +60,11 @@ def test_what_was_typed_outlives_a_reload(page: Page) -> None:
     expect(page.get_by_label("Name")).to_have_value("half typed")
     expect(page.get_by_label("Epochs", exact=True)).to_have_value("7")
     expect(page.locator("#field-schedule")).to_have_value("step")
+    # Who comes with another model in mind gets that.
+    page.goto(f"{_NEW}?dataset=tiny&base_model=yolox-nano")
+    expect(page.get_by_label("What it will be")).to_contain_text("Estimate")
+    expect(page.get_by_label("Base model")).to_have_value("yolox-nano")
+    expect(page.get_by_label("Name")).to_have_value("")
 
 
 def test_a_preset_and_a_clone_fill_the_form(page: Page, site: Site) -> None:
@@ -84,6 +89,13 @@ def test_a_preset_and_a_clone_fill_the_form(page: Page, site: Site) -> None:
     page.get_by_label("Preset").select_option("small images")
     expect(page.get_by_label("Epochs", exact=True)).to_have_value("9")
     expect(page.get_by_label("Augmentation")).to_have_value("off")
+    page.get_by_role("link", name="All presets").click()
+    row = page.locator("table.list tbody tr")
+    expect(row).to_contain_text("Epochs: 9")
+    row.get_by_role("button", name="Delete small images").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("There is none yet")).to_be_visible()
+    assert site.platform.presets.list_presets(LOCAL_ADMINISTRATOR) == []
 
 
 def test_who_may_not_create_sees_no_button(open_context: Callable[..., BrowserContext], site: Site) -> None:

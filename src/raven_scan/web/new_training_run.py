@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 from pydantic import ValidationError
 
 from raven_scan.access.types import Claim
-from raven_scan.kernel.errors import Invalid, NotFound, RavenError
+from raven_scan.kernel.errors import Conflict, Invalid, NotFound
 from raven_scan.kernel.findings import Severity
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.trained_models.types import ModelFilter
@@ -60,8 +61,10 @@ class _NewRun:
         self._services = services
         self._source = source
         self._asked = asked
-        self._kept = f"new-run-{source.id}" if source else "new-run"
+        # Who comes with a dataset or a model in mind gets that, and not what was half typed for another.
+        self._kept = f"new-run?{urlencode(sorted(asked.items()))}" if asked else "new-run"
         self._preset = ""
+        self._looks = 0
         self._is_busy = False
 
     async def build(self) -> None:
@@ -92,9 +95,8 @@ class _NewRun:
                 ).classes("muted small")
         self._lists = ui.html("", sanitize=False)
         await self._list_choices("", "")
-        name = json.dumps(self._kept)
         ui.run_javascript(
-            f"ravenWhenThere(() => document.querySelector('[data-keep={name}]'), (form) => {{ ravenKeep(form); "
+            "ravenWhenThere(() => document.querySelector('.run-form'), (form) => { ravenKeep(form); "
             "form.dispatchEvent(new Event('input', { bubbles: true })); })"
         )
 
@@ -140,9 +142,11 @@ class _NewRun:
 
     async def _look(self, given: Mapping[str, Any]) -> RunPlan | None:
         """Shows what would become of it; None where it cannot be told."""
-        t = self._viewer.texts
+        viewer, t = self._viewer, self._viewer.texts
         problems: dict[str, str] = {}
         plan: RunPlan | None = None
+        self._looks += 1
+        look = self._looks
         try:
             parameters, options = read_parameters(given), self._read_options(given)
         except ValidationError as error:
@@ -155,12 +159,13 @@ class _NewRun:
             except NotFound as error:
                 missing = "dataset" if error.code.startswith("dataset") else "base_model"
                 problems[missing] = error.message
-            except RavenError as error:
-                problems["preset"] = f"{error.message} {error.hint}"
-        self._plan.set_content(draw_plan(plan, problems, self._viewer))
-        self._inputs.set_content(draw_inputs(plan, self._viewer) if plan else "")
-        defaults = list_defaults(plan, t) if plan else {}
-        ui.run_javascript(f"ravenMarkForm({json.dumps(problems)}, {json.dumps(defaults)})")
+            except (Conflict, Invalid) as error:
+                problems["preset"] = f"{error.message} {viewer.describe_hint(error)}"
+        if look == self._looks:  # else the form has changed meanwhile, and another look shows what it is now
+            self._plan.set_content(draw_plan(plan, problems, viewer))
+            self._inputs.set_content(draw_inputs(plan, viewer) if plan else "")
+            defaults = list_defaults(plan, t) if plan else {}
+            ui.run_javascript(f"ravenMarkForm({json.dumps(problems)}, {json.dumps(defaults)})")
         return None if problems else plan
 
     async def _ask_plan(
@@ -190,7 +195,10 @@ class _NewRun:
         devices = _read_number(given, "device_count", 1, 64, t("1 to 64."))
         start_at = None
         if text := str(given.get("start_at") or ""):
-            start_at = datetime.fromisoformat(text).replace(tzinfo=t.timezone)
+            try:
+                start_at = datetime.fromisoformat(text).replace(tzinfo=t.timezone)
+            except ValueError:
+                raise _make_bad_option("start_at", t("A day and a time.")) from None
         return RunOptions(
             priority=int(priority or 0),
             start_at=start_at,
@@ -290,5 +298,9 @@ def _read_number(
     except ValueError:
         value = high + 1
     if not low <= value <= high:
-        raise Invalid("training_run.bad_option", explanation, parameters={"field": name})
+        raise _make_bad_option(name, explanation)
     return value
+
+
+def _make_bad_option(name: str, explanation: str) -> Invalid:
+    return Invalid("training_run.bad_option", explanation, parameters={"field": name})

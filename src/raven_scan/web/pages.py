@@ -35,6 +35,7 @@ from raven_scan.web.run_comparison import show_run_comparison
 from raven_scan.web.services import Services
 from raven_scan.web.trained_model import show_trained_model
 from raven_scan.web.trained_models import show_trained_models
+from raven_scan.web.training_presets import PRESETS_PATH, show_training_presets
 from raven_scan.web.training_run import show_training_run
 from raven_scan.web.training_runs import show_training_runs
 from raven_scan.web.viewer import Viewer
@@ -81,6 +82,7 @@ _SCREENS: dict[str, Screen] = {
     "/training-runs": show_training_runs,
     "/training-runs/new": show_new_training_run,
     "/training-runs/compare": show_run_comparison,
+    PRESETS_PATH: show_training_presets,
     "/training-runs/{ref}": show_training_run,
     "/trained-models": show_trained_models,
     "/trained-models/compare": show_model_comparison,

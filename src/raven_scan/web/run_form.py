@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.training_runs.types import DeviceKind, RunOptions, TrainingPresetView
+from raven_scan.web.marks import link
 from raven_scan.web.run_words import (
     DEFAULT_REASONS,
     PARAMETER_NAMES,
@@ -17,6 +18,7 @@ from raven_scan.web.run_words import (
     name_parameter,
 )
 from raven_scan.web.texts import Texts
+from raven_scan.web.training_presets import PRESETS_PATH
 
 Given = Mapping[str, Any]
 """What fields hold, by their names; a tick is a bool."""
@@ -31,35 +33,37 @@ def draw_subject(t: Texts, given: Given, presets: Sequence[TrainingPresetView]) 
         f"{escape(each.name)} ({escape(each.architecture)})</option>"
         for each in presets
     )
-    no_preset = t("None")
-    about_presets = t("Parameters that were kept from a run. They can be changed below.")
-    if not presets:
-        about_presets = t("There is none yet: a run's page has Save as preset.")
-    what = (
-        _draw_field(
-            t("Name"),
-            _draw_input("name", given, 'maxlength="100" autocomplete="off"'),
+    about_presets = t("There is none yet: a run's page has Save as preset.")
+    all_presets = ""
+    if presets:
+        about_presets = t("Parameters that were kept from a run. They can be changed below.")
+        all_presets = f" {link(t('All presets'), PRESETS_PATH)}"
+    what = _draw_inputs(
+        given,
+        (
             "name",
+            t("Name"),
+            'maxlength="100" autocomplete="off"',
             t("What the run, and the model that it makes, are called. Left empty, it is the suggested one."),
-        )
-        + _draw_field(
-            t("Dataset version"),
-            _draw_input("dataset", given, 'list="datasets" autocomplete="off" required'),
+        ),
+        (
             "dataset",
+            t("Dataset version"),
+            'list="datasets" autocomplete="off" required',
             t("Type to search. The newest version, where none is named."),
-        )
-        + _draw_field(
-            t("Base model"),
-            _draw_input("base_model", given, 'list="base-models" autocomplete="off" required'),
+        ),
+        (
             "base_model",
+            t("Base model"),
+            'list="base-models" autocomplete="off" required',
             t("What it starts from: an architecture's own weights, or a model that was trained or imported."),
-        )
-        + _draw_field(
-            t("Preset"),
-            f'<select id="field-preset" name="preset"><option value="">{escape(no_preset)}</option>{chosen}</select>',
-            "preset",
-            about_presets,
-        )
+        ),
+    ) + _draw_field(
+        t("Preset"),
+        '<select id="field-preset" name="preset" aria-describedby="hint-preset problem-preset">'
+        f'<option value="">{escape(t("None"))}</option>{chosen}</select>',
+        "preset",
+        escape(about_presets) + all_presets,
     )
     return (
         f'<section class="sheet"><h2>{escape(t("What is trained"))}</h2>'
@@ -121,23 +125,21 @@ def _draw_options(t: Texts, given: Given) -> str:
     )
     ticked = " checked" if given.get("retry_smaller_batch") else ""
     return (
-        _draw_field(
-            t("Priority"),
-            _draw_input("priority", given, 'inputmode="numeric" placeholder="0"'),
-            "priority",
-            t("-1000 to 1000. Of two that wait, the higher comes first."),
-        )
-        + _draw_field(
-            t("Not before"),
-            _draw_input("start_at", given, 'type="datetime-local"'),
-            "start_at",
-            t("It waits until then."),
-        )
-        + _draw_field(
-            t("Time limit, h"),
-            _draw_input("time_limit_h", given, 'inputmode="decimal"'),
-            "time_limit_h",
-            t("Longer than this, it ends in Error, its checkpoint kept. Empty: no limit."),
+        _draw_inputs(
+            given,
+            (
+                "priority",
+                t("Priority"),
+                'inputmode="numeric" placeholder="0"',
+                t("-1000 to 1000. Of two that wait, the higher comes first."),
+            ),
+            ("start_at", t("Not before"), 'type="datetime-local"', t("It waits until then.")),
+            (
+                "time_limit_h",
+                t("Time limit, h"),
+                'inputmode="decimal"',
+                t("Longer than this, it ends in Error, its checkpoint kept. Empty: no limit."),
+            ),
         )
         + _draw_field(
             t("Device"),
@@ -145,11 +147,14 @@ def _draw_options(t: Texts, given: Given) -> str:
             "device_kind",
             "",
         )
-        + _draw_field(
-            t("Devices"),
-            _draw_input("device_count", given, 'inputmode="numeric" placeholder="1"'),
-            "device_count",
-            t("GPUs of one machine that it trains on at once."),
+        + _draw_inputs(
+            given,
+            (
+                "device_count",
+                t("Devices"),
+                'inputmode="numeric" placeholder="1"',
+                t("GPUs of one machine that it trains on at once."),
+            ),
         )
         + f'<div class="field"><label class="tick-label"><input type="checkbox" name="retry_smaller_batch"{ticked}> '
         f"{escape(t('Out of memory, try once more with half the batch'))}</label></div>"
@@ -172,11 +177,19 @@ def _draw_parameter(t: Texts, name: str, given: Given) -> str:
         control = f'<select id="field-{name}" name="{name}" aria-describedby="hint-{name}">{options}</select>'
     else:
         control = _draw_input(name, given, 'inputmode="decimal" autocomplete="off"')
-    return _draw_field(name_parameter(name, t), control, name, hint)
+    return _draw_field(name_parameter(name, t), control, name, escape(hint))
 
 
 def _end(sentence: str) -> str:
     return f"{sentence}." if sentence else ""
+
+
+def _draw_inputs(given: Given, *fields: tuple[str, str, str, str]) -> str:
+    """Args: `fields`: name, label, attributes, and what to know about it."""
+    return "".join(
+        _draw_field(label, _draw_input(name, given, attributes), name, escape(hint))
+        for name, label, attributes, hint in fields
+    )
 
 
 def _draw_input(name: str, given: Given, attributes: str) -> str:
@@ -188,7 +201,8 @@ def _draw_input(name: str, given: Given, attributes: str) -> str:
 
 
 def _draw_field(label: str, control: str, name: str, hint: str) -> str:
+    """Control and hint are HTML."""
     return (
         f'<div class="field"><label for="field-{name}">{escape(label)}</label>{control}'
-        f'<div class="problem" id="problem-{name}"></div><div class="hint" id="hint-{name}">{escape(hint)}</div></div>'
+        f'<div class="problem" id="problem-{name}"></div><div class="hint" id="hint-{name}">{hint}</div></div>'
     )
