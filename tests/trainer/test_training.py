@@ -146,6 +146,7 @@ def test_first_losses_equal_those_of_mmdetections_own_tool(finished_run: Finishe
         text=True,
         timeout=300,
         check=False,
+        cwd=spec.work_folder,
         env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr[-3000:]

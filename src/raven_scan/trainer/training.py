@@ -121,11 +121,17 @@ def read_parameters(spec: TrainSpec) -> TrainingParameters:
 
 
 def write_configuration(spec: TrainSpec) -> dict[str, Any]:
-    """Build the configuration, write it to the work folder, and return what was written."""
+    """Build the configuration, write it to the work folder, and return it.
+
+    What is written is kept with the model, and shown: its paths are relative to the work folder, which is another in
+    each attempt, and nobody's business.
+    """
     spec.work_folder.mkdir(parents=True, exist_ok=True)
     encoded = encode_configuration(build_configuration(spec))
     if is_main_process():
-        write_bytes(spec.work_folder / CONFIGURATION_FILE, encoded)
+        folder = msgspec.json.encode(str(spec.work_folder))[1:-1]
+        written = encoded.replace(b'"%s"' % folder, b'"."').replace(b'"%s/' % folder, b'"')
+        write_bytes(spec.work_folder / CONFIGURATION_FILE, written)
     return msgspec.json.decode(encoded)
 
 

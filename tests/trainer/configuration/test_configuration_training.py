@@ -40,6 +40,8 @@ def record_losses(configuration: Path, work_folder: Path, *, threads: int) -> tu
         text=True,
         timeout=300,
         check=False,
+        # The paths in it are relative to where it lies.
+        cwd=configuration.parent,
         # Sums over more threads round otherwise, and training makes much of little.
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
     )
@@ -65,6 +67,7 @@ def test_the_first_losses_equal_those_of_mmdetections_own_tool(
     spec.work_folder.mkdir()
     ours = run_trainer("train", spec)
     assert ours.exit_code == 0, ours.output[-3000:]
+    assert str(spec.work_folder).encode() not in (spec.work_folder / "configuration.json").read_bytes()
     theirs, output = record_losses(
         spec.work_folder / "configuration.json", tmp_path / "tool", threads=spec.threads
     )
