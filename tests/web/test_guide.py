@@ -39,8 +39,11 @@ def test_every_chapter_is_shipped() -> None:
         ("`raven runs list` shows them.", "The screen \u201cTraining runs\u201d shows them."),
         ("Look again: `raven trash list`.", "Look again: the screen \u201cTrash\u201d."),
         ("`raven doctor` says more.", "The screen \u201cSystem health\u201d says more."),
-        # What changes something has a button, and is no other screen.
-        ("Cancel it first: `raven runs cancel x`.", "Cancel it first: `raven runs cancel x`."),
+        ("Cancel it first: `raven runs cancel x`.", "Cancel it first: the button \u201cCancel run\u201d."),
+        ("Lost. `raven runs clone` makes one.", "Lost. The button \u201cClone\u201d makes one."),
+        # What no screen does.
+        ("`raven doctor --deep` looks for more.", "`raven doctor --deep` looks for more."),
+        ("`raven runs reproduce RUN` makes one.", "`raven runs reproduce RUN` makes one."),
     ],
 )
 def test_hints_name_screens(hint: str, shown: str) -> None:
