@@ -34,8 +34,9 @@ _BUTTONS = {
     "tokens create": "New token",
     "audit verify": "Verify",
 }
+_LOOKING = " (?:list|show|published|evaluations?|artifacts|logs|watch)"
 _KNOWN = re.compile(
-    rf"`raven (?:({'|'.join(_SCREENS)})(?: (?:list|show|published|evaluations?|artifacts|logs|watch)|(?<=queue)|(?<=doctor))"
+    rf"`raven (?:({'|'.join(_SCREENS)})(?:{_LOOKING}|(?<=queue)|(?<=doctor))"
     rf"|({'|'.join(_BUTTONS)}))(?! --deep)\b[^`]*`"
 )
 """Commands that show what a screen shows, or do what a button does."""
