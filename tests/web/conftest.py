@@ -62,7 +62,9 @@ class Site:
                 [*self.command, "--port", port, "--json"], stdout=out, stderr=err, env=self.environment
             )
         self.processes.append(Process(popen, out_path, err_path))
-        self.url = self.process.wait_for_document()["server"]
+        document = self.process.wait_for_document()
+        assert "server" in document, f"{document}\n{self.process.err}"
+        self.url = document["server"]
 
     def list_errors(self) -> list[str]:
         """What the servers logged as errors."""
