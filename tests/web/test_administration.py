@@ -169,6 +169,7 @@ def test_who_may_not_sees_no_way_in_and_is_told_whom_to_ask(
     expect(page.get_by_role("alert")).to_contain_text("user:view")
     page.goto("/nowhere/at/all")
     expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(1)
 
 
 def test_axe_finds_no_serious_fault(page: Page) -> None:

@@ -165,6 +165,15 @@ def test_the_guide_is_in_the_application(page: Page) -> None:
     expect(page.get_by_role("heading", name="User guide")).to_be_attached()
 
 
+def test_the_keyboard_gets_past_the_navigation(page: Page) -> None:
+    page.goto("/queue")
+    expect(page.get_by_role("heading", name="Queue", exact=True)).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+
+
 def test_light_or_dark_is_the_users_choice(page: Page) -> None:
     page.emulate_media(color_scheme="light")
     page.goto("/")

@@ -70,7 +70,7 @@ class _Actions:
         t, dataset = self._viewer.texts, self._dataset
         question = Question(self._viewer, t("Edit the dataset"), action=t("Save"))
         with question.fields():
-            name = ui.input(t("Name"), value=dataset.name).props("outlined dense maxlength=100")
+            name = ui.input(t("Name"), value=dataset.name).props("outlined dense autofocus maxlength=100")
             notes = ui.textarea(t("Notes"), value=dataset.notes).props("outlined autogrow")
 
         async def save() -> None:

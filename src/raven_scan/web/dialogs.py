@@ -32,7 +32,11 @@ class Question:
         self._viewer = viewer
         # Not inside what asks: that may be built anew meanwhile.
         self._page = ui.context.client.content
-        with self._page, ui.dialog().props("persistent") as self._dialog, ui.card().classes("question"):
+        with (
+            self._page,
+            ui.dialog().props("no-backdrop-dismiss") as self._dialog,
+            ui.card().classes("question"),
+        ):
             ui.html(f"<h2>{escape(title)}</h2>", sanitize=False)
             self._fields = ui.element("div").classes("fields")
             self._said = ui.html("", sanitize=False).props('role="alert"')

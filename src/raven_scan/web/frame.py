@@ -66,7 +66,8 @@ class Frame:
         self.mark(path)
 
     def mark(self, path: str) -> None:
-        """Shows which place a path belongs to."""
+        """Shows which place a path belongs to; what was refused on the screen before is of no interest now."""
+        ui.run_javascript("ravenCloseRefusals()")
         here = path.partition("?")[0]
         self._help.props(f'href="{escape(self._find_help(here))}"')
         for place, link in self._links.items():
@@ -75,7 +76,6 @@ class Frame:
 
     def _build(self, places: Sequence[Place]) -> None:
         t = self._viewer.texts
-        ui.html(f'<a class="skip" href="#screen">{escape(t("To the content"))}</a>', sanitize=False)
         with ui.left_drawer(value=False, bordered=False).props(
             "width=232 breakpoint=900 show-if-above"
         ) as drawer:
@@ -88,6 +88,12 @@ class Frame:
                         ui.html(f'<div class="side-part">{escape(t(part))}</div>', sanitize=False)
                     for place in members:
                         self._add_link(place)
+        with ui.context.client.layout:
+            skip = ui.html(
+                f'<a class="skip" href="#screen">{escape(t("To the content"))}</a>', sanitize=False
+            )
+        # Before the navigation that it skips.
+        skip.move(target_index=0)
         with ui.element("header").classes("top"):
             ui.button(icon="menu", on_click=drawer.toggle).props(
                 f'flat round dense aria-label="{escape(t("Navigation"))}"'

@@ -114,9 +114,9 @@ def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str
                         raise make_no_screen(ui.context.client.sub_pages_router.current_path)
                     await show(viewer, services, liveness, arguments)
                 except RavenError as error:
-                    if not isinstance(error, Unauthenticated) and not ui.context.slot.children:
-                        show_refused(viewer, error)
-                    raise
+                    if isinstance(error, Unauthenticated) or ui.context.slot.children:
+                        raise
+                    show_refused(viewer, error)
 
         return build
 

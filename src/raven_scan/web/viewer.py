@@ -137,6 +137,7 @@ def as_handler(viewer: Viewer, act: Callable[..., Awaitable[Any]]) -> Callable[.
     async def handle(*arguments: Any) -> None:
         # Not inside what was pressed: that may be built anew, or left, before the action is through.
         with ui.context.client.content:
+            ui.run_javascript("ravenCloseRefusals()")
             async with viewer.telling_errors():
                 await act(*arguments)
 

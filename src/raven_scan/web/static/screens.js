@@ -57,6 +57,11 @@ function ravenSetLight(light) {
   if (window.socket.connected) mend();
 })();
 
+// Refusals stay until they are read, but not longer than what was refused.
+function ravenCloseRefusals() {
+  document.querySelectorAll(".q-notification.bg-negative .q-notification__actions button").forEach((close) => close.click());
+}
+
 async function ravenAskApi(path, method, body) {
   const told = await fetch("/api/v1/session").then((answer) => answer.json());
   const headers = { "Content-Type": "application/json", "X-CSRF-Token": told.csrf_token || "" };
