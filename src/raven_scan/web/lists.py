@@ -10,6 +10,8 @@ from nicegui import ui
 
 from raven_scan.kernel.paging import Page, PageRequest
 from raven_scan.web.frame import button
+from raven_scan.web.living_html import LivingHtml
+from raven_scan.web.marks import as_prop
 from raven_scan.web.page_turning import PageTurning
 from raven_scan.web.viewer import Viewer, as_handler
 
@@ -126,13 +128,13 @@ class SearchedList(Generic[T]):
         t = self._viewer.texts
         with ui.element("div").classes("row-gap") as self.tools:
             ui.input(placeholder=t("Search"), value=self._wanted["q"], on_change=self._choose("q")).props(
-                f'outlined dense clearable debounce=250 type=search aria-label="{escape(self._search_label)}"'
+                f"outlined dense clearable debounce=250 type=search aria-label={as_prop(self._search_label)}"
             ).style("min-width: 240px")
             for choice in self._choices:
                 self._add_choice(choice)
             if self._more:
                 self._add_more()
-        self.table = ui.html("", sanitize=False).classes("scroll")
+        self.table = LivingHtml().classes("scroll")
         self.table.on("click", self._sort_by, js_handler=_TELL_SORT)
         self._pages = PageTurning(self._viewer, self._turn, self._cursor)
         await self.refresh()
@@ -141,7 +143,7 @@ class SearchedList(Generic[T]):
     def _add_choice(self, choice: Choice) -> None:
         ui.select(
             dict(choice.options), value=self._wanted[choice.name], on_change=self._choose(choice.name)
-        ).props(f'outlined dense options-dense aria-label="{escape(choice.label)}"').style("min-width: 150px")
+        ).props(f"outlined dense options-dense aria-label={as_prop(choice.label)}").style("min-width: 150px")
 
     def _add_more(self) -> None:
         t = self._viewer.texts

@@ -5,6 +5,7 @@ from html import escape
 
 from nicegui import ui
 
+from raven_scan.web.living_html import LivingHtml
 from raven_scan.web.viewer import Viewer, as_handler
 
 _TELL_ROW = (
@@ -58,7 +59,7 @@ class ShownTable:
     """A table that is sent where it differs from what is shown."""
 
     def __init__(self) -> None:
-        self.element = ui.html("", sanitize=False).classes("scroll")
+        self.element = LivingHtml().classes("scroll")
         self._shown = ""
         self.element.set_visibility(False)  # what is empty takes no room
 
