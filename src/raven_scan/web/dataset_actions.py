@@ -9,6 +9,7 @@ from raven_scan.access.types import Claim
 from raven_scan.datasets.types import DatasetVersionView, DatasetView
 from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, confirm
+from raven_scan.web.marks import as_prop
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
 
@@ -39,7 +40,7 @@ def show_actions(
         return
     with (
         ui.button(icon="more_vert", color=None).props(
-            f'flat round dense aria-label="{escape(t("More actions"))}"'
+            f"flat round dense aria-label={as_prop(t('More actions'))}"
         ),
         ui.menu(),
     ):

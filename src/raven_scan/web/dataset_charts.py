@@ -1,7 +1,6 @@
 """How the boxes of a dataset version are, as charts."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import pairwise
 
 from nicegui import ui
@@ -9,6 +8,7 @@ from nicegui import ui
 from raven_scan.datasets.browsing import BOX_SIDES_PX, BOXES_AN_IMAGE, VersionStatistics
 from raven_scan.datasets.types import DatasetVersionView
 from raven_scan.web.frame import sheet
+from raven_scan.web.marks import as_prop
 from raven_scan.web.texts import Texts
 
 _COLOUR_OF_PART = {"train": "#0b8a74", "valid": "#c2662d", "test": "#4b6fb5"}
@@ -103,7 +103,7 @@ def _show_bars(
             "aria": {"enabled": True, "label": {"description": description}},
         }
     ).style(f"height: {height}px; width: 100%")
-    chart.props(f'role="img" aria-label="{escape(description)}"')
+    chart.props(f'role="img" aria-label={as_prop(description)}')
 
 
 def _name_counts() -> list[str]:

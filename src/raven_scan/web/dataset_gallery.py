@@ -1,11 +1,11 @@
 """The images of a dataset version with their boxes, as HTML; the large view of one is made in the browser."""
 
-import json
 from collections.abc import Sequence
 from html import escape
 from uuid import UUID
 
 from raven_scan.datasets.browsing import AnnotatedImage
+from raven_scan.web.marks import embed
 from raven_scan.web.texts import Texts
 
 COLOURS = (
@@ -48,8 +48,8 @@ def draw_gallery(
     }
     drawn = "".join(_draw_image(version_id, image, t) for image in images)
     return (
-        f'<div class="gallery" data-gallery="{escape(page)}" data-texts="{_embed(texts)}" '
-        f'data-classes="{_embed(list(classes))}" data-colours="{_embed(COLOURS)}">{drawn}</div>'
+        f'<div class="gallery" data-gallery="{escape(page)}" data-texts="{embed(texts)}" '
+        f'data-classes="{embed(list(classes))}" data-colours="{embed(COLOURS)}">{drawn}</div>'
     )
 
 
@@ -79,7 +79,7 @@ def _draw_image(version_id: UUID, image: AnnotatedImage, t: Texts) -> str:
     )
     label = t("{name}, {boxes}", name=image.file_name, boxes=count)
     return (
-        f'<button type="button" class="thumb" data-image="{_embed(about)}" aria-label="{escape(label)}" '
+        f'<button type="button" class="thumb" data-image="{embed(about)}" aria-label="{escape(label)}" '
         f'title="{escape(image.file_name)}"><span class="thumb-picture">'
         f'<img src="{source}?size={_THUMBNAIL_PX}" alt="" loading="lazy" decoding="async">'
         f'<svg viewBox="0 0 {image.width_px} {image.height_px}" aria-hidden="true">{boxes}</svg></span>'
@@ -97,8 +97,3 @@ def _count_boxes(image: AnnotatedImage, t: Texts) -> str:
 
 def _round(value: float) -> float:
     return round(value, 1)
-
-
-def _embed(value: object) -> str:
-    """JSON in an attribute."""
-    return escape(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

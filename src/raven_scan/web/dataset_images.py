@@ -10,6 +10,7 @@ from raven_scan.datasets.browsing import ImageChoice
 from raven_scan.datasets.types import DatasetVersionView, Part
 from raven_scan.web.dataset_gallery import draw_gallery
 from raven_scan.web.frame import button
+from raven_scan.web.marks import as_prop
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
 
@@ -57,17 +58,15 @@ class VersionGallery:
                 ("class", t("Class"), self._classes),
             ):
                 ui.select(options, value=self._wanted[name], on_change=self._choose(name)).props(
-                    f'outlined dense options-dense aria-label="{escape(label)}"'
+                    f"outlined dense options-dense aria-label={as_prop(label)}"
                 ).style("min-width: 160px; max-width: 300px")
             ui.input(placeholder=t("File name"), value=self._wanted["q"], on_change=self._choose("q")).props(
-                f'outlined dense clearable debounce=300 type=search aria-label="{escape(t("Search images"))}"'
+                f"outlined dense clearable debounce=300 type=search aria-label={as_prop(t('Search images'))}"
             ).style("min-width: 200px")
             self._count = ui.label("").classes("muted small").props('aria-live="polite"')
         self._shown = ui.html("", sanitize=False)
         with (
-            ui.element("nav")
-            .classes("row-gap")
-            .props(f'aria-label="{escape(t("Pages of images"))}"') as pages
+            ui.element("nav").classes("row-gap").props(f"aria-label={as_prop(t('Pages of images'))}") as pages
         ):
             self._back = self._add_turn(t("Back"), -1, "chevron_left")
             self._forward = self._add_turn(t("Next"), 1, "chevron_right")
@@ -77,7 +76,7 @@ class VersionGallery:
 
     def _add_turn(self, text: str, by: int, icon: str) -> ui.button:
         async def turn() -> None:
-            self._page += by
+            self._page = max(0, self._page + by)
             await self._refresh()
             self._keep_address()
 
@@ -100,6 +99,7 @@ class VersionGallery:
 
     async def _refresh(self) -> None:
         t, version = self._viewer.texts, self._version
+        asked = dict(self._wanted), self._page
         class_ = self._wanted["class"]
         chosen = ImageChoice(
             part=Part(self._wanted["part"]) if self._wanted["part"] else None,
@@ -115,6 +115,12 @@ class VersionGallery:
             limit=_AN_PAGE,
         )
         page_count = max(1, -(-found.total // _AN_PAGE))
+        if asked != (self._wanted, self._page):
+            return  # something else was asked for meanwhile, whose answer is shown
+        if self._page >= page_count:
+            self._page = page_count - 1
+            await self._refresh()
+            return
         self._back.set_enabled(self._page > 0)
         self._forward.set_enabled(self._page + 1 < page_count)
         self._pages.set_visibility(page_count > 1)

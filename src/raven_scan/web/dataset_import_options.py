@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from html import escape
 
 from nicegui import ui
 
 from raven_scan.datasets.types import ImportOptions
 from raven_scan.kernel.errors import Invalid
 from raven_scan.web.frame import button
+from raven_scan.web.marks import as_prop
 from raven_scan.web.viewer import Viewer
 
 _FORM = "dataset-import"
@@ -37,14 +37,14 @@ class ImportForm:
         about_seed = t("Where the archive has no parts of its own, the same seed gives the same parts.")
         with ui.element("div").classes("form").props(f'data-keep="{_FORM}"') as self._form:
             self._name = ui.input(t("Name of the dataset"), value=self._given_name).props(
-                f'{_FIELD} maxlength=100 name=name hint="{escape(next_version)}"'
+                f"{_FIELD} maxlength=100 name=name hint={as_prop(next_version)}"
             )
             with (
                 ui.expansion(t("Options"), icon="tune").classes("options").props("dense dense-toggle"),
                 ui.element("div").classes("form"),
             ):
                 self._single_class = ui.input(t("Make every class this one")).props(
-                    f'{_FIELD} name=single_class hint="{escape(t("Leave it empty to keep the classes."))}"'
+                    f"{_FIELD} name=single_class hint={as_prop(t('Leave it empty to keep the classes.'))}"
                 )
                 ui.label(t("Rename classes")).classes("form-title")
                 ui.label(
@@ -55,10 +55,10 @@ class ImportForm:
                     button(t("Add a class"), lambda: self._add_row("", ""), icon="add")
                 self._bands = ui.input(t("Bands that are red, green and blue")).props(
                     f'{_FIELD} name=bands placeholder="1, 2, 3" '
-                    f'hint="{escape(t("Of images with more than three; counted from 1."))}"'
+                    f"hint={as_prop(t('Of images with more than three; counted from 1.'))}"
                 )
                 self._seed = ui.number(t("Seed of the split"), value=0, precision=0).props(
-                    f'{_FIELD} name=seed hint="{escape(about_seed)}"'
+                    f"{_FIELD} name=seed hint={as_prop(about_seed)}"
                 )
                 self._allow_leak = ui.checkbox(
                     t("Admit the same image in several parts; figures on its test part will be too good")
@@ -109,7 +109,7 @@ class ImportForm:
                 line.delete()
 
             ui.button(icon="close", on_click=remove, color=None).props(
-                f'flat round dense aria-label="{escape(t("Leave this class as it is"))}"'
+                f"flat round dense aria-label={as_prop(t('Leave this class as it is'))}"
             )
         self._rows.append(row)
 

@@ -2,7 +2,7 @@
 
 from html import escape
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -201,4 +201,4 @@ async def _draw_uses(viewer: Viewer, services: Services, version: DatasetVersion
 
 
 def _say_more(text: str, path: str, version: DatasetVersionView, *, is_cut: bool) -> list[str]:
-    return [f"<li>{link(text, f'{path}?q={version.dataset_name}')}</li>"] if is_cut else []
+    return [f"<li>{link(text, f'{path}?q={quote(version.dataset_name)}')}</li>"] if is_cut else []

@@ -9,6 +9,7 @@ from nicegui import ui
 
 from raven_scan.kernel.errors import RavenError, Unauthenticated
 from raven_scan.web.frame import button
+from raven_scan.web.marks import as_prop
 from raven_scan.web.viewer import Viewer
 
 
@@ -93,7 +94,7 @@ def show_once(viewer: Viewer, title: str, explanation: str, secrets: dict[str, s
             with ui.element("div"):
                 button(t("Copy"), lambda: None, icon="content_copy").on(
                     "click", js_handler=f"(event) => ravenCopy({json.dumps(secret)}, event.target)"
-                ).props(f'data-copied="{escape(t("Copied"))}"')
+                ).props(f"data-copied={as_prop(t('Copied'))}")
         with ui.element("div").classes("row-gap question-end"):
             button(t("I have kept it"), dialog.close, kind="primary")
     dialog.on("hide", dialog.delete)

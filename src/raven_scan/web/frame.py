@@ -11,6 +11,7 @@ from pathlib import Path
 from nicegui import ui
 
 from raven_scan.access.types import Claim
+from raven_scan.web.marks import as_prop
 from raven_scan.web.viewer import Viewer
 
 _MARK = (Path(__file__).parent / "static" / "raven.svg").read_text().replace("#0b6b5b", "currentColor")
@@ -69,7 +70,7 @@ class Frame:
         """Shows which place a path belongs to; what was refused on the screen before is of no interest now."""
         ui.run_javascript("ravenCloseRefusals()")
         here = path.partition("?")[0]
-        self._help.props(f'href="{escape(self._find_help(here))}"')
+        self._help.props(f"href={as_prop(self._find_help(here))}")
         for place, link in self._links.items():
             is_here = here == place or (place != "/" and here.startswith(f"{place}/"))
             link.props(add='aria-current="page"' if is_here else "", remove="" if is_here else "aria-current")
@@ -81,7 +82,7 @@ class Frame:
         ) as drawer:
             drawer.style("padding: 0")
             ui.html(f'<a class="brand" href="/">{_MARK}Raven Scan</a>', sanitize=False)
-            with ui.element("nav").classes("side").props(f'aria-label="{escape(t("Screens"))}"'):
+            with ui.element("nav").classes("side").props(f"aria-label={as_prop(t('Screens'))}"):
                 shown = [place for place in places if place.is_for(self._viewer)]
                 for part, members in groupby(shown, key=lambda place: place.part):
                     if part:
@@ -96,7 +97,7 @@ class Frame:
         skip.move(target_index=0)
         with ui.element("header").classes("top"):
             ui.button(icon="menu", on_click=drawer.toggle).props(
-                f'flat round dense aria-label="{escape(t("Navigation"))}"'
+                f"flat round dense aria-label={as_prop(t('Navigation'))}"
             )
             ui.html(
                 '<div id="connection" role="status" '
@@ -120,7 +121,7 @@ class Frame:
     def _build_light_switch(self) -> None:
         t = self._viewer.texts
         with (
-            ui.button(icon="contrast").props(f'flat round dense aria-label="{escape(t("Light or dark"))}"'),
+            ui.button(icon="contrast").props(f"flat round dense aria-label={as_prop(t('Light or dark'))}"),
             ui.menu(),
         ):
             for light, name, icon in (

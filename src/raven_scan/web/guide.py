@@ -6,6 +6,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from anyio import to_thread
 from nicegui import ui
 from nicegui.elements.markdown import prepare_content
 from nicegui.page_arguments import PageArguments
@@ -50,9 +51,10 @@ async def show_guide(viewer: Viewer, _: Services, __: Liveness, arguments: PageA
     name = arguments.path_parameters.get("chapter", "user-guide")
     if name not in _CHAPTERS:
         raise NotFound(
-            "guide.unknown", f"The guide has no chapter {name!r}.", hint="Choose one of those above."
+            "guide.unknown", f"The guide has no chapter {name!r}.", hint="Choose one in the user guide."
         )
-    chapter = read_chapter(name)
+    # What is read for the first time takes long: not where all pages wait.
+    chapter = await to_thread.run_sync(read_chapter, name)
     address = _get_address(name)
     title = t(_CHAPTERS[name])
     with screen(title):

@@ -1,5 +1,6 @@
 """Small pieces of HTML that lists and pages share. All that comes from users is escaped here."""
 
+import json
 from html import escape
 
 from raven_scan.training_runs.types import RunStatus
@@ -16,8 +17,23 @@ _CLASS_OF_STATUS = {
 }
 
 
+def mark(text: str, kind: str) -> str:
+    """A chip; `kind`: good, bad, warn, busy or nothing."""
+    return f'<span class="chip {kind}">{escape(text)}</span>'
+
+
 def mark_status(status: RunStatus, texts: Texts) -> str:
-    return f'<span class="chip {_CLASS_OF_STATUS[status]}">{escape(texts(str(status)))}</span>'
+    return mark(texts(str(status)), _CLASS_OF_STATUS[status])
+
+
+def embed(value: object) -> str:
+    """JSON in an attribute."""
+    return escape(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def as_prop(text: str) -> str:
+    """A text as the value of one of NiceGUI's props, which are no HTML."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def draw_bar(share: float, label: str) -> str:

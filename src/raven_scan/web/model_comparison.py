@@ -14,9 +14,9 @@ from raven_scan.figures.report import EvaluationReport
 from raven_scan.kernel.errors import RavenError, Unauthenticated
 from raven_scan.web.frame import heading, screen, sheet
 from raven_scan.web.live import Liveness
-from raven_scan.web.marks import link
+from raven_scan.web.marks import link, mark
 from raven_scan.web.model_charts import Curve, draw_curves
-from raven_scan.web.model_words import FIGURES, MODELS_PATH, mark, write_figure, write_interval
+from raven_scan.web.model_words import FIGURES, MODELS_PATH, write_figure, write_interval
 from raven_scan.web.services import Services
 from raven_scan.web.texts import NONE, Texts
 from raven_scan.web.viewer import Viewer
@@ -58,7 +58,7 @@ async def show_model_comparison(
             raise
         except RavenError as error:
             waiting.delete()
-            _show_refusal(error, models, t)
+            _show_refusal(viewer, error, models)
             return
         reports = [
             await viewer.ask(services.evaluations.read_report, each.evaluation_id)
@@ -74,16 +74,13 @@ async def show_model_comparison(
             ui.html(_draw_figures(comparison, reports, t), sanitize=False).classes("scroll")
 
 
-def _show_refusal(error: RavenError, models: Sequence[str], t: Texts) -> None:
+def _show_refusal(viewer: Viewer, error: RavenError, models: Sequence[str]) -> None:
+    t = viewer.texts
     review = "".join(
         f"<li>{link(t('Review of model {number}', number=number), f'{MODELS_PATH}/{ref}/review')}</li>"
         for number, ref in enumerate(models, 1)
     )
-    ui.html(
-        f'<div class="notice warn"><b>{escape(error.message)}</b><br>{escape(error.hint)}</div>'
-        f'<ul class="plain">{review}</ul>',
-        sanitize=False,
-    )
+    ui.html(f'{viewer.draw_error(error)}<ul class="plain">{review}</ul>', sanitize=False)
 
 
 def _build_choices(comparison: Comparison, report: EvaluationReport, models: Sequence[str], t: Texts) -> None:

@@ -10,7 +10,7 @@ from nicegui.page_arguments import PageArguments
 from raven_scan.access.types import Actor, Claim
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import button, sheet, show_empty
-from raven_scan.web.marks import list_facts
+from raven_scan.web.marks import as_prop, list_facts
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer
 
@@ -44,7 +44,7 @@ async def show_configuration(
             button(t("Copy"), _do_nothing, icon="content_copy").on(
                 "click",
                 js_handler=f"(event) => ravenCopy(document.getElementById('{_PRE_ID}').textContent, event.target)",
-            ).props(f'data-copied="{escape(t("Copied"))}"')
+            ).props(f"data-copied={as_prop(t('Copied'))}")
             if viewer.may(Claim.TRAINED_MODEL_EXPORT):
                 path = f"/api/v1/trained-models/{model.id}/download?file=configuration"
                 ui.html(

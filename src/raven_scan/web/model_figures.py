@@ -29,6 +29,7 @@ _SIZES = {
     "map_large": "Large, from 96 x 96 pixels",
 }
 _MOST_CURVES = 20
+_MOST_CONFUSED = 30
 _ERRORS = {
     "classification": ("Wrong class", "The right place, another class."),
     "localisation": ("Badly placed", "The right class, but the box overlaps the true one too little."),
@@ -52,7 +53,7 @@ def show_report(evaluation: EvaluationView, report: EvaluationReport, t: Texts) 
         ui.html(_draw_classes(report, t), sanitize=False).classes("scroll")
     with sheet(t("Confusion")):
         ui.label(_explain_confusion(report.confusion, t)).classes("muted small")
-        ui.html(_draw_confusion(report.confusion, t), sanitize=False).classes("scroll").props("tabindex=0")
+        ui.html(draw_confusion(report.confusion, t), sanitize=False).classes("scroll").props("tabindex=0")
     with sheet(t("Errors by kind")):
         ui.html(_draw_errors(report.errors, t), sanitize=False).classes("scroll")
     with ui.element("div").classes("grid"):
@@ -173,34 +174,47 @@ def _draw_classes(report: EvaluationReport, t: Texts) -> str:
     return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
 
-def _draw_confusion(confusion: Confusion, t: Texts) -> str:
+def draw_confusion(confusion: Confusion, t: Texts) -> str:
     """A table whose cells are coloured by their share of the row: readable with and without eyes."""
     labels = [t("background") if each == BACKGROUND else each for each in confusion.labels]
-    head = "".join(f'<th scope="col">{escape(label)}</th>' for label in labels)
+    shown = _choose_confused(confusion)
+    last = shown[-1]
+    head = "".join(f'<th scope="col">{escape(labels[column])}</th>' for column in shown)
     rows = ""
-    last = len(labels) - 1
-    for row, (label, counts) in enumerate(zip(labels, confusion.matrix, strict=True)):
+    for row in shown:
+        label, counts = labels[row], confusion.matrix[row]
         whole = sum(counts) or 1
         cells = ""
-        for column, count in enumerate(counts):
+        for column in shown:
+            count = counts[column]
             share = count / whole
             kind = "right" if row == column else "wrong"
-            shown = "" if row == column == last else t.number(count)
-            title = escape(
-                t(
-                    "{count} of {there} detected as {detected}: {share}",
-                    count=count,
-                    there=label,
-                    detected=labels[column],
-                    share=t.percent(share),
-                )
+            number = "" if row == column == last else t.number(count)
+            said = t(
+                "{count} of {there} detected as {detected}: {share}",
+                count=count,
+                there=label,
+                detected=labels[column],
+                share=t.percent(share),
             )
-            cells += f'<td class="{kind}" style="--share:{share:.3f}" title="{title}">{shown}</td>'
+            cells += f'<td class="{kind}" style="--share:{share:.3f}" title="{escape(said)}">{number}</td>'
         rows += f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>'
+    left_out = len(labels) - len(shown)
+    note = t("{count} classes with fewer errors are left out.", count=t.number(left_out)) if left_out else ""
     return (
         f'<table class="confusion" aria-label="{escape(t("Confusion"))}">'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        f'<p class="muted small">{escape(note)}</p>'
     )
+
+
+def _choose_confused(confusion: Confusion) -> list[int]:
+    """Rows, which are columns too: those with the most errors in their order, and the background, the last."""
+    matrix, last = confusion.matrix, len(confusion.matrix) - 1
+    columns = [sum(column) for column in zip(*matrix, strict=True)]
+    errors = [sum(matrix[each]) + columns[each] - 2 * matrix[each][each] for each in range(last)]
+    worst = sorted(range(last), key=lambda each: -errors[each])[:_MOST_CONFUSED]
+    return [*sorted(worst), last]
 
 
 def _explain_confusion(confusion: Confusion, t: Texts) -> str:
@@ -250,5 +264,8 @@ def _show_calibration(calibration: Calibration, t: Texts) -> None:
         ],
         height_px=260,
     )
-    said = t("Expected calibration error: {error}. Below the dashed line it is too sure of itself.")
-    ui.label(said.format(error=t.figure(calibration.error.value))).classes("muted small")
+    said = t(
+        "Expected calibration error: {error}. Below the dashed line it is too sure of itself.",
+        error=t.figure(calibration.error.value),
+    )
+    ui.label(said).classes("muted small")

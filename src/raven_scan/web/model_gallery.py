@@ -1,6 +1,5 @@
 """The images on which a model does worst, with true and predicted boxes, and a confidence to look at them by."""
 
-import json
 from html import escape
 from typing import Any
 
@@ -9,7 +8,9 @@ from nicegui import events, ui
 from raven_scan.access.types import Claim
 from raven_scan.evaluations.types import EvaluationView, GalleryImage, GalleryKind
 from raven_scan.kernel.paging import PageRequest
-from raven_scan.web.frame import button, sheet
+from raven_scan.web.frame import sheet
+from raven_scan.web.marks import embed
+from raven_scan.web.page_turning import PageTurning
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer, as_handler
@@ -33,8 +34,6 @@ class Gallery:
         self._review = services.evaluation_review
         self._evaluation = evaluation
         self._kind = GalleryKind.MISSED
-        self._cursors: list[str] = []
-        self._next: str | None = None
 
     async def build(self) -> None:
         t = self._viewer.texts
@@ -52,42 +51,26 @@ class Gallery:
                 said = t("You may not see the dataset's images: boxes are shown without them.")
                 ui.label(said).classes("muted small")
             self._shown = ui.html("", sanitize=False)
-            with (
-                ui.element("nav")
-                .classes("row-gap")
-                .props(f'aria-label="{escape(t("Pages"))}"') as self._pages
-            ):
-                self._back = button(t("Back"), as_handler(self._viewer, self._go_back), icon="chevron_left")
-                self._forward = button(t("Next"), as_handler(self._viewer, self._go_on), icon="chevron_right")
+            self._pages = PageTurning(self._viewer, self._look)
             await self._look()
 
     async def _choose(self, event: events.ValueChangeEventArguments[Any]) -> None:
         self._kind = GalleryKind(event.value)
-        self._cursors = []
+        self._pages.begin_anew()
         await as_handler(self._viewer, self._look)()
 
-    async def _go_on(self) -> None:
-        if self._next is not None:
-            self._cursors.append(self._next)
-            await self._look()
-
-    async def _go_back(self) -> None:
-        if self._cursors:
-            self._cursors.pop()
-            await self._look()
-
     async def _look(self) -> None:
+        asked = self._kind, self._pages.cursor
         page = await self._viewer.ask(
             self._review.list_worst_images,
             self._evaluation.id,
             self._kind,
-            PageRequest.parse(_IMAGES, self._cursors[-1] if self._cursors else None),
+            PageRequest.parse(_IMAGES, self._pages.cursor),
             shown_from=_LEAST_CONFIDENCE,
         )
-        self._next = page.next
-        self._back.set_enabled(bool(self._cursors))
-        self._forward.set_enabled(page.next is not None)
-        self._pages.set_visibility(bool(self._cursors) or page.next is not None)
+        if asked != (self._kind, self._pages.cursor):
+            return  # something else was asked for meanwhile, whose answer is shown
+        self._pages.show(page.next)
         self._shown.set_content(self._draw(page.items))
 
     def _draw(self, images: list[GalleryImage]) -> str:
@@ -103,7 +86,7 @@ class Gallery:
         best = figures["confidence"].value if "confidence" in figures else None
         described = [_describe(image, str(self._evaluation.dataset_version.id)) for image in images]
         return (
-            f'<raven-findings data-images="{_pack(described)}" data-texts="{_pack(list_texts(t))}" '
+            f'<raven-findings data-images="{embed(described)}" data-texts="{embed(list_texts(t))}" '
             f'data-best="{_DEFAULT_CONFIDENCE if best is None else best}" data-least="{_LEAST_CONFIDENCE}">'
             "</raven-findings>"
         )
@@ -147,7 +130,3 @@ def _describe(image: GalleryImage, version_id: str) -> dict[str, Any]:
             for each in result.detections
         ],
     }
-
-
-def _pack(value: object) -> str:
-    return escape(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

@@ -12,12 +12,11 @@ from raven_scan.figures.report import Figure
 from raven_scan.trained_models.types import Figures, LineageReference, Origin, TrainedModelView
 from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, confirm, sheet
-from raven_scan.web.marks import link, list_facts
+from raven_scan.web.marks import link, list_facts, mark
 from raven_scan.web.model_words import (
     FIGURES,
     MODELS_PATH,
     draw_number,
-    mark,
     name_origin,
     write_figure,
     write_interval,

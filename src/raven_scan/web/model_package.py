@@ -5,13 +5,19 @@ from html import escape
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
+from raven_scan.access.types import Actor
 from raven_scan.packages.types import MadePackage
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import button, sheet
 from raven_scan.web.marks import list_facts
+from raven_scan.web.rows import ShownTable
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.work_under_way import Work, WorkUnderWay, draw_work
+
+_LOOK_S = 0.4
+_PACKAGES = WorkUnderWay[MadePackage]()
 
 
 async def show_package(viewer: Viewer, services: Services, model: TrainedModelView, _: PageArguments) -> None:
@@ -28,22 +34,26 @@ async def show_package(viewer: Viewer, services: Services, model: TrainedModelVi
         )
 
         async def make() -> None:
-            made.set_content(f'<p class="muted">{escape(t("Packing…"))}</p>')
-            pack.disable()
-            try:
-                package = await viewer.ask(
-                    services.package_exports.make, str(model.id), onnx=bool(onnx.value)
-                )
-            except BaseException:
-                made.set_content("")
-                raise
-            finally:
-                pack.enable()
-            made.set_content(_draw_made(package, t))
+            await viewer.ask(_begin, services, model, onnx=bool(onnx.value))
+            look()
+
+        def look() -> None:
+            """Shows how far it is, which goes on without this page."""
+            found = _PACKAGES.find(viewer.actor.id)
+            pack.set_enabled(found is None or found.is_over)
+            if found is None or (found.is_over and found.name != model.name):
+                made.show("")
+            elif found.error is not None:
+                made.show(viewer.draw_error(found.error, kind="bad"))
+            else:
+                made.show(draw_work(found, t) if found.result is None else _draw_made(found.result, t))
 
         with ui.element("div").classes("row-gap"):
             pack = button(t("Make a package"), as_handler(viewer, make), kind="primary", icon="inventory_2")
-        made = ui.html("", sanitize=False).classes("stack").props('aria-live="polite"')
+        made = ShownTable()
+        made.element.props('aria-live="polite"')
+        look()
+        ui.timer(_LOOK_S, look, immediate=False)
     with sheet(t("The weights alone")):
         path = f"/api/v1/trained-models/{model.id}/download?file=weights"
         size = "" if model.weights_size_bytes is None else f" ({t.size(model.weights_size_bytes)})"
@@ -52,6 +62,14 @@ async def show_package(viewer: Viewer, services: Services, model: TrainedModelVi
             f'<div><a class="as-button" href="{path}" download>{escape(name + size)}</a></div>',
             sanitize=False,
         )
+
+
+def _begin(actor: Actor, services: Services, model: TrainedModelView, *, onnx: bool) -> Work[MadePackage]:
+    return _PACKAGES.begin(
+        actor,
+        model.name,
+        lambda progress: services.package_exports.make(actor, str(model.id), onnx=onnx, progress=progress),
+    )
 
 
 def _draw_made(package: MadePackage, t: Texts) -> str:

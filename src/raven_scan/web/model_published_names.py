@@ -2,7 +2,7 @@
 
 from html import escape
 
-from nicegui import events, ui
+from nicegui import ui
 
 from raven_scan.access.types import Claim
 from raven_scan.kernel.paging import PageRequest
@@ -10,20 +10,12 @@ from raven_scan.publishing.types import HistoryEntry, PublishedVersionView, Publ
 from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import sheet
 from raven_scan.web.marks import link
-from raven_scan.web.model_words import MODELS_PATH, mark
+from raven_scan.web.model_words import MODELS_PATH, mark_version
+from raven_scan.web.rows import draw_row_button, draw_table, listen_to_rows
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer
 
 _SHOWN = 50
-_TELL_ACTION = (
-    "(event) => { const b = event.target.closest('button[data-act]'); "
-    "if (b) emit({ act: b.dataset.act, number: Number(b.dataset.number) }); }"
-)
-_KINDS = {
-    VersionState.IN_USE: "good",
-    VersionState.REPLACED: "warn",
-    VersionState.WITHDRAWN: "bad",
-}
 
 
 class PublishedNamePart:
@@ -40,16 +32,15 @@ class PublishedNamePart:
         history = await self._viewer.ask(self._publishing.list_history, self._name, page)
         with sheet(t("Versions of {name}", name=self._name)):
             table = ui.html(self._draw_versions(versions.items), sanitize=False).classes("scroll")
-            table.on("click", self._act, js_handler=_TELL_ACTION)
+            acts = {"rollback": self._ask_to_roll_back, "withdraw": self._ask_to_withdraw}
+            listen_to_rows(table, self._viewer, acts)
         with sheet(t("History of {name}", name=self._name)):
             ui.html(self._draw_history(history.items), sanitize=False)
 
     def _draw_versions(self, versions: list[PublishedVersionView]) -> str:
         t = self._viewer.texts
-        names = ("Version", "Model", "Published", "Notes")
-        head = "".join(f"<th>{escape(t(name))}</th>" for name in names) + "<td></td>"
-        rows = "".join(self._draw_version(version) for version in versions)
-        return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        titles = [t("Version"), t("Model"), t("Published"), t("Notes"), ""]
+        return draw_table(titles, [self._draw_version(version) for version in versions], empty="")
 
     def _draw_version(self, version: PublishedVersionView) -> str:
         t = self._viewer.texts
@@ -65,22 +56,16 @@ class PublishedNamePart:
         acts = ""
         if self._viewer.may(Claim.TRAINED_MODEL_PUBLISH):
             if version.state is VersionState.REPLACED:
-                acts += self._draw_button("rollback", version, t("Roll back to this"))
+                acts += _draw_button("rollback", version, t("Roll back to this"))
             if version.state is not VersionState.WITHDRAWN:
-                acts += self._draw_button("withdraw", version, t("Withdraw"), kind="danger")
+                acts += _draw_button("withdraw", version, t("Withdraw"), danger=True)
         return (
             f'<tr><td class="unbroken"><b>{version.number}</b> '
-            f"{mark(t(str(version.state)), _KINDS[version.state])}</td>"
+            f"{mark_version(version.state, t)}</td>"
             f'<td class="named">{link(version.model, f"{MODELS_PATH}/{version.model_id}")}{judged}</td>'
             f'<td class="muted">{escape(t.moment(version.published_at))}<br>{escape(version.published_by)}</td>'
             f'<td class="small noted">{escape(chr(10).join(said))}</td>'
             f'<td><div class="acts">{acts}</div></td></tr>'
-        )
-
-    def _draw_button(self, act: str, version: PublishedVersionView, text: str, kind: str = "") -> str:
-        return (
-            f'<button type="button" class="as-button {kind}" data-act="{act}" data-number="{version.number}" '
-            f'aria-label="{escape(f"{text}: {version.full_name}")}">{escape(text)}</button>'
         )
 
     def _draw_history(self, history: list[HistoryEntry]) -> str:
@@ -106,15 +91,7 @@ class PublishedNamePart:
                 said = t("{who} rolled back to {version}, which is {model}.")
         return said.format(who=entry.by, model=entry.model, version=version)
 
-    def _act(self, event: events.GenericEventArguments) -> None:
-        told = dict(event.args or {})
-        number = int(told["number"])
-        if told["act"] == "rollback":
-            self._ask_to_roll_back(number)
-        else:
-            self._ask_to_withdraw(number)
-
-    def _ask_to_roll_back(self, number: int) -> None:
+    async def _ask_to_roll_back(self, number: str) -> None:
         t, version = self._viewer.texts, f"{self._name}@{number}"
         question = Question(
             self._viewer, t("Roll back to {version}?", version=version), action=t("Roll back")
@@ -130,13 +107,13 @@ class PublishedNamePart:
 
         async def roll_back() -> None:
             said = str(reason.value or "").strip()
-            await self._viewer.ask(self._publishing.roll_back, self._name, to=number, reason=said)
+            await self._viewer.ask(self._publishing.roll_back, self._name, to=int(number), reason=said)
             self._viewer.notify(t("{version} is in use.", version=version))
             await ui.context.client.sub_pages_router.refresh()
 
         question.open(roll_back)
 
-    def _ask_to_withdraw(self, number: int) -> None:
+    async def _ask_to_withdraw(self, number: str) -> None:
         t, version = self._viewer.texts, f"{self._name}@{number}"
         question = Question(
             self._viewer, t("Withdraw {version}?", version=version), action=t("Withdraw"), kind="danger"
@@ -154,3 +131,7 @@ class PublishedNamePart:
             await ui.context.client.sub_pages_router.refresh()
 
         question.open(withdraw)
+
+
+def _draw_button(act: str, version: PublishedVersionView, text: str, *, danger: bool = False) -> str:
+    return draw_row_button(act, version.number, text, label=f"{text}: {version.full_name}", danger=danger)

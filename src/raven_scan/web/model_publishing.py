@@ -1,9 +1,6 @@
 """Publishing a model: what is required and what was found, then the question; and what became of its names."""
 
-from collections.abc import Callable
-from functools import partial
 from html import escape
-from typing import Any
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -11,12 +8,12 @@ from nicegui.page_arguments import PageArguments
 from raven_scan.access.types import Claim
 from raven_scan.kernel.errors import Conflict, Invalid, NotFound, RavenError
 from raven_scan.kernel.paging import PageRequest
-from raven_scan.publishing.types import PublicationCheck, PublishedVersionView, VersionState
+from raven_scan.publishing.types import PublicationCheck, PublishedVersionView
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import button, confirm, sheet
 from raven_scan.web.model_published_names import PublishedNamePart
 from raven_scan.web.model_requirements import draw_requirements
-from raven_scan.web.model_words import mark
+from raven_scan.web.model_words import mark_version
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
 
@@ -37,6 +34,7 @@ class _PublishingTab:
         self._services = services
         self._model = model
         self._kept = f"publish {model.id}"
+        self._check: PublicationCheck | None = None
 
     async def build(self) -> None:
         viewer, t = self._viewer, self._viewer.texts
@@ -53,13 +51,8 @@ class _PublishingTab:
         if not versions:
             said = t("It is not published: detection cannot ask for it by name yet.")
             return f'<p class="muted">{escape(said)}</p>'
-        kinds = {
-            VersionState.IN_USE: "good",
-            VersionState.REPLACED: "warn",
-            VersionState.WITHDRAWN: "bad",
-        }
         rows = "".join(
-            f"<li>{mark(t(str(version.state)), kinds[version.state])} <b>{escape(version.full_name)}</b> "
+            f"<li>{mark_version(version.state, t)} <b>{escape(version.full_name)}</b> "
             f'<span class="muted">{escape(f"{t.moment(version.published_at)}, {version.published_by}")}</span></li>'
             for version in versions
         )
@@ -85,65 +78,69 @@ class _PublishingTab:
                 )
                 self._name.on_value_change(as_handler(viewer, self._look))
             self._found = ui.html("", sanitize=False).props('aria-live="polite"').classes("scroll stack")
-            self._buttons = ui.element("div").classes("form").props(f'data-keep="{self._kept}"')
+            self._build_publication()
             await self._look()
 
-    async def _look(self, *_: object) -> None:
+    def _build_publication(self) -> None:
+        """What is filled in to publish it, once it may be published under the name."""
+        t = self._viewer.texts
+        with ui.element("div").classes("form").props(f'data-keep="{self._kept}"') as self._form:
+            self._notes = ui.input(t("Notes on this version")).props("outlined dense name=notes")
+            with ui.element("div").classes("form") as self._despite:
+                said = t(
+                    "You may publish it all the same, with a reason, which the history and the audit trail keep."
+                )
+                ui.label(said).classes("muted")
+                self._reason = ui.textarea(t("Why it is published although not all is passed")).props(
+                    "outlined dense autogrow name=reason"
+                )
+            with ui.element("div").classes("row-gap"):
+                self._publish = button(
+                    t("Publish model"), as_handler(self._viewer, self._ask_to_publish), kind="primary"
+                )
+                self._override = button(
+                    t("Publish despite the requirements"),
+                    as_handler(self._viewer, self._ask_to_publish),
+                    kind="danger",
+                )
+        self._refused = ui.label(t("It cannot be published before every requirement is passed.")).classes(
+            "muted"
+        )
+        ui.run_javascript(f"ravenWhenThere(() => getHtmlElement({self._form.id}), ravenKeep)")
+
+    async def _look(self) -> None:
         """Judges the model anew, for the name that is asked for."""
-        t, name = self._viewer.texts, str(self._name.value or "").strip()
-        self._buttons.clear()
+        viewer, name = self._viewer, str(self._name.value or "").strip()
+        check, refusal = None, ""
         try:
-            check = await self._viewer.ask(self._services.publishing.check, str(self._model.id), name=name)
+            check = await viewer.ask(self._services.publishing.check, str(self._model.id), name=name)
         except (Conflict, Invalid, NotFound) as error:
-            self._found.set_content(self._draw_refusal(error))
-            return
+            refusal = self._draw_refusal(error)
         if name != str(self._name.value or "").strip():
             return  # somebody typed on; what is typed now is judged by itself
-        self._found.set_content(draw_requirements(check, t))
-        if self._viewer.may(Claim.TRAINED_MODEL_PUBLISH):
-            with self._buttons:
-                self._build_buttons(check)
-            ui.run_javascript(
-                f"ravenWhenThere(() => getHtmlElement({self._buttons.id})?.querySelector('[name=notes]'), "
-                "(field) => ravenKeep(field.closest('[data-keep]')))"
-            )
+        self._check = check
+        self._found.set_content(refusal if check is None else draw_requirements(check, viewer.texts))
+        may_publish = check is not None and viewer.may(Claim.TRAINED_MODEL_PUBLISH)
+        passes = check is not None and check.passes
+        may_override = viewer.may(Claim.TRAINED_MODEL_OVERRIDE)
+        self._form.set_visibility(may_publish and (passes or may_override))
+        self._refused.set_visibility(may_publish and not passes and not may_override)
+        self._publish.set_visibility(passes)
+        self._despite.set_visibility(not passes)
+        self._override.set_visibility(not passes)
 
-    def _build_buttons(self, check: PublicationCheck) -> None:
-        t = self._viewer.texts
-        notes = ui.input(t("Notes on this version")).props("outlined dense name=notes")
-        if check.passes:
-            with ui.element("div").classes("row-gap"):
-                self._add(t("Publish model"), "primary", partial(self._publish, check, notes, None))
+    async def _ask_to_publish(self) -> None:
+        viewer, t, check = self._viewer, self._viewer.texts, self._check
+        if check is None:
             return
-        if not self._viewer.may(Claim.TRAINED_MODEL_OVERRIDE):
-            said = t("It cannot be published before every requirement is passed.")
-            ui.label(said).classes("muted")
-            notes.delete()
-            return
-        said = t(
-            "You may publish it all the same, with a reason, which the history and the audit trail keep."
-        )
-        ui.label(said).classes("muted")
-        reason = ui.textarea(t("Why it is published although not all is passed")).props(
-            "outlined dense autogrow name=reason"
-        )
-        with ui.element("div").classes("row-gap"):
-            self._add(
-                t("Publish despite the requirements"), "danger", partial(self._publish, check, notes, reason)
-            )
-
-    def _add(self, text: str, kind: str, act: Callable[[], Any]) -> None:
-        button(text, as_handler(self._viewer, act), kind=kind)
-
-    async def _publish(self, check: PublicationCheck, notes: ui.input, reason: ui.textarea | None) -> None:
-        viewer, t = self._viewer, self._viewer.texts
+        reason = None if check.passes else str(self._reason.value or "").strip()
         full_name = f"{check.name}@{check.number}"
         effect = (
             t("Detection with {name} uses it from then on.", name=check.name)
             if check.in_use is None
             else t("It replaces {version}, which stays and can be rolled back to.", version=check.in_use)
         )
-        if reason is not None and not str(reason.value or "").strip():
+        if reason == "":
             viewer.notify(t("Say why it is published all the same."), kind="warning")
             return
         if not await confirm(
@@ -158,8 +155,8 @@ class _PublishingTab:
             self._services.publishing.publish,
             str(self._model.id),
             name=check.name,
-            notes=str(notes.value or ""),
-            override=None if reason is None else str(reason.value),
+            notes=str(self._notes.value or ""),
+            override=reason,
         )
         ui.run_javascript(f"ravenForget('{self._kept}')")
         viewer.notify(t("Published as {name}.", name=published.full_name))
@@ -171,4 +168,4 @@ class _PublishingTab:
                 "It is in use under this name. Under another name it can be published too."
             )
             return f'<div class="notice">{escape(said)}</div>'
-        return f'<div class="notice warn"><b>{escape(error.message)}</b><br>{escape(error.hint)}</div>'
+        return self._viewer.draw_error(error)

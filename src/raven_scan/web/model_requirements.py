@@ -4,7 +4,8 @@ from html import escape
 
 from raven_scan.publishing.policy import CLASS_RECALL
 from raven_scan.publishing.types import Judgement, PublicationCheck, Verdict
-from raven_scan.web.model_words import mark, write_interval
+from raven_scan.web.marks import mark
+from raven_scan.web.model_words import write_interval
 from raven_scan.web.texts import NONE, Texts
 
 _NAMES = {

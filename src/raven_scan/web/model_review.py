@@ -13,10 +13,12 @@ from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import button, confirm, sheet, show_empty
+from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import draw_bar
 from raven_scan.web.model_figures import show_report
 from raven_scan.web.model_gallery import Gallery
 from raven_scan.web.model_words import MODELS_PATH, mark_evaluation
+from raven_scan.web.rows import ShownTable
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
 
@@ -136,13 +138,14 @@ class _Watch:
     async def build(self) -> None:
         t = self._viewer.texts
         with sheet(t("This evaluation")):
-            self._state = ui.html("", sanitize=False).props('aria-live="polite"').classes("stack")
+            self._state = ShownTable()
+            self._state.element.props('aria-live="polite"').classes("stack")
             if not self._evaluation.status.is_final and self._viewer.may(Claim.TRAINED_MODEL_REVIEW):
                 with ui.element("div").classes("row-gap"):
                     self._cancel = button(
                         t("Cancel evaluation"), as_handler(self._viewer, self._ask_cancel), kind="danger"
                     )
-            self._log = ui.html("", sanitize=False)
+            self._log = ShownTable()
         await self._draw()
         if not self._evaluation.status.is_final:
             self._timer = ui.timer(_LOOK_AGAIN_S, as_handler(self._viewer, self._look), immediate=False)
@@ -172,15 +175,15 @@ class _Watch:
         if evaluation.error is not None:
             error = evaluation.error
             parts.append(
-                f'<div class="notice bad"><b>{escape(error.message)}</b><br>{escape(error.hint)}'
+                f'<div class="notice bad"><b>{escape(error.message)}</b><br>{escape(name_screens(error.hint, t))}'
                 f'<div class="small mono">{escape(error.code)}</div></div>'
             )
-        self._state.set_content("".join(parts))
+        self._state.show("".join(parts))
         log = await self._viewer.ask(self._evaluations.read_log, evaluation.id)
         last = "\n".join(log.splitlines()[-_LOG_LINES:])
         if last:
             label = escape(t("Log"))
-            self._log.set_content(f'<pre class="log" tabindex="0" aria-label="{label}">{escape(last)}</pre>')
+            self._log.show(f'<pre class="log" tabindex="0" aria-label="{label}">{escape(last)}</pre>')
 
     async def _ask_cancel(self) -> None:
         t = self._viewer.texts

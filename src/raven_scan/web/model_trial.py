@@ -1,6 +1,5 @@
 """Trying a model on images that are dropped: the browser sends them to the API, and draws what it answers."""
 
-import json
 from html import escape
 
 from nicegui import ui
@@ -11,6 +10,7 @@ from raven_scan.detections.types import DEFAULT_CONFIDENCE
 from raven_scan.publishing.types import VersionState
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import sheet, show_empty
+from raven_scan.web.marks import embed
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer
@@ -31,8 +31,8 @@ async def show_trial(viewer: Viewer, services: Services, model: TrainedModelView
         confidence = max(DEFAULT_CONFIDENCE if told is None else told, _LEAST_CONFIDENCE)
         ui.html(
             f'<raven-trial data-model="{escape(ref)}" data-confidence="{confidence}" '
-            f'data-least="{_LEAST_CONFIDENCE}" data-colours="{escape(json.dumps(_COLOURS))}" '
-            f'data-texts="{escape(json.dumps(_list_texts(t), ensure_ascii=False))}"></raven-trial>',
+            f'data-least="{_LEAST_CONFIDENCE}" data-colours="{embed(_COLOURS)}" '
+            f'data-texts="{embed(_list_texts(t))}"></raven-trial>',
             sanitize=False,
         )
 

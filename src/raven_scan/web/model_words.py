@@ -4,7 +4,9 @@ from html import escape
 
 from raven_scan.evaluations.types import EvaluationStatus
 from raven_scan.figures.report import Figure
+from raven_scan.publishing.types import VersionState
 from raven_scan.trained_models.types import Origin, Stage
+from raven_scan.web.marks import mark
 from raven_scan.web.texts import NONE, Texts
 
 MODELS_PATH = "/trained-models"
@@ -36,6 +38,11 @@ _CLASS_OF_STATUS = {
     EvaluationStatus.ERROR: "bad",
     EvaluationStatus.CANCELLED: "",
 }
+_CLASS_OF_STATE = {
+    VersionState.IN_USE: "good",
+    VersionState.REPLACED: "warn",
+    VersionState.WITHDRAWN: "bad",
+}
 _STAGES = {
     Stage.CANDIDATE: "Candidate",
     Stage.PUBLISHED: "Published",
@@ -61,9 +68,8 @@ def mark_evaluation(status: EvaluationStatus, t: Texts) -> str:
     return mark(t(str(status)), _CLASS_OF_STATUS[status])
 
 
-def mark(text: str, kind: str) -> str:
-    """A chip; `kind`: good, bad, warn, busy or nothing."""
-    return f'<span class="chip {kind}">{escape(text)}</span>'
+def mark_version(state: VersionState, t: Texts) -> str:
+    return mark(t(str(state)), _CLASS_OF_STATE[state])
 
 
 def write_interval(low: float | None, high: float | None, t: Texts) -> str:

@@ -20,7 +20,7 @@ from raven_scan.training_runs.planning import RunPlan
 from raven_scan.training_runs.types import DeviceKind, RunOptions, TrainingRunView
 from raven_scan.web.frame import button, heading, screen
 from raven_scan.web.live import Liveness
-from raven_scan.web.marks import link
+from raven_scan.web.marks import as_prop, link
 from raven_scan.web.run_form import (
     describe_problems,
     draw_parameters,
@@ -82,7 +82,7 @@ class _NewRun:
                 ui.html(draw_subject(t, given, presets), sanitize=False)
                 self._inputs = ui.html("", sanitize=False).props('aria-live="polite"')
                 ui.html(draw_parameters(t, given), sanitize=False)
-            with ui.element("aside").classes("aside").props(f'aria-label="{escape(t("What it will be"))}"'):
+            with ui.element("aside").classes("aside").props(f"aria-label={as_prop(t('What it will be'))}"):
                 self._plan = ui.html(draw_plan(None, {}, viewer), sanitize=False).classes("stack")
                 self._plan.props('aria-live="polite"')
                 with ui.element("div").classes("row-gap"):

@@ -1,11 +1,11 @@
 """Back and Next, of what is paged by cursors."""
 
 from collections.abc import Awaitable, Callable
-from html import escape
 
 from nicegui import ui
 
 from raven_scan.web.frame import button
+from raven_scan.web.marks import as_prop
 from raven_scan.web.viewer import Viewer, as_handler
 
 
@@ -25,9 +25,7 @@ class PageTurning:
         self._next: str | None = None
         self._turned = turned
         t = viewer.texts
-        with (
-            ui.element("nav").classes("row-gap").props(f'aria-label="{escape(t("Pages"))}"') as self._buttons
-        ):
+        with ui.element("nav").classes("row-gap").props(f"aria-label={as_prop(t('Pages'))}") as self._buttons:
             self._back = button(t("Back"), as_handler(viewer, self._go_back), icon="chevron_left")
             self._forward = button(t("Next"), as_handler(viewer, self._go_on), icon="chevron_right")
         self._buttons.set_visibility(False)

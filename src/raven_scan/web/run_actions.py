@@ -12,6 +12,7 @@ from raven_scan.kernel.notes import LONGEST_NOTES
 from raven_scan.training_runs.types import RunStatus, TrainingRunView
 from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, confirm
+from raven_scan.web.marks import as_prop
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
 
@@ -206,7 +207,7 @@ class RunActions:
                 priority = ui.number(
                     t("Priority"), value=run.options.priority, min=-1000, max=1000, precision=0
                 ).props(
-                    f'outlined name=priority hint="{escape(t("Of two that wait, the higher comes first."))}"'
+                    f"outlined name=priority hint={as_prop(t('Of two that wait, the higher comes first.'))}"
                 )
 
         async def save() -> None:

@@ -7,6 +7,7 @@ from nicegui import ui
 from raven_scan.training_runs.log_reading import LogSearch
 from raven_scan.training_runs.types import LogRange
 from raven_scan.web.frame import sheet
+from raven_scan.web.marks import as_prop
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer
 
@@ -39,7 +40,7 @@ class RunLogPart:
                 ui.html(f"<h2>{escape(t('Log'))}</h2>", sanitize=False)
                 ui.element("div").classes("grow")
                 ui.input(placeholder=t("Search the log"), on_change=self._take_words).props(
-                    f'outlined dense clearable debounce=300 type=search aria-label="{escape(t("Search the log"))}"'
+                    f"outlined dense clearable debounce=300 type=search aria-label={as_prop(t('Search the log'))}"
                 )
                 ui.html(
                     f'<label class="tick-label"><input type="checkbox" id="run-log-follow" checked> '

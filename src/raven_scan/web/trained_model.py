@@ -8,9 +8,8 @@ from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.types import Claim
-from raven_scan.kernel.errors import NotFound
 from raven_scan.trained_models.types import Origin, TrainedModelView
-from raven_scan.web.frame import heading, screen, sheet, show_empty
+from raven_scan.web.frame import heading, screen
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link, list_places
 from raven_scan.web.model_configuration import show_configuration
@@ -63,12 +62,7 @@ async def show_trained_model(
     t = viewer.texts
     ref = unquote(arguments.path_parameters["ref"])
     asked = arguments.path_parameters.get("tab", "")
-    try:
-        model = await viewer.ask(services.trained_models.get_model, ref)
-    except NotFound as error:
-        with screen(t("Trained models")), sheet():
-            show_empty("search_off", error.message, link=(t("Trained models"), MODELS_PATH))
-        return
+    model = await viewer.ask(services.trained_models.get_model, ref)
     tabs = [tab for tab in _TABS if _is_offered(tab, viewer, model)]
     here = next((tab for tab in tabs if tab.key == asked), tabs[0])
     with screen(model.name):

@@ -1,6 +1,5 @@
 """Where a file is dropped, or chosen, and what has arrived; `static/uploads.js` sends it."""
 
-import json
 import re
 from collections.abc import Callable
 from html import escape
@@ -8,6 +7,7 @@ from html import escape
 from nicegui import events, ui
 
 from raven_scan.uploads.types import UploadPurpose, UploadView
+from raven_scan.web.marks import embed
 from raven_scan.web.rows import ShownTable, draw_row_button, listen_to_rows
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
@@ -135,7 +135,7 @@ def _show_drop(purpose: UploadPurpose, accepted: str, explanation: str, t: Texts
     }
     shown = ui.html(
         f'<div data-upload="{purpose}" data-suffix="{escape(accepted.partition(",")[0])}" '
-        f'data-texts="{escape(json.dumps(texts))}">'
+        f'data-texts="{embed(texts)}">'
         '<div class="drop"><input type="file" id="archive" class="visually-hidden" '
         f'accept="{escape(accepted)}"><div><label for="archive">{escape(t("Choose a file"))}</label> '
         f"{escape(t('or drop it here'))}</div>"

@@ -118,6 +118,8 @@
         frame.addEventListener(name, (event) => fingers.delete(event.pointerId));
       }
       new ResizeObserver(() => this.image && this.fit()).observe(frame);
+      // Back leads to another screen, over which it would stay.
+      addEventListener("popstate", () => dialog.close(), { once: true });
     }
 
     list() {
@@ -261,7 +263,7 @@
     view.show(view.list().indexOf(button));
   });
 
-  // A picture that is lost says so in its place.
+  // A browser's mark of a picture that is lost would be taken for what is on it.
   addEventListener(
     "error",
     (event) => {

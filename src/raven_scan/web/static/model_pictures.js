@@ -268,7 +268,7 @@ class RavenTrial extends HTMLElement {
         headers: { "X-CSRF-Token": session.csrf_token || "", Accept: "application/x-ndjson" },
         signal: request.signal,
       });
-      if (!answer.ok) throw await answer.json();
+      if (!answer.ok) throw await answer.json().catch(() => ({}));
       this.show(await this.read(answer), files);
     } catch (problem) {
       if (problem.name === "AbortError") return;
@@ -320,7 +320,9 @@ class RavenTrial extends HTMLElement {
 
   makeLegend() {
     const legend = ravenMake("ul", { class: "legend" });
+    const found = new Set(this.answer.images.flatMap((image) => image.boxes.map((box) => box.class_name)));
     this.answer.classes.forEach((name, number) => {
+      if (!found.has(name)) return;
       const item = ravenMake("li");
       const label = ravenMake("label");
       const box = ravenMake("input", { type: "checkbox", checked: "" });
