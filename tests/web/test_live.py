@@ -1,4 +1,4 @@
-"""What many open pages ask together."""
+"""How pages keep up: what many ask together, and what is told when they cannot."""
 
 import asyncio
 from dataclasses import replace
@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, Actor, Claim
-from raven_scan.kernel.errors import Invalid, Unauthenticated
+from raven_scan.kernel.errors import Invalid, RavenError, Unauthenticated, Unavailable
 from raven_scan.web.live import SharedAnswers
 from raven_scan.web.texts import Texts
-from raven_scan.web.viewer import Viewer
+from raven_scan.web.viewer import Viewer, as_refresh
 
 LONG_S = 60.0
 
@@ -82,3 +82,31 @@ def test_a_refusal_is_not_kept():
         return await answers.ask(ada, "queue", asked, fresh_s=LONG_S)
 
     assert asyncio.run(look()) == 2
+
+
+def test_a_refusal_of_what_is_looked_at_again_and_again_is_told_once():
+    told: list[str] = []
+
+    class Looking(Viewer):
+        def tell(self, error: RavenError) -> None:
+            told.append(error.code)
+
+        def close_refusals(self) -> None:
+            told.append("mended")
+
+    ada = make_viewer("ada")
+    away, gone = Unavailable("database.away", "It is away."), Unavailable("storage.away", "It is away.")
+    outcomes = iter([None, away, away, gone, None, None, away])
+
+    async def look() -> None:
+        refusal = next(outcomes)
+        if refusal is not None:
+            raise refusal
+
+    async def look_often() -> None:
+        handle = as_refresh(Looking(ada.actor, lambda: ada.actor, ada.texts), look)
+        for _ in range(7):
+            await handle()
+
+    asyncio.run(look_often())
+    assert told == ["database.away", "storage.away", "mended", "database.away"]

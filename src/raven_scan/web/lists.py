@@ -13,7 +13,7 @@ from raven_scan.web.frame import button
 from raven_scan.web.living_html import LivingHtml
 from raven_scan.web.marks import as_prop
 from raven_scan.web.page_turning import PageTurning
-from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.viewer import Viewer, as_handler, as_refresh
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ class SearchedList(Generic[T]):
         self.table.on("click", self._sort_by, js_handler=_TELL_SORT)
         self._pages = PageTurning(self._viewer, self._turn, self._cursor)
         await self.refresh()
-        ui.timer(_REFRESH_S, as_handler(self._viewer, self.refresh), immediate=False)
+        ui.timer(_REFRESH_S, as_refresh(self._viewer, self.refresh), immediate=False)
 
     def _add_choice(self, choice: Choice) -> None:
         ui.select(

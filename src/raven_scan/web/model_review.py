@@ -20,7 +20,7 @@ from raven_scan.web.model_gallery import Gallery
 from raven_scan.web.model_words import MODELS_PATH, mark_evaluation
 from raven_scan.web.rows import ShownTable
 from raven_scan.web.services import Services
-from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.viewer import Viewer, as_handler, as_refresh
 
 _MOST_OFFERED = 100
 _LOOK_AGAIN_S = 1.0
@@ -148,7 +148,7 @@ class _Watch:
             self._log = ShownTable()
         await self._draw()
         if not self._evaluation.status.is_final:
-            self._timer = ui.timer(_LOOK_AGAIN_S, as_handler(self._viewer, self._look), immediate=False)
+            self._timer = ui.timer(_LOOK_AGAIN_S, as_refresh(self._viewer, self._look), immediate=False)
 
     async def _look(self) -> None:
         self._evaluation = await self._viewer.ask(self._evaluations.get_evaluation, self._evaluation.id)

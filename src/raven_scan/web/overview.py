@@ -18,7 +18,7 @@ from raven_scan.web.rows import ShownTable, draw_table
 from raven_scan.web.services import Services
 from raven_scan.web.storage_use import draw_storage
 from raven_scan.web.texts import NONE, Texts
-from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.viewer import Viewer, as_refresh
 from raven_scan.web.worker_slots import draw_workers
 
 _REFRESH_S = 2.0
@@ -64,7 +64,7 @@ class _Overview:
                     with sheet(title):
                         self._add(name)
         await self._refresh()
-        ui.timer(_REFRESH_S, as_handler(viewer, self._refresh), immediate=False)
+        ui.timer(_REFRESH_S, as_refresh(viewer, self._refresh), immediate=False)
 
     def _add(self, name: str) -> ShownTable:
         self._tables[name] = ShownTable()

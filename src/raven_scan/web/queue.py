@@ -20,7 +20,7 @@ from raven_scan.web.page_turning import PageTurning
 from raven_scan.web.rows import ShownTable, draw_row_button, draw_table, listen_to_rows
 from raven_scan.web.services import Services
 from raven_scan.web.texts import NONE, Texts
-from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.viewer import Viewer, as_refresh
 from raven_scan.web.worker_slots import draw_workers
 
 _ROWS = 50
@@ -69,7 +69,7 @@ class _QueuePage:
         with sheet(t("Workers")) as self._workers_sheet:
             self._workers = ShownTable()
         await self._refresh()
-        ui.timer(_REFRESH_S, as_handler(viewer, partial(self._refresh, fresh_s=_FRESH_S)), immediate=False)
+        ui.timer(_REFRESH_S, as_refresh(viewer, partial(self._refresh, fresh_s=_FRESH_S)), immediate=False)
 
     async def _refresh(self, *, fresh_s: float = 0.0) -> None:
         viewer, services, t = self._viewer, self._services, self._viewer.texts

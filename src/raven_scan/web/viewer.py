@@ -110,6 +110,10 @@ class Viewer:
             return hint
         return f"{hint} {self.texts('Ask {contact}.', contact=self._contact)}".strip()
 
+    def close_refusals(self) -> None:
+        """Takes away what was told of refusals."""
+        ui.run_javascript("ravenCloseRefusals()")
+
     def notify(self, message: str, hint: str = "", *, kind: str = "positive") -> None:
         """Says something in the page's corner; a screen reader reads it aloud."""
         ui.notify(
@@ -137,8 +141,29 @@ def as_handler(viewer: Viewer, act: Callable[..., Awaitable[Any]]) -> Callable[.
     async def handle(*arguments: Any) -> None:
         # Not inside what was pressed: that may be built anew, or left, before the action is through.
         with ui.context.client.content:
-            ui.run_javascript("ravenCloseRefusals()")
+            viewer.close_refusals()
             async with viewer.telling_errors():
                 await act(*arguments)
+
+    return handle
+
+
+def as_refresh(viewer: Viewer, refresh: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[None]]:
+    """What a timer calls: a refusal is told once, and taken away when it is mended."""
+    told: str | None = None
+
+    async def handle() -> None:
+        nonlocal told
+        async with viewer.telling_errors():
+            try:
+                await refresh()
+            except RavenError as error:
+                is_known, told = error.code == told, error.code
+                if not is_known:
+                    raise
+            else:
+                if told is not None:
+                    viewer.close_refusals()
+                told = None
 
     return handle
