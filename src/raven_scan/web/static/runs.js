@@ -102,8 +102,8 @@ function ravenShowLines(id, lines, tries = 0) {
 // Charts are pictures: in the other light they are drawn anew.
 addEventListener("DOMContentLoaded", () =>
   new MutationObserver(() => {
-    // Of a copy: each is put at the end of the map again, and those of a page that was left stay where they are. An
-    // open dialog changes the body's classes, too.
+    // Of a copy: one whose chart is gone is put at the map's end again, and would be come to for ever. An open dialog
+    // changes the body's classes, too.
     for (const [id, lines] of [...ravenLines]) if (document.getElementById("c" + id)) ravenShowLines(id, lines);
   }).observe(document.body, {
     attributes: true,
