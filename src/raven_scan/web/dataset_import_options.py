@@ -1,24 +1,17 @@
 """What an import is asked to do, as a form; what was typed is kept across a lost connection."""
 
 import json
-from dataclasses import dataclass
 
 from nicegui import ui
 
 from raven_scan.datasets.types import ImportOptions
 from raven_scan.kernel.errors import Invalid
-from raven_scan.web.frame import button
 from raven_scan.web.marks import as_prop
+from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer
 
 _FORM = "dataset-import"
 _FIELD = "outlined dense"
-
-
-@dataclass(slots=True)
-class _ClassRow:
-    old: ui.input
-    new: ui.input
 
 
 class ImportForm:
@@ -29,11 +22,14 @@ class ImportForm:
     def __init__(self, viewer: Viewer, name: str) -> None:
         self._viewer = viewer
         self._given_name = name
-        self._rows: list[_ClassRow] = []
 
     def build(self) -> None:
         t = self._viewer.texts
         next_version = t("Under a name that is there already, the next version is made.")
+        about_renames = t(
+            "A line for each, as old = new. Classes that get the same name become one. "
+            "\u201cOnly check\u201d lists those that there are."
+        )
         about_seed = t("Where the archive has no parts of its own, the same seed gives the same parts.")
         with ui.element("div").classes("form").props(f'data-keep="{_FORM}"') as self._form:
             self._name = ui.input(t("Name of the dataset"), value=self._given_name).props(
@@ -46,13 +42,10 @@ class ImportForm:
                 self._single_class = ui.input(t("Make every class this one")).props(
                     f"{_FIELD} name=single_class hint={as_prop(t('Leave it empty to keep the classes.'))}"
                 )
-                ui.label(t("Rename classes")).classes("form-title")
-                ui.label(
-                    t("Classes that get the same name become one. “Only check” lists those that there are.")
-                ).classes("muted small")
-                self._classes = ui.element("div").classes("class-rows")
-                with ui.element("div"):
-                    button(t("Add a class"), lambda: self._add_row("", ""), icon="add")
+                self._renames = ui.textarea(t("Rename classes")).props(
+                    f"outlined autogrow name=renames hint={as_prop(about_renames)} "
+                    'input-style="max-height: 300px" placeholder="bottle = litter"'
+                )
                 self._bands = ui.input(t("Bands that are red, green and blue")).props(
                     f'{_FIELD} name=bands placeholder="1, 2, 3" '
                     f"hint={as_prop(t('Of images with more than three; counted from 1.'))}"
@@ -76,17 +69,14 @@ class ImportForm:
 
     def suggest_classes(self, classes: list[str]) -> None:
         """Shows the classes that a check found, to be renamed; those that were asked for stay."""
-        if not self._rows and not (self._single_class.value or "").strip():
-            for name in classes:
-                self._add_row(name, "")
+        if not (self._renames.value or "").strip() and not (self._single_class.value or "").strip():
+            self._renames.set_value("\n".join(f"{name} = " for name in classes))
 
     def read_options(self) -> ImportOptions:
-        """Raises Invalid where the bands or the seed are none."""
-        typed = [((row.old.value or "").strip(), (row.new.value or "").strip()) for row in self._rows]
-        renames = {old: new for old, new in typed if old and new}
+        """Raises Invalid where renamed classes or bands are none."""
         return ImportOptions(
             name=(self._name.value or "").strip(),
-            class_map=renames,
+            class_map=read_renames(self._renames.value or "", self._viewer.texts),
             single_class=(self._single_class.value or "").strip() or None,
             allow_leak=bool(self._allow_leak.value),
             bands=self._read_bands(),
@@ -96,22 +86,6 @@ class ImportForm:
     def forget(self) -> None:
         """What was typed is not needed any more."""
         ui.run_javascript(f"ravenForget('{_FORM}')")
-
-    def _add_row(self, old: str, new: str) -> None:
-        t = self._viewer.texts
-        with self._classes, ui.element("div").classes("class-row") as line:
-            row = _ClassRow(
-                ui.input(t("Class"), value=old).props(_FIELD), ui.input(t("Becomes"), value=new).props(_FIELD)
-            )
-
-            def remove() -> None:
-                self._rows.remove(row)
-                line.delete()
-
-            ui.button(icon="close", on_click=remove, color=None).props(
-                f"flat round dense aria-label={as_prop(t('Leave this class as it is'))}"
-            )
-        self._rows.append(row)
 
     def _read_bands(self) -> tuple[int, int, int] | None:
         t = self._viewer.texts
@@ -126,3 +100,27 @@ class ImportForm:
                 hint=t("Write them as 1, 2, 3, or leave the field empty."),
             )
         return numbers[0] - 1, numbers[1] - 1, numbers[2] - 1
+
+
+def read_renames(written: str, t: Texts) -> dict[str, str]:
+    """New names by old ones; a class without a new one stays as it is.
+
+    Raises:
+        Invalid: a line renames nothing, or two rename one class.
+    """
+    renames: dict[str, str] = {}
+    for line in filter(None, map(str.strip, written.splitlines())):
+        old, sign, new = (each.strip() for each in line.rpartition("="))
+        if not (old and sign):
+            raise Invalid(
+                "dataset.bad_renames",
+                t("\u201c{line}\u201d renames no class.", line=line),
+                hint=t("Write a line for each class that is renamed, as old = new."),
+            )
+        if new and renames.setdefault(old, new) != new:
+            raise Invalid(
+                "dataset.bad_renames",
+                t("\u201c{name}\u201d is renamed twice.", name=old),
+                hint=t("Leave one of the lines."),
+            )
+    return renames

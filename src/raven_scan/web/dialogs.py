@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from html import escape
+from zlib import crc32
 
 from nicegui import ui
 
@@ -31,6 +32,8 @@ class Question:
         kind: str = "primary",
     ) -> None:
         self._viewer = viewer
+        self._title = title
+        self._kept = ""
         # Not inside what asks: that may be built anew meanwhile.
         self._page = ui.context.client.content
         with (
@@ -56,9 +59,26 @@ class Question:
         """Asks; `act` is done with what was filled in, and what it raises is told in the dialog."""
         self._act = act
         self._dialog.open()
+        self._keep()
 
     def close(self) -> None:
+        ui.run_javascript(f"ravenForget({json.dumps(self._kept)})")
         self._dialog.close()
+
+    def _keep(self) -> None:
+        """What is typed outlasts a restart of the server: it is there when the same is asked again.
+
+        Of the same thing as it was: what somebody changed meanwhile is not written over.
+        """
+        begun: list[str] = []
+        for field in self._fields.descendants():
+            if isinstance(field, ui.input | ui.textarea | ui.number):
+                field.props["name"] = field.label
+                begun.append(str(field.value))
+        path = self._page.client.sub_pages_router.current_path.partition("?")[0]
+        self._kept = f"{path} {self._title} {crc32(repr(begun).encode())}"
+        self._fields.props(f"data-keep={as_prop(self._kept)}")
+        ui.run_javascript(f"ravenWhenThere(() => getHtmlElement({self._fields.id}), ravenKeep)")
 
     async def _try(self) -> None:
         try:
