@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
+from uuid import UUID
 
 from nicegui import ui
 
@@ -17,6 +18,7 @@ from raven_scan.web.viewer import Viewer, as_handler
 from raven_scan.web.work_under_way import draw_work
 
 _ONE = PageRequest(limit=1)
+_TWO = PageRequest(limit=2)
 _REFRESH_S = 1.0
 
 
@@ -25,10 +27,12 @@ class StepsTaken:
     has_dataset: bool
     has_run: bool
     has_success: bool
+    model_id: UUID | None = None
+    """Of the first run that ended in Success, until a model is published."""
 
     @property
     def are_all(self) -> bool:
-        return self.has_dataset and self.has_run and self.has_success
+        return self.has_dataset and self.has_run and self.has_success and self.model_id is None
 
 
 def find_steps(actor: Actor, services: Services) -> StepsTaken:
@@ -36,8 +40,18 @@ def find_steps(actor: Actor, services: Services) -> StepsTaken:
     if not (actor.may(Claim.TRAINING_RUN_VIEW) and actor.may(Claim.DATASET_VIEW)):
         return StepsTaken(has_dataset=True, has_run=True, has_success=True)
     ended = RunFilter(statuses=(RunStatus.SUCCESS,))
-    if services.training_runs.list_runs(actor, _ONE, ended).items:
-        return StepsTaken(has_dataset=True, has_run=True, has_success=True)
+    successes = services.training_runs.list_runs(actor, _TWO, ended).items
+    if successes:
+        model = successes[0].model
+        # Who has had a second one knows the way.
+        is_first = len(successes) == 1 and model is not None and actor.may(Claim.TRAINED_MODEL_VIEW)
+        has_published = not is_first or bool(services.publishing.list_names(actor, _ONE).items)
+        return StepsTaken(
+            has_dataset=True,
+            has_run=True,
+            has_success=True,
+            model_id=None if has_published or model is None else model.id,
+        )
     return StepsTaken(
         has_dataset=bool(services.datasets.list_datasets(actor, _ONE).items),
         has_run=bool(services.training_runs.list_runs(actor, _ONE).items),
@@ -46,7 +60,7 @@ def find_steps(actor: Actor, services: Services) -> StepsTaken:
 
 
 class FirstSteps:
-    """Cards with what comes next, until a training run has ended in Success."""
+    """Cards with what comes next, until the first model is published."""
 
     def __init__(self, viewer: Viewer, services: Services) -> None:
         self._viewer = viewer
@@ -107,9 +121,17 @@ class FirstSteps:
                                 t("Create new training run"), "/training-runs/new", kind="primary"
                             )
                 with _step(t("Review and publish the model"), is_taken=False, done=""):
-                    ui.label(
-                        t("When the run has ended in Success, its model is among the trained models.")
-                    ).classes("muted")
+                    if taken.model_id is None:
+                        ui.label(
+                            t("When the run has ended in Success, its model is among the trained models.")
+                        ).classes("muted")
+                    else:
+                        ui.label(
+                            t("See what it finds and where it goes wrong; published, it is there to detect.")
+                        ).classes("muted")
+                        show_link_button(
+                            t("Look at the model"), f"/trained-models/{taken.model_id}", kind="primary"
+                        )
 
     async def _start(self) -> None:
         await self._viewer.ask(begin_sample, self._services.datasets)

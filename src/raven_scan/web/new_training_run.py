@@ -34,6 +34,8 @@ from raven_scan.web.viewer import Viewer
 
 _CHOICES = PageRequest(limit=50)
 _PRIORITY = 1000
+_OF_NAME = frozenset({"training_run.bad_name", "training_run.name_taken"})
+_SHOW_PROBLEM = "document.querySelector('[aria-invalid=true], .aside')?.scrollIntoView({block: 'center'})"
 
 
 async def show_new_training_run(
@@ -65,6 +67,7 @@ class _NewRun:
         self._kept = f"new-run?{urlencode(sorted(asked.items()))}" if asked else "new-run"
         self._preset = ""
         self._looks = 0
+        self._refused_name: tuple[str, str] | None = None
         self._is_busy = False
 
     async def build(self) -> None:
@@ -161,6 +164,9 @@ class _NewRun:
                 problems[missing] = error.message
             except (Conflict, Invalid) as error:
                 problems["preset"] = f"{error.message} {viewer.describe_hint(error)}"
+        name = str(given.get("name") or "").strip()
+        if self._refused_name is not None and self._refused_name[0] == name:
+            problems["name"] = self._refused_name[1]
         if look == self._looks:  # else the form has changed meanwhile, and another look shows what it is now
             self._plan.set_content(draw_plan(plan, problems, viewer))
             self._inputs.set_content(draw_inputs(plan, viewer) if plan else "")
@@ -221,26 +227,35 @@ class _NewRun:
     async def _create(self, given: Mapping[str, Any]) -> None:
         t, services = self._viewer.texts, self._services
         purpose = str(given.get("purpose"))
+        self._refused_name = None  # it may be free by now
+        ui.run_javascript("ravenCloseRefusals()")
         plan = await self._look(given)
         errors = [each for each in plan.findings if each.severity is Severity.ERROR] if plan else []
         if plan is None or (errors and purpose != "draft"):
             first = errors[0].message if errors else t("Some fields are not filled in as they have to be.")
             self._viewer.notify(first, errors[0].hint if errors else "", kind="negative")
-            ui.run_javascript(
-                "document.querySelector('[aria-invalid=true], .aside')?.scrollIntoView({block: 'center'})"
-            )
+            ui.run_javascript(_SHOW_PROBLEM)
             return
         parameters, options = read_parameters(given), self._read_options(given)
-        run = await self._viewer.ask(
-            services.training_runs.create,
-            name=str(given.get("name") or "").strip() or plan.suggested_name,
-            dataset=str(plan.dataset_version.id),
-            base_model=str(plan.base_model.id),
-            parameters=parameters,
-            options=options,
-            preset=str(given.get("preset") or "") or None,
-            cloned_from=self._source.name if self._source else None,
-        )
+        name = str(given.get("name") or "").strip()
+        try:
+            run = await self._viewer.ask(
+                services.training_runs.create,
+                name=name or plan.suggested_name,
+                dataset=str(plan.dataset_version.id),
+                base_model=str(plan.base_model.id),
+                parameters=parameters,
+                options=options,
+                preset=str(given.get("preset") or "") or None,
+                cloned_from=self._source.name if self._source else None,
+            )
+        except (Conflict, Invalid) as error:
+            if error.code not in _OF_NAME:
+                raise
+            self._refused_name = name, f"{error.message} {self._viewer.describe_hint(error)}"
+            await self._look(given)
+            ui.run_javascript(_SHOW_PROBLEM)
+            return
         ui.run_javascript(f"ravenForget({json.dumps(self._kept)})")
         try:
             if purpose != "draft":

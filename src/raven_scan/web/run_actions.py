@@ -23,9 +23,10 @@ _OF_STATUS = {
     RunStatus.PAUSED: ("resume", "cancel"),
     RunStatus.ERROR: ("retry",),
     RunStatus.CANCELLED: ("retry",),
-    RunStatus.SUCCESS: (),
+    RunStatus.SUCCESS: ("model",),
 }
 _CLAIMS = {
+    "model": Claim.TRAINED_MODEL_VIEW,
     "schedule": Claim.TRAINING_RUN_SCHEDULE,
     "dry_run": Claim.TRAINING_RUN_SCHEDULE,
     "pause": Claim.TRAINING_RUN_CANCEL,
@@ -67,12 +68,14 @@ class RunActions:
             if self._viewer.may(_CLAIMS[name])
             and not (name == "pause" and run.is_pausing)
             and not (name == "delete" and run.status is RunStatus.PROCESSING)
+            and not (name == "model" and run.model is None)
         )
         if names == self._names:
             return
         self._names = names
         t = self._viewer.texts
         drawn: dict[str, tuple[str, str, Callable[[], Awaitable[None]]]] = {
+            "model": (t("Look at its model"), "primary", self._look_at_model),
             "schedule": (t("Schedule training run"), "primary", self._schedule),
             "dry_run": (t("Dry run"), "quiet", self._dry_run),
             "pause": (t("Pause"), "quiet", partial(self._do, self._services.run_control.pause)),
@@ -102,6 +105,10 @@ class RunActions:
 
     async def _look(self) -> None:
         await self._changed(await self._viewer.ask(self._services.training_runs.get_run, str(self._shown.id)))
+
+    async def _look_at_model(self) -> None:
+        if self._shown.model is not None:
+            ui.navigate.to(f"/trained-models/{self._shown.model.id}")
 
     async def _schedule(self) -> None:
         await self._do(self._services.training_runs.schedule)

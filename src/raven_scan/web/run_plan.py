@@ -8,7 +8,7 @@ from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.training_runs.planning import RunPlan
 from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import link, list_facts
-from raven_scan.web.run_words import DEFAULT_REASONS, PARAMETER_NAMES
+from raven_scan.web.run_words import DEFAULT_REASONS, PARAMETER_NAMES, name_field
 from raven_scan.web.texts import NONE, Texts
 from raven_scan.web.viewer import Viewer
 
@@ -19,7 +19,10 @@ def draw_plan(plan: RunPlan | None, problems: Mapping[str, str], viewer: Viewer)
     """Time and memory, and what keeps it from being scheduled."""
     t = viewer.texts
     if problems:
-        lines = "".join(f"<li>{escape(problem)}</li>" for problem in problems.values())
+        lines = "".join(
+            f"<li><b>{escape(name_field(name, t))}</b>: {escape(problem)}</li>"
+            for name, problem in problems.items()
+        )
         return f'<div class="notice bad"><b>{escape(t("To be mended first"))}</b><ul class="plain">{lines}</ul></div>'
     if plan is None:
         said = t("Choose a dataset and a base model: what will become of it is then told here.")

@@ -55,6 +55,13 @@ OPTION_NAMES = {
     "retry_smaller_batch": "Try a smaller batch",
 }
 
+SUBJECT_NAMES = {
+    "name": "Name",
+    "dataset": "Dataset version",
+    "base_model": "Base model",
+    "preset": "Preset",
+}
+
 INPUT_NAMES = {
     "dataset": "Dataset",
     "base_model": "Base model",
@@ -128,6 +135,12 @@ def name_parameter(name: str, t: Texts) -> str:
     """Such as `Image size, px`."""
     shown = t(PARAMETER_NAMES[name])
     return f"{shown}, {t(UNITS[name])}" if name in UNITS else shown
+
+
+def name_field(name: str, t: Texts) -> str:
+    """Of the form of a new run, without its unit."""
+    option = OPTION_NAMES.get("time_limit_s" if name == "time_limit_h" else name, "")
+    return t(PARAMETER_NAMES.get(name) or SUBJECT_NAMES.get(name) or option or name)
 
 
 def describe_parameter(name: str) -> str:
