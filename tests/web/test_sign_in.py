@@ -84,11 +84,15 @@ def test_who_signs_in_at_their_organisation_comes_back(
 
 
 def test_a_session_that_ends_ends_its_pages(page: Page, site: Site) -> None:
+    other = page.context.new_page()
+    other.goto("/guide")
     page.goto("/training-runs")
     expect(page.get_by_role("heading", name="Training runs")).to_be_visible()
     page.get_by_role("button", name="vera").click()
     page.get_by_text("Sign out").click()
     expect(page).to_have_url(f"{site.url}/sign-in")
+    # So do those that ask for nothing by themselves.
+    expect(other).to_have_url(re.compile("/sign-in"))
     page.goto("/training-runs")
     expect(page).to_have_url(re.compile("/sign-in"))
 

@@ -1,12 +1,14 @@
 """Roles, and which claims each gives: a matrix; own roles are made and changed here."""
 
 from html import escape
+from urllib.parse import urlencode
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.types import Claim, RoleView
 from raven_scan.kernel.paging import LARGEST_LIMIT, PageRequest
+from raven_scan.web.administration_users import PATH
 from raven_scan.web.claim_words import CLAIM_GROUPS, ClaimChoice
 from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, confirm, heading, screen, sheet
@@ -60,7 +62,7 @@ class _RolesPage:
         for role in self._roles:
             users = t.number(role.user_count)
             if role.user_count:
-                users = link(users, f"/administration/users?role={role.name}")
+                users = link(users, f"{PATH}?{urlencode({'role': role.name})}")
             buttons = ""
             if role.is_builtin:
                 buttons = f'<span class="muted small">{escape(t("Built in"))}</span>'

@@ -11,6 +11,7 @@ from pathlib import Path
 from nicegui import ui
 
 from raven_scan.access.types import Claim
+from raven_scan.web.account_places import list_account_places
 from raven_scan.web.marks import as_prop
 from raven_scan.web.viewer import Viewer
 
@@ -136,11 +137,7 @@ class Frame:
     def _build_own_menu(self) -> None:
         t = self._viewer.texts
         with ui.button(self._viewer.actor.name, icon="account_circle").props("flat no-caps"), ui.menu():
-            for path, name in (
-                ("/account", t("Your account")),
-                ("/account/tokens", t("API tokens")),
-                ("/account/subscriptions", t("Subscriptions")),
-            ):
+            for path, name in list_account_places(self._viewer):
                 ui.menu_item(name, on_click=partial(ui.navigate.to, path))
             ui.separator()
             ui.menu_item(t("Sign out"), on_click=lambda: ui.run_javascript("ravenSignOut()"))

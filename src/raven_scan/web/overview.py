@@ -77,7 +77,7 @@ class _Overview:
         )
         drawn = await self._answers.ask(
             viewer,
-            ("overview", t.language, str(t.timezone)),
+            ("overview", t.way),
             lambda actor: _draw(look_at_work(actor, services), outcome, t),
             fresh_s=_WORK_FRESH_S,
         )

@@ -76,7 +76,7 @@ class _QueuePage:
         cursor = self._pages.cursor
         look = await self._answers.ask(
             viewer,
-            ("queue", cursor, t.language, str(t.timezone)),
+            ("queue", cursor, t.way),
             lambda actor: _look(actor, services, cursor, t),
             fresh_s=fresh_s,
         )

@@ -1,10 +1,11 @@
 """The log on a run's page: it grows in the browser, is searched on the server, and can be downloaded."""
 
+import re
 from html import escape
 
 from nicegui import ui
 
-from raven_scan.training_runs.log_reading import LogSearch
+from raven_scan.training_runs.log_reading import LogMatch
 from raven_scan.training_runs.types import LogRange
 from raven_scan.web.frame import sheet
 from raven_scan.web.marks import as_prop
@@ -29,6 +30,7 @@ class RunLogPart:
         self._viewer = viewer
         self._services = services
         self._run_id = run_id
+        self._words = ""
         self._end = log.next_offset
         """Of what the browser was told, in bytes of the log."""
         self._build(log)
@@ -78,33 +80,53 @@ class RunLogPart:
             await self._search(str(getattr(event, "value", None) or "").strip())
 
     async def _search(self, words: str) -> None:
+        self._words = words
         if not words:
             self._found.set_content("")
             return
-        found = await self._viewer.ask(self._services.run_logs.search, self._run_id, words, most=_MOST_FOUND)
-        self._found.set_content(self._draw_found(words, found))
+        matches: list[LogMatch] = []
+        offset, line = 0, 1
+        # A long log is searched piece by piece; what was found stands there while it goes on.
+        while True:
+            found = await self._viewer.ask(
+                self._services.run_logs.search,
+                self._run_id,
+                words,
+                offset=offset,
+                line=line,
+                most=_MOST_FOUND - len(matches),
+            )
+            if words != self._words:
+                return  # others were typed meanwhile
+            matches += found.matches
+            goes_on = found.next_offset is not None and len(matches) < _MOST_FOUND
+            self._found.set_content(
+                self._draw_found(words, matches, goes_on=goes_on, has_more=found.next_offset is not None)
+            )
+            if not goes_on or self._found.is_deleted:
+                return
+            offset, line = found.next_offset or 0, found.next_line or 1
 
-    def _draw_found(self, words: str, found: LogSearch) -> str:
-        t = self._viewer.texts
-        if not found.matches:
-            return f'<div class="muted">{escape(t("No line has “{words}” in it.", words=words))}</div>'
-        said = (
-            t("The first {count} lines with “{words}”:", count=len(found.matches), words=words)
-            if found.next_offset is not None
-            else t("{count} lines with “{words}”:", count=len(found.matches), words=words)
-        )
+    def _draw_found(self, words: str, matches: list[LogMatch], *, goes_on: bool, has_more: bool) -> str:
+        t, count = self._viewer.texts, len(matches)
+        if goes_on:
+            said = t("Searching: {count} lines with \u201c{words}\u201d so far.", count=count, words=words)
+        elif not matches:
+            said = t("No line has \u201c{words}\u201d in it.", words=words)
+        elif has_more:
+            said = t("The first {count} lines with \u201c{words}\u201d:", count=count, words=words)
+        else:
+            said = t("{count} lines with \u201c{words}\u201d:", count=count, words=words)
         lines = "".join(
-            f'<span class="muted">{match.line:>6}</span>  {_mark(match.text, words)}\n'
-            for match in found.matches
+            f'<span class="muted">{match.line:>6}</span>  {_mark(match.text, words)}\n' for match in matches
         )
-        return (
-            f'<div class="small muted">{escape(said)}</div><pre class="log found" tabindex="0">{lines}</pre>'
-        )
+        found = f'<pre class="log found" tabindex="0">{lines}</pre>' if lines else ""
+        return f'<div class="small muted">{escape(said)}</div>{found}'
 
 
 def _mark(text: str, words: str) -> str:
-    at = text.casefold().find(words.casefold())
-    if at < 0:
+    found = re.search(re.escape(words), text, re.IGNORECASE)
+    if found is None:
         return escape(text)
-    end = at + len(words)
-    return f"{escape(text[:at])}<mark>{escape(text[at:end])}</mark>{escape(text[end:])}"
+    before, after = text[: found.start()], text[found.end() :]
+    return f"{escape(before)}<mark>{escape(found[0])}</mark>{escape(after)}"

@@ -2,8 +2,9 @@
 
 import hashlib
 from functools import cache, partial
+from html import escape
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -17,13 +18,13 @@ from starlette.staticfiles import StaticFiles
 
 from raven_scan.access.cookies import find_cookie
 from raven_scan.access.types import Actor
-from raven_scan.kernel.errors import RavenError
+from raven_scan.kernel.errors import RavenError, Unavailable
 from raven_scan.training_runs.events_wakeups import RunWaker
 from raven_scan.web.live import Liveness
 from raven_scan.web.pages import build_page
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts, choose_language, choose_territory
-from raven_scan.web.viewer import Viewer
+from raven_scan.web.viewer import Viewer, ask_in_thread
 
 _FOLDER = Path(__file__).parent
 _STATIC = _FOLDER / "static"
@@ -58,13 +59,15 @@ def build_screens(
         return HTMLResponse(shown, headers={"Cache-Control": "no-store"})
 
     # The address changes with the content, so that a browser may keep it for good.
-    app.mount(f"/static/{stamp}", StaticFiles(directory=_STATIC))
+    app.mount(f"/static/{stamp}", _KeptFiles(directory=_STATIC))
 
     async def show_page(request: Request) -> Response | None:
         recognise = partial(_recognise, services, request)
         try:
-            actor = recognise()
+            actor = await ask_in_thread(recognise)
             actor.require_lasting_password()
+        except Unavailable as error:
+            return HTMLResponse(escape(error.message), status_code=503, headers={"Retry-After": "5"})
         except RavenError:
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?next={quote(here)}", status_code=303)
@@ -99,6 +102,13 @@ def build_screens(
         binding_refresh_interval=None,
     )
     return app
+
+
+class _KeptFiles(StaticFiles):
+    def file_response(self, *arguments: Any, **named: Any) -> Response:
+        response = super().file_response(*arguments, **named)
+        response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+        return response
 
 
 def _recognise(services: Services, connection: HTTPConnection) -> Actor:

@@ -6,9 +6,14 @@ function ravenSignIn() {
   location.href = "/sign-in?next=" + encodeURIComponent(here);
 }
 
+// The other tabs of the browser show nothing more either.
+const ravenTabs = new BroadcastChannel("raven");
+ravenTabs.onmessage = ({ data }) => data === "signed out" && ravenSignIn();
+
 async function ravenSignOut() {
   const told = await fetch("/api/v1/session").then((answer) => answer.json());
   await fetch("/api/v1/session", { method: "DELETE", headers: { "X-CSRF-Token": told.csrf_token || "" } });
+  ravenTabs.postMessage("signed out");
   location.href = "/sign-in";
 }
 

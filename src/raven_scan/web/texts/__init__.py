@@ -48,6 +48,11 @@ class Texts:
         """As its speakers call it."""
         return str(self._locale.get_display_name() or self.language)
 
+    @property
+    def way(self) -> tuple[str, str, str]:
+        """The same for all whose texts are the same."""
+        return self.language, str(self._locale), str(self.timezone)
+
     def number(self, value: float, digits: int = 0) -> str:
         return format_decimal(round(value, digits), locale=self._locale)
 
