@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from raven_scan.trainer import __main__ as program
 from raven_scan.trainer.command_line import end_process
+from raven_scan.trainer.deferred_imports import defer_imports
 from raven_scan.trainer.device import restrict_devices
 
 _DEVICE = "cpu"
@@ -24,6 +25,7 @@ def serve() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     restrict_devices(_DEVICE)
+    defer_imports()
     for name in _FRAMEWORKS:
         import_module(f"raven_scan.trainer.{name}")
     for line in sys.stdin:

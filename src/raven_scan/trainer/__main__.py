@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from raven_scan.trainer.command_line import Command, end_process, run_command_line
+from raven_scan.trainer.deferred_imports import defer_imports
 from raven_scan.trainer.device import restrict_devices, set_up_device
 from raven_scan.trainer.environment import describe_environment, list_versions
 from raven_scan.trainer.event_log import EventLog
@@ -123,6 +124,7 @@ def _set_up_ranks(spec: TrainSpec, log: EventLog, stop: StopRequest) -> bool:
 
 def _set_up(device: str, threads: int) -> Any:
     restrict_devices(device)
+    defer_imports()
     # MMCV's operators come before anything that imports mmcv.ops.
     from raven_scan.trainer.operators import install  # noqa: PLC0415
 

