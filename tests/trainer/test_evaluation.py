@@ -170,6 +170,7 @@ def test_metric_gives_mmdetections_names_and_no_number_for_what_is_not_there(tmp
     from raven_scan.trainer.evaluation.coco_metric import (  # noqa: PLC0415 - imports the frameworks
         RavenCocoMetric,
         convert_figures,
+        take_map_by_class,
     )
 
     truth, predictions = make_scene(7, crowds=False)
@@ -193,6 +194,27 @@ def test_metric_gives_mmdetections_names_and_no_number_for_what_is_not_there(tmp
     assert math.isnan(metrics["coco/bbox_mAP_l"])
     assert metrics["coco/bbox_mAP"] == pytest.approx(expected["map"], abs=1e-4)
     assert convert_figures(metrics) == pytest.approx(expected, abs=1e-4)
+    by_class = take_map_by_class(metrics)
+    counts = {
+        name: sum(each["category_id"] == key for each in truth["annotations"])
+        for name, key in zip(CLASSES, CATEGORY_IDS, strict=True)
+    }
+    assert [*by_class] == sorted(CLASSES, key=lambda name: -counts[name]), "the most frequent first"
+    for name, key in zip(CLASSES, CATEGORY_IDS, strict=True):
+        alone = measure_with_pycocotools(truth, predictions, [key])
+        assert by_class[name] == pytest.approx(alone["map"], abs=1e-4)
+    assert take_map_by_class(metrics) == {}, "it is taken out: hooks would print it"
+
+
+def test_of_many_classes_the_most_frequent_are_told():
+    from raven_scan.trainer.evaluation.coco_metric import find_frequent_classes  # noqa: PLC0415
+
+    boxes = [(1, 0)] * 3 + [(2, 0)] * 5 + [(3, 1)] * 9 + [(4, 0)] * 3
+    truth = {"annotations": [{"category_id": key, "iscrowd": crowd} for key, crowd in boxes]}
+    classes = ["tyre", "bottle", "crowds only", "can", "never seen"]
+    found = find_frequent_classes(truth, classes, [1, 2, 3, 4, 99])
+    assert found == [("bottle", 2), ("can", 4), ("tyre", 1)]
+    assert find_frequent_classes(truth, classes, [1, 2, 3, 4, 99], 2) == found[:2]
 
 
 @pytest.fixture

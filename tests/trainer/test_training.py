@@ -31,7 +31,7 @@ FinishedRun = tuple[TrainSpec, Any]
 
 
 def test_run_tells_its_whole_course(finished_run: FinishedRun):
-    _, result = finished_run
+    spec, result = finished_run
     assert result.exit_code == 0, result.output[-3000:]
     assert isinstance(result.events[0], Started)
     assert result.events[0].versions["torch"]
@@ -53,6 +53,10 @@ def test_run_tells_its_whole_course(finished_run: FinishedRun):
     for event in result.of(Validated):
         assert event.figures["map_large"] is None
         assert event.figures["map"] is not None
+        known = [value for value in event.map_by_class.values() if value is not None]
+        assert sum(known) / len(known) == pytest.approx(event.figures["map"]), "it is the mean over classes"
+        assert set(event.map_by_class) <= set(spec.classes)
+    assert "by_class" not in result.output
     assert isinstance(result.events[-1], TrainingDone)
     assert (result.events[-1].epochs, result.events[-1].steps) == (3, 18)
     assert not result.events[-1].stopped_early

@@ -37,7 +37,7 @@ from raven_scan.training_runs.events_schemas import (
     RunEvent,
 )
 from raven_scan.training_runs.events_wakeups import RunWaker
-from raven_scan.training_runs.types import MetricPoint, RunError, RunProgress, RunStatus
+from raven_scan.training_runs.types import CLASS_METRICS, MetricPoint, RunError, RunProgress, RunStatus
 
 ADMIN = LOCAL_ADMINISTRATOR
 ERROR = RunError(code="crashed", message="It crashed.", hint="Look at the log.")
@@ -255,6 +255,53 @@ def test_points_that_were_removed_are_told_to_whom_they_were_told(
             reader.take(read(event))
     assert reader.resets == [3]
     assert reader.points == list_stored(platform)
+
+
+def test_metrics_by_class_are_told_once_however_many_and_whatever_they_are_called(
+    platform: Platform, schedule_run: ScheduleRun, http: httpx.Client
+):
+    run = schedule_run()
+    attempt = hold(platform, run)
+    # No header of HTTP would hold their names, nor some of their characters.
+    names = [
+        "a/b",
+        "Plastik\u00a0\u200bm\u00fcll",
+        "\u202eright to left",
+        *(f"{index:03} " + "x" * 190 for index in range(100)),
+    ]
+
+    def tell(step: int) -> None:
+        points = [
+            MetricPoint(f"{CLASS_METRICS}{name}", step, 0, None if step == 2 else 0.5) for name in names
+        ]
+        kept = make_checkpoint(platform, step) if step == 2 else None
+        record(platform, attempt, points=[MetricPoint("loss", step, 0, 1.0), *points], checkpoint=kept)
+
+    reader, last_id = Reader(), ""
+    for step in range(1, 5):
+        tell(step)
+        with follow(http, last_event_id=last_id or None) as events:
+            for event in events:
+                reader.take(read(event))
+                last_id = event.id
+                if ("loss", step) in reader.points:
+                    break
+        assert len(last_id) < 400
+    assert reader.points == list_stored(platform)
+    assert len(reader.points) == 4 * (len(names) + 1)
+    # An attempt that goes on from an earlier step tells them again.
+    platform.execution.hand_back(WORKER, attempt, "stopped")
+    attempt = hold(platform, run)
+    platform.execution.go_on_from(WORKER, attempt, attempt.checkpoints[0])
+    tell(3)
+    with follow(http, last_event_id=last_id) as events:
+        for event in events:
+            reader.take(read(event))
+            if reader.resets and ("loss", 3) in reader.points:
+                break
+    assert reader.resets == [2]
+    assert reader.points == list_stored(platform)
+    assert len(reader.points) == 3 * (len(names) + 1)
 
 
 def test_from_now_on_only_what_is_new_is_told(

@@ -13,7 +13,7 @@ from raven_scan.jobs.dispatcher import TakenWork
 from raven_scan.kernel.settings import Settings
 from raven_scan.training_runs.attempt_inputs import AttemptTools
 from raven_scan.training_runs.tasks import TrainingRunJob
-from raven_scan.training_runs.types import AttemptEnd, RunStatus, TrainingRunView
+from raven_scan.training_runs.types import CLASS_METRICS, AttemptEnd, RunStatus, TrainingRunView
 
 from .conftest import list_children
 
@@ -185,6 +185,9 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     assert weights.stat().st_size > 100_000
     names = {point.name for point in list_points(platform, "first")}
     assert {"loss", "learning_rate", "valid/map", "valid/map50"} <= names
+    measured = platform.datasets.get_version(ADMIN, str(run.dataset_version.id)).parts["valid"].boxes_by_class
+    of_classes = {f"{CLASS_METRICS}{name}" for name, count in measured.items() if count}
+    assert {name for name in names if name.startswith(CLASS_METRICS)} == of_classes
     assert not list(platform.settings.work_folder.iterdir())
     assert run.checkpoints == []
     assert platform.recovery.list_blob_digests(ADMIN) == []

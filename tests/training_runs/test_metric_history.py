@@ -13,12 +13,12 @@ from sqlalchemy import text
 from tests.training_runs.test_events import http
 from tests.training_runs.test_execution import ScheduleRun, hold, record
 
-from raven_scan.access.types import WORKER
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.app.wiring import Platform
 from raven_scan.training_runs import metric_history
 from raven_scan.training_runs.metric_thinning import choose_points
 from raven_scan.training_runs.schemas import MetricsOut
-from raven_scan.training_runs.types import MetricPoint
+from raven_scan.training_runs.types import CLASS_METRICS, MetricPoint
 
 __all__ = ["http"]
 
@@ -134,3 +134,19 @@ def test_a_run_without_metrics_has_none(create_run: Callable[..., Any], http: ht
     for parameters in ({}, {"points": 100}):
         answer = http.get("/api/v1/training-runs/first/metrics", params=parameters).json()
         assert answer == {"series": [], "thinning": None}
+
+
+def test_many_classes_do_not_make_a_run_long(
+    platform: Platform, schedule_run: ScheduleRun, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(metric_history, "_MOST_LOOKED_AT", STEPS)
+    attempt = hold(platform, schedule_run())
+    names = [f"{CLASS_METRICS}{index}" for index in range(30)]
+    # Every ten steps a validation: outlines would keep two in 64 steps.
+    points = [
+        MetricPoint(name, step, step // 10, step / STEPS) for step in range(10, 2001, 10) for name in names
+    ]
+    record(platform, attempt, points=points)
+    histories = platform.run_metrics.read_thinned(LOCAL_ADMINISTRATOR, "first", [], points=300)
+    assert [len(each.steps) for each in histories] == [200] * len(names)
+    assert not any(each.is_thinned for each in histories)

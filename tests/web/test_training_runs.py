@@ -1,7 +1,7 @@
 """Training runs in a browser: the list, and a run's page that keeps up by itself."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.training_runs.attempt import Attempt
-from raven_scan.training_runs.types import MetricPoint, RunError, RunProgress
+from raven_scan.training_runs.types import CLASS_METRICS, MetricPoint, RunError, RunProgress
 
 from .conftest import Site
 
@@ -37,12 +37,12 @@ def begin(site: Site, name: str) -> Attempt:
     return attempt
 
 
-def tell(site: Site, attempt: Attempt, step: int) -> None:
+def tell(site: Site, attempt: Attempt, step: int, more: Sequence[MetricPoint] = ()) -> None:
     site.platform.execution.record(
         WORKER,
         attempt,
         progress=RunProgress(epoch=0, epochs=2, step=step, steps=8, loss=1 / step),
-        points=[MetricPoint("loss", step, 0, 1 / step)],
+        points=[MetricPoint("loss", step, 0, 1 / step), *more],
         warnings=[],
         best=None,
         checkpoint=None,
@@ -128,6 +128,46 @@ def test_charts_and_log_grow_by_what_is_new(page: Page, site: Site) -> None:
     expect(page.get_by_role("link", name="growing", exact=True)).to_have_count(0)
 
 
+def test_curves_by_class_are_few_at_first_and_chosen_by_ticks(page: Page, site: Site) -> None:
+    names = ["<b>bold</b> & unspeakably long " * 4, "waste", *(f"class {number:02}" for number in range(10))]
+
+    def measure(step: int) -> list[MetricPoint]:
+        return [MetricPoint(f"{CLASS_METRICS}{name}", step, 0, 0.1 * step) for name in names]
+
+    attempt = begin(site, "by-class")
+    tell(site, attempt, 1, measure(1))
+    page.goto(f"/training-runs/{attempt.run_id}")
+    part = page.locator("section", has=page.get_by_role("heading", name="mAP by class on the valid part"))
+    # The dataset's own class is the most frequent; the rest comes by name.
+    page.wait_for_function(f"({_FIND_CLASSES})().length === 10")
+    assert page.evaluate(f"({_FIND_CLASSES})()[0].name") == "waste"
+    part.get_by_text("10 of 12 classes are drawn").click()
+    expect(part.get_by_role("checkbox", checked=True)).to_have_count(10)
+    part.get_by_label("class 09").check()
+    part.get_by_label("waste").uncheck()
+    page.wait_for_function(f"({_FIND_CLASSES})().map((line) => line.name).join().endsWith('class 09')")
+    # What was chosen stays, while points come in.
+    tell(site, attempt, 2, measure(2))
+    page.wait_for_function(f"({_FIND_CLASSES})().every((line) => line.points.length === 2)")
+    expect(part.get_by_role("checkbox", checked=True)).to_have_count(10)
+    expect(part.get_by_label("waste")).not_to_be_checked()
+    # Runs that are compared are not flooded with them.
+    other = begin(site, "by-class-too")
+    tell(site, other, 1, measure(1))
+    page.goto(f"/training-runs/compare?run={attempt.run_id}&run={other.run_id}")
+    expect(page.get_by_role("img", name="Loss")).to_be_visible()
+    expect(page.get_by_text("class 09")).to_have_count(0)
+    # A dataset of one class has no curves by class beside its mAP.
+    only = begin(site, "one-class")
+    tell(site, only, 1, [MetricPoint(f"{CLASS_METRICS}waste", 1, 0, 0.5)])
+    page.goto(f"/training-runs/{only.run_id}")
+    expect(page.get_by_role("heading", name="Quality on the valid part")).to_be_visible()
+    expect(part).to_be_hidden()
+
+
+_FIND_CLASSES = (
+    "() => [...ravenLines.values()].find((lines) => lines.some((line) => line.look !== undefined)) ?? []"
+)
 _FIND_LOSS = "() => [...ravenLines.values()][0]?.[0]?.points ?? []"
 
 

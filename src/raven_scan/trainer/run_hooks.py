@@ -136,7 +136,14 @@ class ValidationHook(Hook):
         figures = convert_figures(metrics or {})
         best = self._state.note_validation(runner.epoch, figures, runner.model)
         self._log.emit(
-            Validated(time=time.time(), epoch=runner.epoch, step=runner.iter, figures=figures, best=best)
+            Validated(
+                time=time.time(),
+                epoch=runner.epoch,
+                step=runner.iter,
+                figures=figures,
+                best=best,
+                map_by_class=dict(runner.val_loop.map_by_class),
+            )
         )
 
 

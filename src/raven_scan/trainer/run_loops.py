@@ -4,12 +4,15 @@ They take the places of `EpochBasedTrainLoop` and `ValLoop` when the trainer bui
 configuration names MMEngine's own.
 """
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from mmengine.runner import EpochBasedTrainLoop, ValLoop
 
+from raven_scan.trainer.evaluation.coco_metric import take_map_by_class
 from raven_scan.trainer.stop_request import StopRequest
 
 
@@ -40,11 +43,13 @@ class StoppableValLoop(ValLoop):
 
     Attributes:
         stop: set before it runs.
+        map_by_class: what the last validation found, of the most frequent classes.
         is_measuring: whether the model holds the weights that are measured: the averaged ones, where there are.
     """
 
     stop: StopRequest
     is_measuring: bool = False
+    map_by_class: Mapping[str, float | None] = MappingProxyType({})
 
     def run(self) -> dict[str, Any]:
         self.runner.call_hook("before_val")
@@ -60,6 +65,7 @@ class StoppableValLoop(ValLoop):
         dataset: Any = self.dataloader.dataset
         metrics = self.stop.wait_for(partial(self.evaluator.evaluate, len(dataset)))
         self.is_measuring = False
+        self.map_by_class = take_map_by_class(metrics)
         self.runner.call_hook("after_val_epoch", metrics=metrics)
         self.runner.call_hook("after_val")
         return metrics

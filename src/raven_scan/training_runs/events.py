@@ -22,7 +22,14 @@ from raven_scan.training_runs.log_ranges import read_log_range
 from raven_scan.training_runs.models import TrainingRun
 from raven_scan.training_runs.repository import metrics
 from raven_scan.training_runs.service import get_run, view_run
-from raven_scan.training_runs.types import LogRange, MetricPoint, RunProgress, RunStatus, TrainingRunView
+from raven_scan.training_runs.types import (
+    CLASS_METRICS,
+    LogRange,
+    MetricPoint,
+    RunProgress,
+    RunStatus,
+    TrainingRunView,
+)
 
 AT_REST = frozenset({RunStatus.DRAFT, RunStatus.PAUSED, *(each for each in RunStatus if each.is_final)})
 """Where nothing happens to a run by itself."""
@@ -41,7 +48,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
         run: digest of the run as it was told, without its progress.
         progress: digest of its progress.
         removals: how many times metrics had been removed.
-        steps: names of metrics by the last step that was told of them.
+        steps: names of metrics by the last step that was told of them; those by class as one, `CLASS_METRICS`.
         log_offset: bytes of the log.
         is_over: it was told that the run is at rest.
     """
@@ -252,10 +259,17 @@ def _cut_id(run_id: UUID) -> bytes:
 
 
 def _group(last_steps: dict[str, int]) -> dict[int, list[str]]:
-    """Most metrics are told of at every step: names by step is the shorter form."""
+    """Most metrics are told of at every step: names by step is the shorter form.
+
+    Those by class are as many as there are classes, and called as users like: one stands for all of them.
+    """
     steps: dict[int, list[str]] = {}
+    of_classes = [step for name, step in last_steps.items() if name.startswith(CLASS_METRICS)]
+    if of_classes:
+        steps[max(of_classes)] = [CLASS_METRICS]
     for name, step in sorted(last_steps.items()):
-        steps.setdefault(step, []).append(name)
+        if not name.startswith(CLASS_METRICS):
+            steps.setdefault(step, []).append(name)
     return steps
 
 

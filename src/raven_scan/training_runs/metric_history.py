@@ -9,6 +9,7 @@ from raven_scan.access.types import Actor
 from raven_scan.kernel.database import Database
 from raven_scan.training_runs.repository import metrics
 from raven_scan.training_runs.service import get_run
+from raven_scan.training_runs.types import CLASS_METRICS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,8 +150,15 @@ class TrainingRunMetrics:
 
 
 def _count_steps(last_steps: dict[str, int], first_step: int, last_step: int) -> int:
-    """How many points there may be in a range of steps, of all metrics together."""
-    return sum(max(0, min(last, last_step) - first_step + 1) for last in last_steps.values())
+    """How many points there may be in a range of steps, of all metrics together.
+
+    Those by class are left out: there are many, each with a point a validation, not a step.
+    """
+    return sum(
+        max(0, min(last, last_step) - first_step + 1)
+        for name, last in last_steps.items()
+        if not name.startswith(CLASS_METRICS)
+    )
 
 
 def _make_history(name: str, columns: metrics.MetricColumns) -> MetricHistory:

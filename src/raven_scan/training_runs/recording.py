@@ -14,7 +14,7 @@ from raven_scan.kernel.errors import RavenError
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.training_runs.attempt import Checkpoint
 from raven_scan.training_runs.run_log import RunLogCollector
-from raven_scan.training_runs.types import Figures, MetricPoint, RunProgress, clean_text
+from raven_scan.training_runs.types import CLASS_METRICS, Figures, MetricPoint, RunProgress, clean_text
 from raven_scan.wire.events import (
     AnyEvent,
     CheckpointWritten,
@@ -241,6 +241,10 @@ class EventRecorder:
         self._points += [
             MetricPoint(f"valid/{name}", event.step, event.epoch, value)
             for name, value in event.figures.items()
+        ]
+        self._points += [
+            MetricPoint(f"{CLASS_METRICS}{clean_text(name)}", event.step, event.epoch, value)
+            for name, value in event.map_by_class.items()
         ]
         self.progress = replace(self.progress, map=event.figures.get("map"), map50=event.figures.get("map50"))
         if event.best:

@@ -13,6 +13,9 @@ from raven_scan.training_runs.records import RunRecord
 Figures = dict[str, float | None]
 """Figures in 0-1 by name (map, map50, …); None where one cannot be had."""
 
+CLASS_METRICS = "valid/map/"
+"""How metrics by class begin. All of a run's are measured together: they have points at the same steps."""
+
 
 def clean_text(text: str) -> str:
     """What a child process printed, as PostgreSQL can keep it: it takes no NUL."""
@@ -329,7 +332,10 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """One value of a metric (`loss`, `learning_rate`, `valid/map50`, …) after an optimiser step."""
+    """One value of a metric (`loss`, `learning_rate`, `valid/map50`, …) after an optimiser step.
+
+    Those whose names begin with `CLASS_METRICS` end with the name of a class, which is a user's text.
+    """
 
     name: str
     step: int

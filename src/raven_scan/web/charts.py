@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
 
 from nicegui import ui
 
 from raven_scan.training_runs.metric_history import MetricHistory
+from raven_scan.web.marks import as_prop
 
 _COLOURS = ["#0b8a74", "#c2662d", "#4b6fb5", "#9a4f96", "#7a7d18", "#b3261e", "#2f8fa8", "#8a6d3b"]
 
@@ -34,7 +35,7 @@ class LineChart:
                 ui.html(f'<p class="chart-empty muted small">{escape(empty)}</p>', sanitize=False)
             self._chart = ui.echart(_make_options(description, highest, step))
             self._chart.style("height: 240px; width: 100%")
-            self._chart.props(f'role="img" aria-label="{escape(description)}"')
+            self._chart.props(f'role="img" aria-label={as_prop(description)}')
 
     @property
     def id(self) -> int:
@@ -47,17 +48,34 @@ class LineChart:
 
 
 @dataclass(frozen=True, slots=True)
+class LineChoice:
+    """Which of many lines are drawn at first; whoever looks ticks others.
+
+    Attributes:
+        first: names of metrics, of which those come first that are there; then the rest, by their names.
+        most: so many are drawn at first; where there are no more, there is nothing to choose.
+        said: above the boxes to tick, with `{shown}` of `{count}`.
+    """
+
+    first: Sequence[str]
+    most: int
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChartedMetrics:
     """Which metrics a chart shows.
 
     Attributes:
         names: what their lines are called, by the names of metrics, in this order.
         prefix: also those that begin so, called what follows it.
+        choice: where there may be many.
     """
 
     chart: LineChart
     names: Mapping[str, str]
     prefix: str = ""
+    choice: LineChoice | None = None
 
     def shows(self, metric: str) -> bool:
         return metric in self.names or bool(self.prefix and metric.startswith(self.prefix))
@@ -77,7 +95,13 @@ class ChartBoard:
     def write_start(self, histories: Sequence[MetricHistory]) -> str:
         """JavaScript that draws what there is."""
         charts = [
-            {"id": each.chart.id, "names": dict(each.names), "prefix": each.prefix} for each in self.charts
+            {
+                "id": each.chart.id,
+                "names": dict(each.names),
+                "prefix": each.prefix,
+                "choice": None if each.choice is None else asdict(each.choice),
+            }
+            for each in self.charts
         ]
         points = {
             history.name: list_points(history)
@@ -104,7 +128,13 @@ def _make_options(description: str, highest: float | None, step: str) -> dict[st
         "animation": False,
         "color": _COLOURS,
         "grid": {"left": 8, "right": 16, "top": 34, "bottom": 24 if step else 4, "containLabel": True},
-        "legend": {"type": "scroll", "top": 0, "icon": "roundRect", "itemHeight": 4},
+        "legend": {
+            "type": "scroll",
+            "top": 0,
+            "icon": "roundRect",
+            "itemHeight": 4,
+            "textStyle": {"lineHeight": 20},  # or words are cut off, where a legend has pages
+        },
         "tooltip": {"trigger": "axis", "confine": True},
         "xAxis": {
             "type": "value",
@@ -114,6 +144,7 @@ def _make_options(description: str, highest: float | None, step: str) -> dict[st
             "name": step,
             "nameLocation": "middle",
             "nameGap": 26,
+            "axisPointer": {"label": {"precision": 0}},
         },
         "yAxis": {
             "type": "value",

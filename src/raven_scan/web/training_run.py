@@ -17,6 +17,7 @@ from raven_scan.training_runs.types import CLASS_METRICS, LogRange, RunStatus, T
 from raven_scan.web.charts import ChartBoard, ChartedMetrics, LineChart, LineChoice
 from raven_scan.web.frame import heading, screen, sheet
 from raven_scan.web.live import Liveness, RunNews
+from raven_scan.web.living_html import LivingHtml
 from raven_scan.web.marks import link
 from raven_scan.web.run_actions import RunActions
 from raven_scan.web.run_log import LINES, RunLogPart
@@ -56,12 +57,18 @@ class _Content:
 
 @dataclass(frozen=True, slots=True)
 class _First:
-    """What a page begins with; `place`: behind which its news are."""
+    """What a page begins with.
+
+    Attributes:
+        place: behind which its news are.
+        classes: with boxes in the valid part, the most frequent first; [] where the viewer may not see the dataset.
+    """
 
     place: Place
     content: _Content
     log: LogRange
     histories: list[MetricHistory]
+    classes: list[str]
 
 
 def _read(actor: Actor, services: Services, run: TrainingRunView) -> _Content:
@@ -98,7 +105,17 @@ def _read_first(actor: Actor, services: Services, ref: str) -> _First:
         content=_read(actor, services, run),
         log=services.run_logs.read_last_lines(actor, str(run_id), LINES),
         histories=services.run_metrics.read_thinned(actor, str(run_id), [], points=_POINTS),
+        classes=_list_frequent_classes(actor, services, run),
     )
+
+
+def _list_frequent_classes(actor: Actor, services: Services, run: TrainingRunView) -> list[str]:
+    try:
+        version = services.datasets.get_version(actor, str(run.dataset_version.id))
+    except RavenError:
+        return []
+    counts = version.parts["valid"].boxes_by_class
+    return sorted((name for name, count in counts.items() if count), key=lambda name: (-counts[name], name))
 
 
 async def show_training_run(
@@ -121,20 +138,23 @@ class _RunPage:
         with heading(self._run.name):
             self._actions = RunActions(viewer, services, self._show)
         self._status = ui.html("", sanitize=False).classes("visually-hidden").props('role="status"')
-        self._state = ui.html("", sanitize=False).classes("sheet")
-        self._notices = ui.html("", sanitize=False).classes("stack")
-        self._build_charts()
+        self._state = LivingHtml().classes("sheet")
+        self._notices = LivingHtml().classes("stack")
+        self._build_charts(first.classes)
+        measured = [each for each in first.histories if each.name.startswith(CLASS_METRICS)]
+        self._has_classes = bool(measured)
+        self._has_one_class = len(measured or first.classes) == 1
         with ui.element("div").classes("grid"):
             with sheet(t("What it is made of")):
-                self._facts = ui.html("", sanitize=False)
+                self._facts = LivingHtml()
             with sheet(t("Downloads")):
-                self._artifacts = ui.html("", sanitize=False)
+                self._artifacts = LivingHtml()
         with sheet(t("Parameters")):
-            self._parameters = ui.html("", sanitize=False)
+            self._parameters = LivingHtml()
         with sheet(t("Figures by class on the test part"), classes="wide") as self._classes_part:
             self._classes = ui.html("", sanitize=False).classes("scroll")
         with sheet(t("Attempts"), classes="wide"):
-            self._attempts = ui.html("", sanitize=False).classes("scroll")
+            self._attempts = LivingHtml().classes("scroll")
         self._log = RunLogPart(viewer, services, str(self._run.id), first.log)
         self._draw(first.content)
         ui.run_javascript(self._board.write_start(first.histories))
@@ -147,10 +167,13 @@ class _RunPage:
             self._run = replace(self._run, progress=news.progress)
             self._state.set_content(draw_state(self._run, self._viewer.texts))
         text = self._log.take(news.logs)
+        if not self._has_classes and CLASS_METRICS in news.metrics:
+            self._has_classes = True
+            self._show_class_chart()
         if text or news.has_metrics:
             ui.run_javascript(self._board.write_news(news.metrics, text))
 
-    def _build_charts(self) -> None:
+    def _build_charts(self, classes: list[str]) -> None:
         t = self._viewer.texts
         step, empty = t("Step"), t("Nothing is measured yet.")
         with ui.element("div").classes("grid charts") as large:
@@ -170,6 +193,18 @@ class _RunPage:
                 )
                 names = {"valid/map50": "mAP50", "valid/map": "mAP", "valid/map75": "mAP75"}
                 charts.append(ChartedMetrics(chart, names))
+            with sheet(t("mAP by class on the valid part"), classes="wide") as self._by_class:
+                chart = LineChart(
+                    t("mAP of each class by step"),
+                    highest=1.0,
+                    empty=t("Measured when the first validation is done."),
+                    step=step,
+                )
+                said = t(
+                    "{shown} of {count} classes are drawn. Choose others", shown="{shown}", count="{count}"
+                )
+                choice = LineChoice([f"{CLASS_METRICS}{name}" for name in classes], _CLASSES, said)
+                charts.append(ChartedMetrics(chart, {}, CLASS_METRICS, choice))
         with ui.element("div").classes("grid") as small:
             with sheet(t("Learning rate")):
                 chart = LineChart(t("Learning rate by step"), empty=empty, step=step)
@@ -192,6 +227,7 @@ class _RunPage:
         t = viewer.texts
         for part in self._charts:
             part.set_visibility(bool(run.attempts))
+        self._show_class_chart()
         self._status.set_content(escape(t(str(run.status))))
         self._state.set_content(draw_state(run, t))
         self._notices.set_content(draw_notices(run, content.findings, t))
@@ -204,3 +240,8 @@ class _RunPage:
         self._classes_part.set_visibility(has_classes)
         if content.test is not None and has_classes:
             self._classes.set_content(draw_classes(content.test, t))
+
+    def _show_class_chart(self) -> None:
+        """Not of a single class, of which it says what the mAP does, nor of runs that older releases ended."""
+        may_come = self._has_classes or not self._run.status.is_final
+        self._by_class.set_visibility(may_come and not self._has_one_class)

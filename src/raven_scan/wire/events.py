@@ -70,12 +70,17 @@ class Step(Event, frozen=True, kw_only=True, tag="step"):
 
 
 class Validated(Event, frozen=True, kw_only=True, tag="validated"):
-    """Figures on the valid part: map, map50, map75, map_small, … in 0-1; None where there is no such box."""
+    """Figures on the valid part: map, map50, map75, map_small, … in 0-1; None where there is no such box.
+
+    Attributes:
+        map_by_class: mAP by class name, of the classes with most boxes there, the most frequent first.
+    """
 
     epoch: int
     step: int
     figures: dict[str, float | None]
     best: bool
+    map_by_class: dict[str, float | None] = {}
 
 
 class EpochEnded(Event, frozen=True, kw_only=True, tag="epoch_ended"):

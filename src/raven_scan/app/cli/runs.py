@@ -264,8 +264,13 @@ def metrics(
         found = raven.runs.metrics(run, names=name or [])
         unknown = set(name or ()) - {series.name for series in found.series}
         if unknown and (known := [series.name for series in raven.runs.metrics(run).series]):
+            from raven_scan.training_runs.types import CLASS_METRICS  # noqa: PLC0415
+
+            named = dict.fromkeys(
+                f"{CLASS_METRICS}CLASS" if each.startswith(CLASS_METRICS) else each for each in known
+            )
             raise typer.BadParameter(
-                f"This run has no metric {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(known)}.",
+                f"This run has no metric {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(named)}.",
                 param_hint="--name",
             )
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ MMDETECTION_NAMES = {
     "map_large": "bbox_mAP_l",
 }
 PREFIX = "coco"
+_BY_CLASS = "bbox_mAP_by_class"
+MOST_CLASSES = 100
+"""Of so many classes a validation tells figures; each is a curve that is kept, and told to all who look on."""
 
 
 def read_annotations(path: Path) -> dict[str, Any]:
@@ -61,6 +65,7 @@ class RavenCocoMetric(BaseMetric):
     """COCO's average precision under MMDetection's names: `coco/bbox_mAP`, `coco/bbox_mAP_50`, ….
 
     A figure for which there is no true box is NaN, never -1: averages and comparisons then cannot take it for one.
+    Beside them the mAP of the most frequent classes, for `take_map_by_class`.
 
     Args:
         ann_file: the COCO document of the part that is measured.
@@ -80,17 +85,45 @@ class RavenCocoMetric(BaseMetric):
         # One entry an image: the base class counts them.
         self.results.extend(convert_to_coco_results(sample, category_ids) for sample in data_samples)
 
-    def compute_metrics(self, results: list[list[dict[str, Any]]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[list[dict[str, Any]]]) -> dict[str, Any]:
         predictions = [prediction for of_image in results for prediction in of_image]
-        figures, _ = measure_coco_figures(self._truth, predictions, self._find_category_ids())
-        return {
+        category_ids = self._find_category_ids()
+        figures, by_category = measure_coco_figures(self._truth, predictions, category_ids)
+        metrics: dict[str, Any] = {
             MMDETECTION_NAMES[name]: math.nan if value is None else value for name, value in figures.items()
         }
+        metrics[_BY_CLASS] = {
+            name: by_category[category_id]["map"]
+            for name, category_id in find_frequent_classes(self._truth, self._classes, category_ids)
+        }
+        return metrics
 
-    def _find_category_ids(self) -> list[int]:
+    @property
+    def _classes(self) -> Sequence[str]:
         if self.dataset_meta is None:
             raise RuntimeError("The evaluator was not given the dataset's class list.")
-        return find_category_ids(self._truth, self.dataset_meta["classes"])
+        return self.dataset_meta["classes"]
+
+    def _find_category_ids(self) -> list[int]:
+        return find_category_ids(self._truth, self._classes)
+
+
+def find_frequent_classes(
+    truth: dict[str, Any], classes: Sequence[str], category_ids: Sequence[int], most: int = MOST_CLASSES
+) -> list[tuple[str, int]]:
+    """Classes that have boxes, crowds left out, with their category ids: the most frequent first, `most` of them."""
+    counts = Counter(
+        int(annotation["category_id"])
+        for annotation in truth.get("annotations", [])
+        if not annotation.get("iscrowd")
+    )
+    there = [pair for pair in zip(classes, category_ids, strict=True) if counts[pair[1]]]
+    return sorted(there, key=lambda pair: (-counts[pair[1]], pair[0]))[:most]
+
+
+def take_map_by_class(metrics: dict[str, Any]) -> dict[str, float | None]:
+    """Takes the mAP by class out of what a validation found: MMEngine's hooks would print all of it."""
+    return metrics.pop(f"{PREFIX}/{_BY_CLASS}", {})
 
 
 def convert_figures(metrics: dict[str, Any]) -> dict[str, float | None]:

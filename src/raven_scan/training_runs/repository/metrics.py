@@ -1,7 +1,8 @@
 """SQL of the metrics of runs.
 
-A run may have millions of points, of some twenty names. Names are found by jumping through the primary key, one jump
-each, and so are the points of a name; nothing here reads what it does not answer with.
+A run may have millions of points, of some twenty names, and a hundred more by class. Names are found by jumping
+through the primary key, one jump each, and so are the points of a name; nothing here reads what it does not answer
+with.
 """
 
 import json
@@ -16,7 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
 
 from raven_scan.training_runs.models import TrainingRun, TrainingRunMetric, TrainingRunMetricOutline
-from raven_scan.training_runs.types import MetricPoint
+from raven_scan.training_runs.types import CLASS_METRICS, MetricPoint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,7 +136,9 @@ _NEW_POINTS = text(
     FROM names CROSS JOIN LATERAL (
         SELECT step, epoch, value FROM training_run_metrics
         WHERE run_id = :run_id AND name = names.name
-            AND step > coalesce((CAST(:told AS jsonb) ->> names.name)::int, -1)
+            AND step > coalesce((CAST(:told AS jsonb) ->> CASE
+                WHEN starts_with(names.name, :of_classes) THEN :of_classes ELSE names.name
+            END)::int, -1)
         ORDER BY step LIMIT :most
     ) AS point
     ORDER BY names.name, point.step
@@ -146,9 +149,18 @@ _NEW_POINTS = text(
 def list_new_points(
     session: Session, run_id: UUID, told: Mapping[str, int], most_of_a_name: int
 ) -> list[MetricPoint]:
-    """Points behind the last step that was told of their name, by name and step; the first of each name."""
+    """Points behind the last step that was told of their name, by name and step; the first of each name.
+
+    Of metrics by class, `told` has one step for all of them, under `CLASS_METRICS`.
+    """
     rows = session.execute(
-        _NEW_POINTS, {"run_id": run_id, "told": json.dumps(dict(told)), "most": most_of_a_name}
+        _NEW_POINTS,
+        {
+            "run_id": run_id,
+            "told": json.dumps(dict(told)),
+            "of_classes": CLASS_METRICS,
+            "most": most_of_a_name,
+        },
     )
     return [MetricPoint(name, step, epoch, value) for name, step, epoch, value in rows]
 

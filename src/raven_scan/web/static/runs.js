@@ -5,7 +5,7 @@ const ravenBoards = new Map();
 const RAVEN_MOST_POINTS = 4000;
 const RAVEN_MOST_LOG = 400000;
 
-// charts: [{id, names: {metric: label}, prefix}]; metrics as for ravenTell.
+// charts: [{id, names: {metric: label}, prefix, choice: {first, most, said} or null}]; metrics as for ravenTellMetrics.
 function ravenBoard(board, charts, metrics) {
   for (const old of ravenBoards.keys()) if (!document.getElementById("c" + old)) ravenBoards.delete(old);
   ravenBoards.set(board, { charts, points: new Map(), due: new Set() });
@@ -50,16 +50,77 @@ function ravenDrawBoard(board, isForced) {
   for (const chart of known.charts) {
     const names = [...known.points.keys()].filter((name) => name in chart.names || (chart.prefix && name.startsWith(chart.prefix)));
     if (!isForced && !names.some((name) => known.due.has(name))) continue;
-    const order = Object.keys(chart.names);
-    names.sort((one, other) => (order.indexOf(one) + 1 || 99) - (order.indexOf(other) + 1 || 99) || one.localeCompare(other));
-    ravenShowLines(chart.id, names.map((name) => ({ name: chart.names[name] || name.slice((chart.prefix || "").length), points: known.points.get(name) })));
+    const order = chart.choice ? chart.choice.first : Object.keys(chart.names);
+    const places = new Map(order.map((name, place) => [name, place]));
+    const last = order.length;
+    names.sort((one, other) => (places.get(one) ?? last) - (places.get(other) ?? last) || one.localeCompare(other));
+    const label = (name) => chart.names[name] || name.slice((chart.prefix || "").length);
+    const drawn = chart.choice ? ravenChoose(board, chart, names, label) : names;
+    // Of a line among many the look stays the same, whichever others are drawn.
+    const looks = chart.choice ? (name) => names.indexOf(name) : () => undefined;
+    ravenShowLines(chart.id, drawn.map((name) => ({ name: label(name), points: known.points.get(name), look: looks(name) })));
   }
   known.due.clear();
 }
 
+// Which of many lines are drawn: those that are ticked in boxes under the chart, which are made as names come in.
+function ravenChoose(board, chart, names, label) {
+  if (names.length <= chart.choice.most) return names;
+  const place = document.getElementById("c" + chart.id)?.parentElement;
+  if (!place) return [];
+  let part = place.querySelector("details.lines");
+  if (!part) {
+    part = document.createElement("details");
+    part.className = "lines";
+    part.append(document.createElement("summary"), document.createElement("fieldset"));
+    part.addEventListener("change", () => ravenDrawBoard(board, true));
+    place.append(part);
+  }
+  const [summary, boxes] = part.children;
+  const ticks = new Map([...boxes.querySelectorAll("input")].map((box) => [box.value, box]));
+  if (names.some((name) => !ticks.has(name))) {
+    // Until now all of them were drawn, or none was there: those that come first are.
+    const isNew = !ticks.size;
+    names.forEach((name, index) => {
+      if (ticks.has(name)) return;
+      const line = document.createElement("label");
+      const box = document.createElement("input");
+      box.type = "checkbox";
+      box.value = name;
+      box.checked = isNew && index < chart.choice.most;
+      line.append(box, label(name));
+      boxes.append(line);
+      ticks.set(name, box);
+    });
+  }
+  const drawn = names.filter((name) => ticks.get(name).checked);
+  const said = chart.choice.said.replace("{shown}", drawn.length).replace("{count}", names.length);
+  if (summary.textContent !== said) {
+    summary.textContent = said;
+    boxes.setAttribute("aria-label", said);
+  }
+  return drawn;
+}
+
 const ravenLines = new Map();
 
-// lines: [{name, points: [[step, value], …]}]
+const RAVEN_LONGEST_LEGEND = 28;
+
+function ravenShorten(name) {
+  return name.length > RAVEN_LONGEST_LEGEND ? `${name.slice(0, RAVEN_LONGEST_LEGEND - 1)}…` : name;
+}
+
+const RAVEN_STROKES = ["solid", "dashed", "dotted"];
+
+// How a line looks among many: colours first, then strokes.
+function ravenLook(look, colours) {
+  if (look === undefined) return { lineStyle: { width: 2 } };
+  const color = colours[look % colours.length];
+  const stroke = RAVEN_STROKES[Math.floor(look / colours.length) % RAVEN_STROKES.length];
+  return { itemStyle: { color }, lineStyle: { width: 2, color, type: stroke } };
+}
+
+// lines: [{name, points: [[step, value], …], look: its number among many or undefined}]
 function ravenShowLines(id, lines, tries = 0) {
   for (const old of ravenLines.keys()) if (!document.getElementById("c" + old)) ravenLines.delete(old);
   ravenLines.set(id, lines);
@@ -80,16 +141,17 @@ function ravenShowLines(id, lines, tries = 0) {
         data: each.points,
         showSymbol: each.points.length < 30,
         symbolSize: 5,
-        lineStyle: { width: 2 },
+        ...ravenLook(each.look, chart.getOption().color),
         connectNulls: false,
       })),
-      legend: { textStyle: { color: ink }, pageTextStyle: { color: muted }, pageIconColor: muted },
+      legend: { textStyle: { color: ink }, formatter: ravenShorten, pageTextStyle: { color: muted }, pageIconColor: muted },
       xAxis: axis,
       yAxis: { ...axis, splitLine: { lineStyle: { color: line } } },
       tooltip: {
         backgroundColor: sheet,
         borderColor: line,
         textStyle: { color: ink },
+        order: lines.some((each) => each.look !== undefined) ? "valueDesc" : "seriesAsc",
         valueFormatter: (value) => (value == null ? "–" : Number(Number(value).toPrecision(4)).toLocaleString(undefined, { maximumSignificantDigits: 4 })),
       },
     },
