@@ -70,16 +70,17 @@ def draw_state(run: TrainingRunView, t: Texts) -> str:
     return f'<div class="row-gap">{parts[0]}<span>{" · ".join(parts[1:])}</span></div>{bar}{shown}'
 
 
-def draw_notices(run: TrainingRunView, findings: list[Finding], t: Texts) -> str:
+def draw_notices(run: TrainingRunView, findings: list[Finding], viewer: Viewer) -> str:
     """Why it failed and what to do, what the preflight and a dry run found, what was warned of."""
+    t = viewer.texts
     drawn: list[str] = [draw_findings(findings, t)]
     if run.status is RunStatus.WAITING:
         said = escape(t("It waits for a worker."))
         drawn.append(f'<div class="notice">{said} {link(t("Why, and what is before it"), "/queue")}</div>')
     if run.error is not None:
-        drawn.append(_draw_error(run.error, t("The run failed."), t))
+        drawn.append(_draw_error(run.error, t("The run failed."), viewer))
     if run.dry_run_error is not None:
-        drawn.append(_draw_error(run.dry_run_error, t("The dry run failed."), t))
+        drawn.append(_draw_error(run.dry_run_error, t("The dry run failed."), viewer))
     if run.estimate is not None and run.status is RunStatus.DRAFT:
         said = t(
             "The whole run will take about {time} and {memory} of memory on {device}, as a dry run measured.",
@@ -96,7 +97,8 @@ def draw_notices(run: TrainingRunView, findings: list[Finding], t: Texts) -> str
     return "".join(drawn)
 
 
-def _draw_error(error: RunError, title: str, t: Texts) -> str:
+def _draw_error(error: RunError, title: str, viewer: Viewer) -> str:
+    t = viewer.texts
     evidence = "".join(
         f"<div>{escape(name)}: {escape(_show_evidence(value))}</div>"
         for name, value in error.evidence.items()
@@ -108,9 +110,10 @@ def _draw_error(error: RunError, title: str, t: Texts) -> str:
         else ""
     )
     more = f'<div class="small mono">{escape(error.code)}{evidence}</div>'
+    hint = viewer.offer_contact(name_screens(error.hint, t))
     return (
         f'<div class="notice bad" role="alert"><span class="small">{escape(title)}</span><br>'
-        f"<b>{escape(error.message)}</b><br>{escape(name_screens(error.hint, t))}{more}{tail}</div>"
+        f"<b>{escape(error.message)}</b><br>{escape(hint)}{more}{tail}</div>"
     )
 
 

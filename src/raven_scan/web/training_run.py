@@ -230,7 +230,7 @@ class _RunPage:
         self._show_class_chart()
         self._status.set_content(escape(t(str(run.status))))
         self._state.set_content(draw_state(run, t))
-        self._notices.set_content(draw_notices(run, content.findings, t))
+        self._notices.set_content(draw_notices(run, content.findings, viewer))
         self._facts.set_content(draw_facts(run, viewer))
         self._parameters.set_content(draw_parameters(run, content.changed, t))
         self._attempts.set_content(draw_attempts(run, t))

@@ -110,6 +110,13 @@ class Viewer:
             return hint
         return f"{hint} {self.texts('Ask {contact}.', contact=self._contact)}".strip()
 
+    def offer_contact(self, hint: str) -> str:
+        """A hint, and whom to ask if it does not help."""
+        if self._contact is None:
+            return hint
+        said = self.texts("If that does not help, ask {contact}.", contact=self._contact)
+        return f"{hint} {said}".strip()
+
     def close_refusals(self) -> None:
         """Takes away what was told of refusals."""
         ui.run_javascript("ravenCloseRefusals()")
