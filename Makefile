@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # A demo of its own, which later times find.
-SCREENSHOTS := $(CURDIR)/.screenshots
+SCREENSHOTS := /tmp/raven-scan-screenshots
 PYTEST := $(BIN)/python -m pytest
 # Half of what the tests do is to wait for processes of their own.
 TEST_PROCESSES ?= 2
@@ -46,7 +46,7 @@ screenshots: $(STAMP) ## Take the pictures of the screens in docs/ anew (8 minut
 	$(BIN)/python scripts/make_screenshots.py $(SCREENSHOTS)/home
 
 texts: $(STAMP) ## Gather what the screens say, for translators
-	$(BIN)/pybabel -q extract -F src/raven_scan/web/texts/babel.cfg -k t -k texts --no-location --omit-header --sort-output \
+	$(BIN)/pybabel -q extract -F src/raven_scan/web/texts/babel.cfg -k t -k texts -k later --no-location --omit-header --sort-output \
 		-o src/raven_scan/web/texts/messages.pot src/raven_scan/web
 
 test: check test-unit ## Check the style and run all tests but the long ones

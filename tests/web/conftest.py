@@ -67,9 +67,12 @@ class Site:
         self.url = document["server"]
 
     def list_errors(self) -> list[str]:
-        """What the servers logged as errors."""
+        """What the servers logged as errors, or said without that translators know it."""
         lines = [line for process in self.processes for line in process.err.splitlines()]
-        return [line for line in lines if msgspec.json.decode(line)["level"] == "error"]
+        told = [(line, msgspec.json.decode(line)) for line in lines]
+        return [
+            line for line, entry in told if entry["level"] == "error" or entry["event"] == "texts.not_gathered"
+        ]
 
     def add_user(self, name: str, *roles: str) -> None:
         """With a password that lasts."""

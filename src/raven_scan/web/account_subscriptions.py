@@ -17,24 +17,24 @@ from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link
 from raven_scan.web.rows import ShownTable, draw_row_button, draw_table, listen_to_rows
 from raven_scan.web.services import Services
-from raven_scan.web.texts import Texts
+from raven_scan.web.texts import Texts, later
 from raven_scan.web.viewer import Viewer, as_handler
 
 _SHOWN = 100
 _RUNS = {
-    SubscribedRuns.MINE: "Runs that I create",
-    SubscribedRuns.ALL: "All runs",
-    SubscribedRuns.ONE: "One run",
+    SubscribedRuns.MINE: later("Runs that I create"),
+    SubscribedRuns.ALL: later("All runs"),
+    SubscribedRuns.ONE: later("One run"),
 }
 _ENDS = {
-    SubscribedEnds.BOTH: "Success and Error",
-    SubscribedEnds.SUCCESS: "Success only",
-    SubscribedEnds.ERROR: "Error only",
+    SubscribedEnds.BOTH: later("Success and Error"),
+    SubscribedEnds.SUCCESS: later("Success only"),
+    SubscribedEnds.ERROR: later("Error only"),
 }
 _WAYS = {
-    "own": "E-mail to my address",
-    "email": "E-mail to another address",
-    "webhook": "Webhook (a signed POST)",
+    "own": later("E-mail to my address"),
+    "email": later("E-mail to another address"),
+    "webhook": later("Webhook (a signed POST)"),
 }
 
 

@@ -16,11 +16,16 @@ from raven_scan.web.frame import button, confirm, heading, screen, sheet
 from raven_scan.web.live import Liveness
 from raven_scan.web.rows import ShownTable, draw_row_button, draw_table, listen_to_rows
 from raven_scan.web.services import Services
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.texts import NONE, Texts, later
 from raven_scan.web.viewer import Viewer, as_handler
 
 _SHOWN = 200
-_VALIDITIES = {30: "30 days", 90: "90 days", 365: "One year", 0: "As long as it is not revoked"}
+_VALIDITIES = {
+    30: later("30 days"),
+    90: later("90 days"),
+    365: later("One year"),
+    0: later("As long as it is not revoked"),
+}
 _USUAL_DAYS = 90
 _CLAIMS_NAMED = 2
 

@@ -16,24 +16,29 @@ from raven_scan.web.frame import button, heading, screen, sheet
 from raven_scan.web.lists import Choice, Column, SearchedList
 from raven_scan.web.live import Liveness
 from raven_scan.web.services import Services
-from raven_scan.web.texts import Texts
+from raven_scan.web.texts import Texts, later
 from raven_scan.web.viewer import Viewer, as_handler
 
 _PATH = "/administration/audit"
 _KINDS = {
-    "": "All actions",
-    "session.": "Sessions",
-    "user.": "Users",
-    "role.": "Roles",
-    "token.": "API tokens",
-    "dataset": "Datasets",
-    "training_run.": "Training runs",
-    "trained_model.": "Trained models",
-    "published_model.": "Publishing",
-    "policy.": "Publishing policy",
-    "access.": "Refusals",
+    "": later("All actions"),
+    "session.": later("Sessions"),
+    "user.": later("Users"),
+    "role.": later("Roles"),
+    "token.": later("API tokens"),
+    "dataset": later("Datasets"),
+    "training_run.": later("Training runs"),
+    "trained_model.": later("Trained models"),
+    "published_model.": later("Publishing"),
+    "policy.": later("Publishing policy"),
+    "access.": later("Refusals"),
 }
-_PERIODS = {"": "At any time", "1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days"}
+_PERIODS = {
+    "": later("At any time"),
+    "1": later("Last 24 hours"),
+    "7": later("Last 7 days"),
+    "30": later("Last 30 days"),
+}
 _LONGEST_DETAIL = 1000
 
 

@@ -13,21 +13,25 @@ from raven_scan.web.live import Liveness
 from raven_scan.web.rows import ShownTable, draw_table
 from raven_scan.web.services import CheckShown, Services
 from raven_scan.web.storage_use import draw_storage
-from raven_scan.web.texts import Texts
+from raven_scan.web.texts import Texts, later
 from raven_scan.web.viewer import Viewer, as_handler
 from raven_scan.web.worker_slots import draw_workers
 
 _FAILED = 10
-_WORDS = {"ok": ("good", "OK"), "warning": ("warn", "Warning"), "error": ("bad", "Error")}
+_WORDS = {
+    "ok": ("good", later("OK")),
+    "warning": ("warn", later("Warning")),
+    "error": ("bad", later("Error")),
+}
 _NAMES = {
-    "version": "Release",
-    "database": "Database",
-    "schema": "Schema",
-    "clock": "Clock",
-    "storage": "Storage",
-    "disk": "Disk",
-    "shared memory": "Shared memory",
-    "versions": "Packages",
+    "version": later("Release"),
+    "database": later("Database"),
+    "schema": later("Schema"),
+    "clock": later("Clock"),
+    "storage": later("Storage"),
+    "disk": later("Disk"),
+    "shared memory": later("Shared memory"),
+    "versions": later("Packages"),
 }
 
 
@@ -78,9 +82,10 @@ def _draw_checks(checks: Sequence[CheckShown], t: Texts) -> str:
     rows: list[str] = []
     for each in checks:
         kind, words = _WORDS[str(each.state)]
+        name = t(_NAMES[each.name]) if each.name in _NAMES else each.name.capitalize()
         hint = f'<div class="small muted">{escape(each.hint)}</div>' if each.hint else ""
         rows.append(
-            f'<tr><th scope="row">{escape(t(_NAMES.get(each.name, each.name.capitalize())))}</th>'
+            f'<tr><th scope="row">{escape(name)}</th>'
             f'<td><span class="chip {kind}">{escape(t(words))}</span></td><td>{escape(each.message)}{hint}</td></tr>'
         )
     return draw_table([t("What"), t("How it is"), t("Found")], rows, empty="", caption=t("System health"))

@@ -15,20 +15,20 @@ from raven_scan.web.frame import button, confirm, heading, screen, sheet
 from raven_scan.web.live import Liveness
 from raven_scan.web.rows import ShownTable, draw_row_button, draw_table, listen_to_rows
 from raven_scan.web.services import Services
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.texts import NONE, Texts, later
 from raven_scan.web.viewer import Viewer, as_handler
 
 _CHANGES = 20
 _WORDS = {
-    "require_success": "The run that trained it ended in Success",
-    "require_evaluation": "It was evaluated here",
-    "min_test_images": "Images in the test part, at least",
-    "min_test_boxes": "Boxes in the test part, at least",
-    "require_unseen_test": "Neither it nor its base models learned from images of the test part",
-    "min_map50": "mAP50 on the test part, at least",
-    "min_recall": "Recall on the test part, at least",
-    "max_regression": "mAP50 that it may lose to the version in use, at most",
-    "require_other_reviewer": "Its author does not publish it",
+    "require_success": later("The run that trained it ended in Success"),
+    "require_evaluation": later("It was evaluated here"),
+    "min_test_images": later("Images in the test part, at least"),
+    "min_test_boxes": later("Boxes in the test part, at least"),
+    "require_unseen_test": later("Neither it nor its base models learned from images of the test part"),
+    "min_map50": later("mAP50 on the test part, at least"),
+    "min_recall": later("Recall on the test part, at least"),
+    "max_regression": later("mAP50 that it may lose to the version in use, at most"),
+    "require_other_reviewer": later("Its author does not publish it"),
 }
 
 

@@ -13,14 +13,15 @@ from raven_scan.web.live import Liveness
 from raven_scan.web.page_turning import PageTurning
 from raven_scan.web.rows import ShownTable, draw_row_button, draw_table, listen_to_rows
 from raven_scan.web.services import Services
+from raven_scan.web.texts import later
 from raven_scan.web.viewer import Viewer, as_handler
 
 _ROWS = 50
 _KINDS = {
-    "training_run": "Training run",
-    "trained_model": "Trained model",
-    "dataset": "Dataset",
-    "dataset_version": "Dataset version",
+    "training_run": later("Training run"),
+    "trained_model": later("Trained model"),
+    "dataset": later("Dataset"),
+    "dataset_version": later("Dataset version"),
 }
 
 

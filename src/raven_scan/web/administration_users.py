@@ -14,11 +14,11 @@ from raven_scan.web.lists import Choice, Column, SearchedList
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link
 from raven_scan.web.services import Services
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.texts import NONE, Texts, later
 from raven_scan.web.viewer import Viewer, as_handler
 
 PATH = "/administration/users"
-_STATES = {"": "Enabled and disabled", "enabled": "Enabled", "disabled": "Disabled"}
+_STATES = {"": later("Enabled and disabled"), "enabled": later("Enabled"), "disabled": later("Disabled")}
 
 
 async def show_users(viewer: Viewer, services: Services, _: Liveness, arguments: PageArguments) -> None:

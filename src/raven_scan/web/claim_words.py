@@ -6,45 +6,45 @@ from html import escape
 from nicegui import ui
 
 from raven_scan.access.types import GRANTABLE_CLAIMS, Claim
-from raven_scan.web.texts import Texts
+from raven_scan.web.texts import Texts, later
 
 CLAIM_GROUPS: dict[str, dict[Claim, str]] = {
-    "Datasets": {
-        Claim.DATASET_VIEW: "See datasets",
-        Claim.DATASET_IMPORT: "Import datasets",
-        Claim.DATASET_EDIT: "Rename datasets, and write notes",
-        Claim.DATASET_EXPORT: "Export datasets",
-        Claim.DATASET_DELETE: "Delete and restore datasets",
+    later("Datasets"): {
+        Claim.DATASET_VIEW: later("See datasets"),
+        Claim.DATASET_IMPORT: later("Import datasets"),
+        Claim.DATASET_EDIT: later("Rename datasets, and write notes"),
+        Claim.DATASET_EXPORT: later("Export datasets"),
+        Claim.DATASET_DELETE: later("Delete and restore datasets"),
     },
-    "Training runs": {
-        Claim.TRAINING_RUN_VIEW: "See training runs",
-        Claim.TRAINING_RUN_CREATE: "Create training runs",
-        Claim.TRAINING_RUN_SCHEDULE: "Schedule, resume and retry training runs, and order the queue",
-        Claim.TRAINING_RUN_EDIT: "Rename training runs, and write notes",
-        Claim.TRAINING_RUN_CANCEL: "Pause and cancel training runs",
-        Claim.TRAINING_RUN_DELETE: "Delete and restore training runs",
+    later("Training runs"): {
+        Claim.TRAINING_RUN_VIEW: later("See training runs"),
+        Claim.TRAINING_RUN_CREATE: later("Create training runs"),
+        Claim.TRAINING_RUN_SCHEDULE: later("Schedule, resume and retry training runs, and order the queue"),
+        Claim.TRAINING_RUN_EDIT: later("Rename training runs, and write notes"),
+        Claim.TRAINING_RUN_CANCEL: later("Pause and cancel training runs"),
+        Claim.TRAINING_RUN_DELETE: later("Delete and restore training runs"),
     },
-    "Trained models": {
-        Claim.TRAINED_MODEL_VIEW: "See trained models",
-        Claim.TRAINED_MODEL_IMPORT: "Import trained models",
-        Claim.TRAINED_MODEL_EDIT: "Rename trained models, and write notes",
-        Claim.TRAINED_MODEL_EXPORT: "Export trained models and checkpoints",
-        Claim.TRAINED_MODEL_REVIEW: "Evaluate and review trained models",
-        Claim.TRAINED_MODEL_PUBLISH: "Publish, withdraw and roll back trained models",
-        Claim.TRAINED_MODEL_OVERRIDE: "Publish trained models that do not meet the policy",
-        Claim.TRAINED_MODEL_DELETE: "Delete and restore trained models",
-        Claim.DETECTION_CREATE: "Detect with published models",
-        Claim.POLICY_EDIT: "Change the publishing policy",
+    later("Trained models"): {
+        Claim.TRAINED_MODEL_VIEW: later("See trained models"),
+        Claim.TRAINED_MODEL_IMPORT: later("Import trained models"),
+        Claim.TRAINED_MODEL_EDIT: later("Rename trained models, and write notes"),
+        Claim.TRAINED_MODEL_EXPORT: later("Export trained models and checkpoints"),
+        Claim.TRAINED_MODEL_REVIEW: later("Evaluate and review trained models"),
+        Claim.TRAINED_MODEL_PUBLISH: later("Publish, withdraw and roll back trained models"),
+        Claim.TRAINED_MODEL_OVERRIDE: later("Publish trained models that do not meet the policy"),
+        Claim.TRAINED_MODEL_DELETE: later("Delete and restore trained models"),
+        Claim.DETECTION_CREATE: later("Detect with published models"),
+        Claim.POLICY_EDIT: later("Change the publishing policy"),
     },
-    "Administration": {
-        Claim.USER_VIEW: "See users and roles",
-        Claim.USER_EDIT: "Create, change and disable users",
-        Claim.ROLE_EDIT: "Create and change roles",
-        Claim.AUDIT_VIEW: "See the audit trail",
-        Claim.SETTINGS_VIEW: "See settings and the system's health",
-        Claim.SETTINGS_EDIT: "Change settings",
-        Claim.SYSTEM_VIEW: "See workers and storage",
-        Claim.NOTIFICATION_SEND: "Send test notifications to everybody",
+    later("Administration"): {
+        Claim.USER_VIEW: later("See users and roles"),
+        Claim.USER_EDIT: later("Create, change and disable users"),
+        Claim.ROLE_EDIT: later("Create and change roles"),
+        Claim.AUDIT_VIEW: later("See the audit trail"),
+        Claim.SETTINGS_VIEW: later("See settings and the system's health"),
+        Claim.SETTINGS_EDIT: later("Change settings"),
+        Claim.SYSTEM_VIEW: later("See workers and storage"),
+        Claim.NOTIFICATION_SEND: later("Send test notifications to everybody"),
     },
 }
 """Every claim that a role may hold, once."""

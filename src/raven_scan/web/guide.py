@@ -17,6 +17,7 @@ from raven_scan.web.guide_sections import GUIDE_PATH
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import list_places
 from raven_scan.web.services import Services
+from raven_scan.web.texts import later
 from raven_scan.web.viewer import Viewer
 
 _PACKED = Path(__file__).parent / "guide_files"
@@ -24,13 +25,13 @@ _PACKED = Path(__file__).parent / "guide_files"
 _CHECKED_OUT = Path(__file__).resolve().parents[3] / "docs"
 
 _CHAPTERS = {
-    "user-guide": "User guide",
-    "operations": "Operations",
-    "settings": "Settings",
-    "cli": "Command line",
-    "rest": "REST API",
-    "sdk": "Python SDK",
-    "onnx": "ONNX",
+    "user-guide": later("User guide"),
+    "operations": later("Operations"),
+    "settings": later("Settings"),
+    "cli": later("Command line"),
+    "rest": later("REST API"),
+    "sdk": later("Python SDK"),
+    "onnx": later("ONNX"),
 }
 _EXTRAS = ("fenced-code-blocks", "tables", "header-ids")
 # Addresses of mail are left alone: markdown2 writes their letters as numbers, now these, now those.

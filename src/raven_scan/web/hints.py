@@ -2,37 +2,37 @@
 
 import re
 
-from raven_scan.web.texts import Texts
+from raven_scan.web.texts import Texts, later
 
 _SCREENS = {
-    "datasets": "Datasets",
-    "runs": "Training runs",
-    "presets": "Presets",
-    "models": "Trained models",
-    "tokens": "API tokens",
-    "subscriptions": "Subscriptions",
-    "users": "Users",
-    "roles": "Roles",
-    "trash": "Trash",
-    "policy": "Publishing policy",
-    "queue": "Queue",
-    "doctor": "System health",
+    "datasets": later("Datasets"),
+    "runs": later("Training runs"),
+    "presets": later("Presets"),
+    "models": later("Trained models"),
+    "tokens": later("API tokens"),
+    "subscriptions": later("Subscriptions"),
+    "users": later("Users"),
+    "roles": later("Roles"),
+    "trash": later("Trash"),
+    "policy": later("Publishing policy"),
+    "queue": later("Queue"),
+    "doctor": later("System health"),
 }
 _BUTTONS = {
-    "runs retry": "Retry",
-    "runs clone": "Clone",
-    "runs cancel": "Cancel run",
-    "runs edit": "Edit",
-    "runs compare": "Compare",
-    "datasets edit": "Edit",
-    "models edit": "Edit",
-    "models evaluate": "Evaluate",
-    "models publish": "Publish model",
-    "models rollback": "Roll back",
-    "users reset-password": "Reset password",
-    "users enable": "Enable",
-    "tokens create": "New token",
-    "audit verify": "Verify",
+    "runs retry": later("Retry"),
+    "runs clone": later("Clone"),
+    "runs cancel": later("Cancel run"),
+    "runs edit": later("Edit"),
+    "runs compare": later("Compare"),
+    "datasets edit": later("Edit"),
+    "models edit": later("Edit"),
+    "models evaluate": later("Evaluate"),
+    "models publish": later("Publish model"),
+    "models rollback": later("Roll back"),
+    "users reset-password": later("Reset password"),
+    "users enable": later("Enable"),
+    "tokens create": later("New token"),
+    "audit verify": later("Verify"),
 }
 _LOOKING = " (?:list|show|published|evaluations?|artifacts|logs|watch)"
 _KNOWN = re.compile(
@@ -62,3 +62,8 @@ def name_screens(hint: str, texts: Texts) -> str:
         )
 
     return _KNOWN.sub(name, hint)
+
+
+def leave_out_marks(sentence: str) -> str:
+    """Without the marks around what is typed in a terminal, which a screen shows as they are."""
+    return sentence.replace("`", "")

@@ -223,6 +223,8 @@ class SearchedList(Generic[T]):
         return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
     def _draw_header(self, column: Column) -> str:
+        if not column.title:
+            return "<td></td>"  # of boxes to tick; a header without words would be read as one
         classes = ' class="n"' if column.is_number else ""
         if column.sort is None:
             return f"<th{classes}>{escape(column.title)}</th>"

@@ -4,17 +4,18 @@ import json
 from html import escape
 
 from raven_scan.training_runs.types import RunStatus
-from raven_scan.web.texts import Texts
+from raven_scan.web.texts import Texts, later
 
-_CLASS_OF_STATUS = {
-    RunStatus.DRAFT: "",
-    RunStatus.WAITING: "warn",
-    RunStatus.PROCESSING: "busy",
-    RunStatus.PAUSED: "warn",
-    RunStatus.SUCCESS: "good",
-    RunStatus.ERROR: "bad",
-    RunStatus.CANCELLED: "",
+_STATUSES = {
+    RunStatus.DRAFT: (later("Draft"), ""),
+    RunStatus.WAITING: (later("Waiting"), "warn"),
+    RunStatus.PROCESSING: (later("Processing"), "busy"),
+    RunStatus.PAUSED: (later("Paused"), "warn"),
+    RunStatus.SUCCESS: (later("Success"), "good"),
+    RunStatus.ERROR: (later("Error"), "bad"),
+    RunStatus.CANCELLED: (later("Cancelled"), ""),
 }
+"""What each is called, and the kind of its chip."""
 
 
 def mark(text: str, kind: str) -> str:
@@ -23,7 +24,11 @@ def mark(text: str, kind: str) -> str:
 
 
 def mark_status(status: RunStatus, texts: Texts) -> str:
-    return mark(texts(str(status)), _CLASS_OF_STATUS[status])
+    return mark(name_status(status, texts), _STATUSES[status][1])
+
+
+def name_status(status: RunStatus, texts: Texts) -> str:
+    return texts(_STATUSES[status][0])
 
 
 def embed(value: object) -> str:

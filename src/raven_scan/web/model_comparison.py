@@ -17,15 +17,16 @@ from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link, mark
 from raven_scan.web.model_charts import Curve, draw_curves
 from raven_scan.web.model_words import FIGURES, MODELS_PATH, write_figure, write_interval
+from raven_scan.web.rows import draw_table
 from raven_scan.web.services import Services
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.texts import NONE, Texts, later
 from raven_scan.web.viewer import Viewer
 
-_KINDS = {
-    Verdict.BETTER: "good",
-    Verdict.WORSE: "bad",
-    Verdict.NO_SIGNIFICANT_DIFFERENCE: "",
-    Verdict.TOO_FEW_IMAGES: "warn",
+_VERDICTS = {
+    Verdict.BETTER: (later("better"), "good"),
+    Verdict.WORSE: (later("worse"), "bad"),
+    Verdict.NO_SIGNIFICANT_DIFFERENCE: (later("no significant difference"), ""),
+    Verdict.TOO_FEW_IMAGES: (later("too few images to tell"), "warn"),
 }
 _OVERALL = ("map50", "map", "map75", "precision", "recall", "f1")
 
@@ -93,7 +94,7 @@ def _build_choices(comparison: Comparison, report: EvaluationReport, models: Seq
 
     with ui.element("div").classes("row-gap"):
         ui.select(
-            {name: t(FIGURES.get(name, name)) for name in FIGURES_COMPARED},
+            {name: t(FIGURES[name]) for name in FIGURES_COMPARED},
             label=t("Figure"),
             value=comparison.figure,
             on_change=lambda event: choose("figure", event.value),
@@ -115,18 +116,13 @@ def _build_choices(comparison: Comparison, report: EvaluationReport, models: Seq
 
 def _draw_differences(comparison: Comparison, t: Texts) -> str:
     names = (
-        ("Model", False),
-        (FIGURES.get(comparison.figure, comparison.figure), True),
-        ("Difference", True),
-        ("95% interval", True),
-        ("In words", False),
+        t("Model"),
+        f"#{t(FIGURES[comparison.figure])}",
+        f"#{t('Difference')}",
+        f"#{t('95% interval')}",
+        t("In words"),
     )
-    head = "".join(
-        f'<th class="n">{escape(t(name))}</th>' if is_number else f"<th>{escape(t(name))}</th>"
-        for name, is_number in names
-    )
-    rows = "".join(_draw_row(each, t) for each in comparison.models)
-    return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return draw_table(names, [_draw_row(each, t) for each in comparison.models], empty="")
 
 
 def _draw_row(compared: ComparedModel, t: Texts) -> str:
@@ -137,11 +133,12 @@ def _draw_row(compared: ComparedModel, t: Texts) -> str:
     if difference is None:
         told = f'<td class="n">{NONE}</td><td class="n">{NONE}</td><td>{escape(t("compared with"))}</td>'
     else:
+        verdict, kind = _VERDICTS[difference.verdict]
         interval = write_interval(difference.low, difference.high, t) or NONE
         reason = f'<div class="small muted">{escape(difference.reason)}</div>' if difference.reason else ""
         told = (
             f'<td class="n">{_write_difference(difference, t)}</td><td class="n">{interval}</td>'
-            f"<td>{mark(t(str(difference.verdict)), _KINDS[difference.verdict])}{reason}</td>"
+            f"<td>{mark(t(verdict), kind)}{reason}</td>"
         )
     return f'<tr><td class="named">{name}</td><td class="n">{t.figure(compared.value)}</td>{told}</tr>'
 

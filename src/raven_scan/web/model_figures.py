@@ -19,24 +19,27 @@ from raven_scan.web.frame import sheet
 from raven_scan.web.marks import list_facts
 from raven_scan.web.model_charts import Curve, Point, draw_curves
 from raven_scan.web.model_words import FIGURES, draw_number, write_figure, write_interval
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.texts import NONE, Texts, later
 
 _LARGE = ("map50", "map", "precision", "recall", "f1", "confidence")
 _OF_CLASSES = ("map50", "map", "precision", "recall", "f1")
 _SIZES = {
-    "map_small": "Small, below 32 x 32 pixels",
-    "map_medium": "Medium",
-    "map_large": "Large, from 96 x 96 pixels",
+    "map_small": later("Small, below 32 x 32 pixels"),
+    "map_medium": later("Medium"),
+    "map_large": later("Large, from 96 x 96 pixels"),
 }
 _MOST_CURVES = 20
 _MOST_CONFUSED = 30
 _ERRORS = {
-    "classification": ("Wrong class", "The right place, another class."),
-    "localisation": ("Badly placed", "The right class, but the box overlaps the true one too little."),
-    "both": ("Wrong class, badly placed", "Another class, and the box overlaps too little."),
-    "double": ("Found twice", "A box that a surer detection has found already."),
-    "background": ("Nothing there", "No true box is near: a false alarm."),
-    "missed": ("Missed", "A true box that nothing found, not even nearly."),
+    "classification": (later("Wrong class"), later("The right place, another class.")),
+    "localisation": (
+        later("Badly placed"),
+        later("The right class, but the box overlaps the true one too little."),
+    ),
+    "both": (later("Wrong class, badly placed"), later("Another class, and the box overlaps too little.")),
+    "double": (later("Found twice"), later("A box that a surer detection has found already.")),
+    "background": (later("Nothing there"), later("No true box is near: a false alarm.")),
+    "missed": (later("Missed"), later("A true box that nothing found, not even nearly.")),
 }
 
 

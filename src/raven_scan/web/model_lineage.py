@@ -11,7 +11,7 @@ from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import sheet
 from raven_scan.web.model_words import MODELS_PATH, name_origin
 from raven_scan.web.services import Services
-from raven_scan.web.texts import Texts
+from raven_scan.web.texts import Texts, later
 from raven_scan.web.viewer import Viewer
 
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN, _BESIDE = 220, 64, 28, 44, 4, 80
@@ -23,14 +23,14 @@ _PATHS = {
     NodeKind.DATASET_VERSION: "/datasets",
 }
 _KINDS = {
-    NodeKind.TRAINED_MODEL: "Trained model",
-    NodeKind.TRAINING_RUN: "Training run",
-    NodeKind.DATASET_VERSION: "Dataset",
+    NodeKind.TRAINED_MODEL: later("Trained model"),
+    NodeKind.TRAINING_RUN: later("Training run"),
+    NodeKind.DATASET_VERSION: later("Dataset"),
 }
 _PRESENCES = {
-    Presence.IN_TRASH: "in the trash",
-    Presence.DELETED: "deleted",
-    Presence.ELSEWHERE: "elsewhere",
+    Presence.IN_TRASH: later("in the trash"),
+    Presence.DELETED: later("deleted"),
+    Presence.ELSEWHERE: later("elsewhere"),
 }
 
 

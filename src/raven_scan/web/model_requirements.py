@@ -6,24 +6,25 @@ from raven_scan.publishing.policy import CLASS_RECALL
 from raven_scan.publishing.types import Judgement, PublicationCheck, Verdict
 from raven_scan.web.marks import mark
 from raven_scan.web.model_words import write_interval
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.rows import draw_table
+from raven_scan.web.texts import NONE, Texts, later
 
 _NAMES = {
-    "require_success": "Its training run ended in Success",
-    "require_evaluation": "Evaluated here",
-    "min_test_images": "Images in the test part",
-    "min_test_boxes": "Boxes in the test part",
-    "require_unseen_test": "Has not seen the test part",
-    "min_map50": "mAP50",
-    "min_recall": "Recall",
-    "max_regression": "mAP50 lost to the version in use",
-    "require_other_reviewer": "Published by somebody else than its author",
+    "require_success": later("Its training run ended in Success"),
+    "require_evaluation": later("Evaluated here"),
+    "min_test_images": later("Images in the test part"),
+    "min_test_boxes": later("Boxes in the test part"),
+    "require_unseen_test": later("Has not seen the test part"),
+    "min_map50": later("mAP50"),
+    "min_recall": later("Recall"),
+    "max_regression": later("mAP50 lost to the version in use"),
+    "require_other_reviewer": later("Published by somebody else than its author"),
 }
-_CLASS_OF_VERDICT = {
-    Verdict.PASSED: "good",
-    Verdict.FAILED: "bad",
-    Verdict.CANNOT_BE_JUDGED: "bad",
-    Verdict.TOO_FEW_IMAGES: "warn",
+_VERDICTS = {
+    Verdict.PASSED: (later("passed"), "good"),
+    Verdict.FAILED: (later("failed"), "bad"),
+    Verdict.CANNOT_BE_JUDGED: (later("cannot be judged"), "bad"),
+    Verdict.TOO_FEW_IMAGES: (later("too few images to tell"), "warn"),
 }
 
 
@@ -44,21 +45,12 @@ def draw_requirements(check: PublicationCheck, t: Texts) -> str:
 
 
 def draw_judgements(judgements: list[Judgement], t: Texts) -> str:
-    head = "".join(
-        f"<th{' class=n' if is_number else ''}>{escape(t(name))}</th>"
-        for name, is_number in (
-            ("Requirement", False),
-            ("Wanted", True),
-            ("Found", True),
-            ("Verdict", False),
-            ("What it means", False),
-        )
-    )
-    rows = "".join(_draw_judgement(each, t) for each in judgements)
-    return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    names = (t("Requirement"), f"#{t('Wanted')}", f"#{t('Found')}", t("Verdict"), t("What it means"))
+    return draw_table(names, [_draw_judgement(each, t) for each in judgements], empty="")
 
 
 def _draw_judgement(judgement: Judgement, t: Texts) -> str:
+    verdict, kind = _VERDICTS[judgement.verdict]
     interval = write_interval(judgement.low, judgement.high, t)
     found = escape(_write(judgement.value, t))
     beside = f'<div class="small muted">{interval}</div>' if interval else ""
@@ -67,7 +59,7 @@ def _draw_judgement(judgement: Judgement, t: Texts) -> str:
         f"<tr><td>{escape(_name(judgement.requirement, t))}</td>"
         f'<td class="n unbroken">{escape(_write_wanted(judgement, t))}</td>'
         f'<td class="n unbroken">{found}{beside}</td>'
-        f"<td>{mark(t(str(judgement.verdict)), _CLASS_OF_VERDICT[judgement.verdict])}</td>"
+        f"<td>{mark(t(verdict), kind)}</td>"
         f"<td>{escape(judgement.explanation)}{hint}</td></tr>"
     )
 

@@ -7,21 +7,21 @@ from raven_scan.figures.report import Figure
 from raven_scan.publishing.types import VersionState
 from raven_scan.trained_models.types import Origin, Stage
 from raven_scan.web.marks import mark
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.texts import NONE, Texts, later
 
 MODELS_PATH = "/trained-models"
 
 FIGURES = {
-    "map50": "mAP50",
-    "map": "mAP",
-    "map75": "mAP75",
-    "map_small": "mAP, small boxes",
-    "map_medium": "mAP, medium boxes",
-    "map_large": "mAP, large boxes",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-    "confidence": "Best confidence",
+    "map50": later("mAP50"),
+    "map": later("mAP"),
+    "map75": later("mAP75"),
+    "map_small": later("mAP, small boxes"),
+    "map_medium": later("mAP, medium boxes"),
+    "map_large": later("mAP, large boxes"),
+    "precision": later("Precision"),
+    "recall": later("Recall"),
+    "f1": later("F1"),
+    "confidence": later("Best confidence"),
 }
 """What a figure is called on screens, in English."""
 
@@ -38,18 +38,22 @@ _CLASS_OF_STATUS = {
     EvaluationStatus.ERROR: "bad",
     EvaluationStatus.CANCELLED: "",
 }
-_CLASS_OF_STATE = {
-    VersionState.IN_USE: "good",
-    VersionState.REPLACED: "warn",
-    VersionState.WITHDRAWN: "bad",
+_STATES = {
+    VersionState.IN_USE: (later("in use"), "good"),
+    VersionState.REPLACED: (later("replaced"), "warn"),
+    VersionState.WITHDRAWN: (later("withdrawn"), "bad"),
 }
 _STAGES = {
-    Stage.CANDIDATE: "Candidate",
-    Stage.PUBLISHED: "Published",
-    Stage.REPLACED: "Replaced",
-    Stage.WITHDRAWN: "Withdrawn",
+    Stage.CANDIDATE: later("Candidate"),
+    Stage.PUBLISHED: later("Published"),
+    Stage.REPLACED: later("Replaced"),
+    Stage.WITHDRAWN: later("Withdrawn"),
 }
-_ORIGINS = {Origin.BUILTIN: "Built in", Origin.IMPORTED: "Imported", Origin.TRAINED: "Trained"}
+_ORIGINS = {
+    Origin.BUILTIN: later("Built in"),
+    Origin.IMPORTED: later("Imported"),
+    Origin.TRAINED: later("Trained"),
+}
 
 
 def name_stage(stage: Stage, t: Texts) -> str:
@@ -69,7 +73,8 @@ def mark_evaluation(status: EvaluationStatus, t: Texts) -> str:
 
 
 def mark_version(state: VersionState, t: Texts) -> str:
-    return mark(t(str(state)), _CLASS_OF_STATE[state])
+    name, kind = _STATES[state]
+    return mark(t(name), kind)
 
 
 def write_interval(low: float | None, high: float | None, t: Texts) -> str:

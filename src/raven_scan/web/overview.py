@@ -10,6 +10,7 @@ from raven_scan.training_runs.queue_types import QueueEntry
 from raven_scan.training_runs.types import RunStatus, TrainingRunSummary
 from raven_scan.web.first_steps import FirstSteps
 from raven_scan.web.frame import heading, screen, sheet, show_link_button
+from raven_scan.web.hints import leave_out_marks
 from raven_scan.web.live import Liveness, SharedAnswers
 from raven_scan.web.marks import draw_bar, link, mark_status
 from raven_scan.web.overview_attention import draw_attention
@@ -130,10 +131,11 @@ def _draw_processing(run: TrainingRunSummary, t: Texts) -> str:
 def _draw_waiting(entry: QueueEntry, t: Texts) -> str:
     start = entry.expected_start_at
     begins = t("begins {moment}", moment=t.moment(start)) if start else NONE
+    waits = f"{t('Place {place} in the queue.', place=entry.place)} {leave_out_marks(entry.reason)}"
     return (
         f"<tr><td>{link(entry.run.name, f'/training-runs/{entry.run.id}')}</td>"
         f"<td>{mark_status(RunStatus.WAITING, t)}</td>"
-        f'<td class="small">{escape(t("Place {place} in the queue.", place=entry.place))} {escape(entry.reason)}</td>'
+        f'<td class="small">{escape(waits)}</td>'
         f'<td class="n">{NONE}</td><td class="small">{escape(begins)}</td></tr>'
     )
 

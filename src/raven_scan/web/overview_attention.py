@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from html import escape
 
+from raven_scan.web.hints import leave_out_marks
 from raven_scan.web.marks import link
 from raven_scan.web.overview_state import AtWork, Outcome
 from raven_scan.web.texts import Texts
@@ -25,7 +26,7 @@ def draw_attention(work: AtWork, outcome: Outcome, t: Texts) -> str:
 
 
 def _tell_system(work: AtWork, outcome: Outcome, t: Texts) -> list[tuple[str, str]]:
-    told = [("bad", escape(lack)) for lack in outcome.lacks]
+    told = [("bad", escape(leave_out_marks(lack))) for lack in outcome.lacks]
     if work.workers is not None and not work.workers:
         said = t("No worker is running, so nothing is trained or evaluated.")
         told.append(("bad" if work.waiting else "warn", escape(said)))
@@ -48,7 +49,7 @@ def _tell_runs(work: AtWork, outcome: Outcome, t: Texts) -> list[tuple[str, str]
         if since is not None and now - since > _LONG_WAIT and entry.reason_code != "starts_later":
             waits = escape(t("waits since {moment}:", moment=t.moment(since)))
             run = link(entry.run.name, f"/training-runs/{entry.run.id}")
-            told.append(("warn", f"{run} {waits} {escape(entry.reason)}"))
+            told.append(("warn", f"{run} {waits} {escape(leave_out_marks(entry.reason))}"))
     return told
 
 

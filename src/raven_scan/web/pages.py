@@ -33,6 +33,7 @@ from raven_scan.web.queue import show_queue
 from raven_scan.web.refused import make_no_screen, show_refused
 from raven_scan.web.run_comparison import show_run_comparison
 from raven_scan.web.services import Services
+from raven_scan.web.texts import later
 from raven_scan.web.trained_model import show_trained_model
 from raven_scan.web.trained_models import show_trained_models
 from raven_scan.web.training_presets import PRESETS_PATH, show_training_presets
@@ -43,18 +44,34 @@ from raven_scan.web.viewer import Viewer
 _DELETING = (Claim.TRAINING_RUN_DELETE, Claim.TRAINED_MODEL_DELETE, Claim.DATASET_DELETE)
 
 PLACES = (
-    Place("/", "Overview", "space_dashboard", None),
-    Place("/datasets", "Datasets", "photo_library", Claim.DATASET_VIEW),
-    Place("/training-runs", "Training runs", "model_training", Claim.TRAINING_RUN_VIEW),
-    Place("/trained-models", "Trained models", "category", Claim.TRAINED_MODEL_VIEW),
-    Place("/queue", "Queue", "format_list_numbered", Claim.TRAINING_RUN_VIEW),
-    Place("/administration/policy", "Publishing policy", "rule", Claim.TRAINED_MODEL_VIEW, "Administration"),
-    Place("/trash", "Trash", "delete_outline", _DELETING, "Administration"),
-    Place("/administration/users", "Users", "group", Claim.USER_VIEW, "Administration"),
-    Place("/administration/roles", "Roles", "badge", Claim.USER_VIEW, "Administration"),
-    Place("/administration/audit", "Audit trail", "history", Claim.AUDIT_VIEW, "Administration"),
-    Place("/administration/settings", "Settings", "tune", Claim.SETTINGS_VIEW, "Administration"),
-    Place("/administration/health", "System health", "monitor_heart", Claim.SETTINGS_VIEW, "Administration"),
+    Place("/", later("Overview"), "space_dashboard", None),
+    Place("/datasets", later("Datasets"), "photo_library", Claim.DATASET_VIEW),
+    Place("/training-runs", later("Training runs"), "model_training", Claim.TRAINING_RUN_VIEW),
+    Place("/trained-models", later("Trained models"), "category", Claim.TRAINED_MODEL_VIEW),
+    Place("/queue", later("Queue"), "format_list_numbered", Claim.TRAINING_RUN_VIEW),
+    Place(
+        "/administration/policy",
+        later("Publishing policy"),
+        "rule",
+        Claim.TRAINED_MODEL_VIEW,
+        later("Administration"),
+    ),
+    Place("/trash", later("Trash"), "delete_outline", _DELETING, later("Administration")),
+    Place("/administration/users", later("Users"), "group", Claim.USER_VIEW, later("Administration")),
+    Place("/administration/roles", later("Roles"), "badge", Claim.USER_VIEW, later("Administration")),
+    Place(
+        "/administration/audit", later("Audit trail"), "history", Claim.AUDIT_VIEW, later("Administration")
+    ),
+    Place(
+        "/administration/settings", later("Settings"), "tune", Claim.SETTINGS_VIEW, later("Administration")
+    ),
+    Place(
+        "/administration/health",
+        later("System health"),
+        "monitor_heart",
+        Claim.SETTINGS_VIEW,
+        later("Administration"),
+    ),
 )
 
 Screen = Callable[..., Awaitable[None]]

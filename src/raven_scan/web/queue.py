@@ -14,6 +14,7 @@ from raven_scan.training_runs.queue_types import QueuedEvaluation, QueueEntry
 from raven_scan.training_runs.types import DeviceKind
 from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import heading, screen, sheet
+from raven_scan.web.hints import leave_out_marks
 from raven_scan.web.live import Liveness, SharedAnswers
 from raven_scan.web.marks import draw_bar, link
 from raven_scan.web.page_turning import PageTurning
@@ -183,7 +184,7 @@ def _draw_run(entry: QueueEntry, t: Texts, *, may_order: bool, is_last: bool) ->
         buttons = "".join(draw_row_button(act, id_, sign, label=said) for act, sign, said in moves)
     return (
         f'<tr><td class="n">{t.number(entry.place)}</td><td>{link(name, f"/training-runs/{id_}")}'
-        f'<div class="small muted">{escape(entry.reason)}</div></td>'
+        f'<div class="small muted">{escape(leave_out_marks(entry.reason))}</div></td>'
         f'<td class="n">{priority}</td><td>{escape(device or t("any"))}</td>'
         f'<td>{escape(t.moment(entry.expected_start_at))}</td><td class="n">{buttons}</td></tr>'
     )

@@ -20,22 +20,22 @@ from raven_scan.web.marks import link, mark_status
 from raven_scan.web.model_words import FIGURES
 from raven_scan.web.run_words import INPUT_NAMES, OPTION_NAMES, PARAMETER_NAMES, name_parameter, show_value
 from raven_scan.web.services import Services
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.texts import NONE, Texts, later
 from raven_scan.web.viewer import Viewer
 
 _CURVES = {
-    "loss": "Loss",
-    "valid/map50": "mAP50 on the valid part",
-    "valid/map": "mAP on the valid part",
-    "valid/map75": "mAP75 on the valid part",
-    "learning_rate": "Learning rate",
+    "loss": later("Loss"),
+    "valid/map50": later("mAP50 on the valid part"),
+    "valid/map": later("mAP on the valid part"),
+    "valid/map75": later("mAP75 on the valid part"),
+    "learning_rate": later("Learning rate"),
 }
 _NAMES = {**OPTION_NAMES, **INPUT_NAMES}
 _GROUPS = {
-    "inputs": "Dataset and base model",
-    "parameters": "Parameters",
-    "options": "When and on what",
-    "environment": "Code and machine",
+    "inputs": later("Dataset and base model"),
+    "parameters": later("Parameters"),
+    "options": later("When and on what"),
+    "environment": later("Code and machine"),
 }
 _DIGEST_CHARACTERS = 12
 

@@ -163,7 +163,7 @@ def _draw_options(t: Texts, given: Given) -> str:
 
 def _draw_parameter(t: Texts, name: str, given: Given) -> str:
     bounds = find_bounds(name)
-    hints = [t(describe_parameter(name)), _end(bounds.describe(t))]
+    hints = [describe_parameter(name), _end(bounds.describe(t))]
     if name in DEFAULT_REASONS:
         hints.append(t("Left empty: {reason}.", reason=t(DEFAULT_REASONS[name])))
     hint = " ".join(each for each in hints if each)

@@ -13,18 +13,18 @@ from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import draw_bar, link, list_facts, mark_status
 from raven_scan.web.run_plan import draw_findings
 from raven_scan.web.run_words import ENDS, OPTION_NAMES, PARAMETER_NAMES, name_parameter, show_value
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.texts import NONE, Texts, later
 from raven_scan.web.viewer import Viewer
 
 _PHASES = {
-    "layout": "Laying out the images",
-    "weights": "Reading the weights",
-    "build": "Building the model",
-    "training": "Training",
-    "validation": "Validating",
-    "checkpoint": "Writing a checkpoint",
-    "evaluation": "Evaluating on the test part",
-    "export": "Exporting the model",
+    "layout": later("Laying out the images"),
+    "weights": later("Reading the weights"),
+    "build": later("Building the model"),
+    "training": later("Training"),
+    "validation": later("Validating"),
+    "checkpoint": later("Writing a checkpoint"),
+    "evaluation": later("Evaluating on the test part"),
+    "export": later("Exporting the model"),
 }
 
 

@@ -8,6 +8,7 @@ from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.training_runs.planning import RunPlan
 from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import link, list_facts
+from raven_scan.web.model_words import name_origin
 from raven_scan.web.run_words import DEFAULT_REASONS, PARAMETER_NAMES, name_field
 from raven_scan.web.texts import NONE, Texts
 from raven_scan.web.viewer import Viewer
@@ -39,7 +40,7 @@ def list_defaults(plan: RunPlan, t: Texts) -> dict[str, str]:
     for name in PARAMETER_NAMES:
         value = getattr(plan.decided, name)
         if value is None:
-            defaults[name] = t(DEFAULT_REASONS.get(name, ""))
+            defaults[name] = t(DEFAULT_REASONS[name]) if name in DEFAULT_REASONS else ""
         else:
             defaults[name] = f"{value:.10g}" if isinstance(value, float) else str(value)
     return defaults
@@ -104,7 +105,7 @@ def draw_inputs(plan: RunPlan, viewer: Viewer) -> str:
     figures = model.test or model.valid
     of_model = [
         (t("Architecture"), escape(model.architecture)),
-        (t("Origin"), escape(t(str(model.origin).capitalize()))),
+        (t("Origin"), escape(name_origin(model.origin, t))),
         (
             t("mAP50, test") if model.test else t("mAP50, valid"),
             escape(t.figure(None if figures is None else figures.map50)),

@@ -8,27 +8,27 @@ from pydantic.fields import FieldInfo
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.training_runs.types import AttemptEnd
-from raven_scan.web.texts import NONE, Texts
+from raven_scan.web.texts import NONE, Texts, later
 
 PARAMETER_NAMES = {
-    "epochs": "Epochs",
-    "batch_size": "Batch size",
-    "image_size": "Image size",
-    "learning_rate": "Learning rate",
-    "augmentation": "Augmentation",
-    "early_stopping_patience": "Early stopping",
-    "accumulation": "Accumulation",
-    "weight_decay": "Weight decay",
-    "warmup_epochs": "Warm-up",
-    "schedule": "Learning rate schedule",
-    "frozen_stages": "Frozen stages",
-    "precision": "Precision",
-    "seed": "Seed",
-    "fraction": "Fraction of the images",
-    "validation_interval": "Validation interval",
-    "checkpoint_interval": "Checkpoint interval",
-    "checkpoint_minutes": "Checkpoint time",
-    "loader_processes": "Loading processes",
+    "epochs": later("Epochs"),
+    "batch_size": later("Batch size"),
+    "image_size": later("Image size"),
+    "learning_rate": later("Learning rate"),
+    "augmentation": later("Augmentation"),
+    "early_stopping_patience": later("Early stopping"),
+    "accumulation": later("Accumulation"),
+    "weight_decay": later("Weight decay"),
+    "warmup_epochs": later("Warm-up"),
+    "schedule": later("Learning rate schedule"),
+    "frozen_stages": later("Frozen stages"),
+    "precision": later("Precision"),
+    "seed": later("Seed"),
+    "fraction": later("Fraction of the images"),
+    "validation_interval": later("Validation interval"),
+    "checkpoint_interval": later("Checkpoint interval"),
+    "checkpoint_minutes": later("Checkpoint time"),
+    "loader_processes": later("Loading processes"),
 }
 """In the order of a form."""
 
@@ -36,58 +36,58 @@ SIMPLE = ("epochs", "batch_size", "image_size", "learning_rate", "augmentation",
 """What a first run may want to change; the rest is for experts."""
 
 UNITS = {
-    "batch_size": "images",
-    "image_size": "px",
-    "warmup_epochs": "epochs",
-    "validation_interval": "epochs",
-    "checkpoint_interval": "epochs",
-    "checkpoint_minutes": "min",
-    "early_stopping_patience": "validations",
-    "accumulation": "passes",
+    "batch_size": later("images"),
+    "image_size": later("px"),
+    "warmup_epochs": later("epochs"),
+    "validation_interval": later("epochs"),
+    "checkpoint_interval": later("epochs"),
+    "checkpoint_minutes": later("min"),
+    "early_stopping_patience": later("validations"),
+    "accumulation": later("passes"),
 }
 
 OPTION_NAMES = {
-    "priority": "Priority",
-    "start_at": "Not before",
-    "time_limit_s": "Time limit",
-    "device_kind": "Device",
-    "device_count": "Devices",
-    "retry_smaller_batch": "Try a smaller batch",
+    "priority": later("Priority"),
+    "start_at": later("Not before"),
+    "time_limit_s": later("Time limit"),
+    "device_kind": later("Device"),
+    "device_count": later("Devices"),
+    "retry_smaller_batch": later("Try a smaller batch"),
 }
 
 SUBJECT_NAMES = {
-    "name": "Name",
-    "dataset": "Dataset version",
-    "base_model": "Base model",
-    "preset": "Preset",
+    "name": later("Name"),
+    "dataset": later("Dataset version"),
+    "base_model": later("Base model"),
+    "preset": later("Preset"),
 }
 
 INPUT_NAMES = {
-    "dataset": "Dataset",
-    "base_model": "Base model",
-    "architecture": "Architecture",
-    "dataset_digest": "Dataset's content",
-    "base_weights_digest": "Base model's weights",
+    "dataset": later("Dataset"),
+    "base_model": later("Base model"),
+    "architecture": later("Architecture"),
+    "dataset_digest": later("Dataset's content"),
+    "base_weights_digest": later("Base model's weights"),
 }
 
 ENDS = {
-    AttemptEnd.SUCCESS: "Success",
-    AttemptEnd.ERROR: "Error",
-    AttemptEnd.LOST: "Lost: its worker was gone",
-    AttemptEnd.WORKER_STOPPED: "Its worker was stopped",
-    AttemptEnd.PAUSED: "Paused",
-    AttemptEnd.CANCELLED: "Cancelled",
-    AttemptEnd.DRY_RUN: "Dry run",
-    AttemptEnd.RETRIED_SMALLER: "Tried again with a smaller batch",
+    AttemptEnd.SUCCESS: later("Success"),
+    AttemptEnd.ERROR: later("Error"),
+    AttemptEnd.LOST: later("Lost: its worker was gone"),
+    AttemptEnd.WORKER_STOPPED: later("Its worker was stopped"),
+    AttemptEnd.PAUSED: later("Paused"),
+    AttemptEnd.CANCELLED: later("Cancelled"),
+    AttemptEnd.DRY_RUN: later("Dry run"),
+    AttemptEnd.RETRIED_SMALLER: later("Tried again with a smaller batch"),
 }
 
 DEFAULT_REASONS = {
-    "image_size": "as the architecture has it",
-    "learning_rate": "by architecture, batch size and what it starts from",
-    "weight_decay": "as the architecture has it",
-    "frozen_stages": "by what it starts from and how many images there are",
-    "loader_processes": "by the machine",
-    "early_stopping_patience": "never",
+    "image_size": later("as the architecture has it"),
+    "learning_rate": later("by architecture, batch size and what it starts from"),
+    "weight_decay": later("as the architecture has it"),
+    "frozen_stages": later("by what it starts from and how many images there are"),
+    "loader_processes": later("by the machine"),
+    "early_stopping_patience": later("never"),
 }
 """Why a parameter that is left open becomes what it becomes."""
 

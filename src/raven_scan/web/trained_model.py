@@ -21,6 +21,7 @@ from raven_scan.web.model_review import show_review
 from raven_scan.web.model_trial import show_trial
 from raven_scan.web.model_words import MODELS_PATH, mark_stage
 from raven_scan.web.services import Services
+from raven_scan.web.texts import later
 from raven_scan.web.viewer import Viewer
 
 ShowTab = Callable[[Viewer, Services, TrainedModelView, PageArguments], Awaitable[None]]
@@ -46,13 +47,13 @@ class _Tab:
 
 
 _TABS = (
-    _Tab("", "Overview", show_overview, needs_weights=False),
-    _Tab("review", "Review", show_review),
-    _Tab("lineage", "Lineage", show_lineage, needs_weights=False),
-    _Tab("configuration", "Configuration", show_configuration, needs_weights=False),
-    _Tab("package", "Package", show_package, Claim.TRAINED_MODEL_EXPORT),
-    _Tab("publishing", "Publishing", show_publishing),
-    _Tab("try", "Try it", show_trial, Claim.DETECTION_CREATE),
+    _Tab("", later("Overview"), show_overview, needs_weights=False),
+    _Tab("review", later("Review"), show_review),
+    _Tab("lineage", later("Lineage"), show_lineage, needs_weights=False),
+    _Tab("configuration", later("Configuration"), show_configuration, needs_weights=False),
+    _Tab("package", later("Package"), show_package, Claim.TRAINED_MODEL_EXPORT),
+    _Tab("publishing", later("Publishing"), show_publishing),
+    _Tab("try", later("Try it"), show_trial, Claim.DETECTION_CREATE),
 )
 
 

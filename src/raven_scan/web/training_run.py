@@ -18,7 +18,7 @@ from raven_scan.web.charts import ChartBoard, ChartedMetrics, LineChart, LineCho
 from raven_scan.web.frame import heading, screen, sheet
 from raven_scan.web.live import Liveness, RunNews
 from raven_scan.web.living_html import LivingHtml
-from raven_scan.web.marks import link
+from raven_scan.web.marks import link, name_status
 from raven_scan.web.run_actions import RunActions
 from raven_scan.web.run_log import LINES, RunLogPart
 from raven_scan.web.run_pieces import (
@@ -212,6 +212,9 @@ class _RunPage:
             with sheet(t("Memory of the device, MB")):
                 chart = LineChart(t("Memory by step, in megabytes"), empty=empty, step=step)
                 charts.append(ChartedMetrics(chart, {"memory_mb": t("Memory, MB")}))
+            with sheet(t("Load of the device")):
+                chart = LineChart(t("Load of the device by step, in percent"), highest=100.0, empty=empty, step=step)
+                charts.append(ChartedMetrics(chart, {"device_load_percent": t("Load, %")}))
             with sheet(t("Time a step, s")):
                 chart = LineChart(t("Seconds a step takes"), empty=empty, step=step)
                 charts.append(ChartedMetrics(chart, {"step_time_s": t("Time a step, s")}))
@@ -228,7 +231,7 @@ class _RunPage:
         for part in self._charts:
             part.set_visibility(bool(run.attempts))
         self._show_class_chart()
-        self._status.set_content(escape(t(str(run.status))))
+        self._status.set_content(escape(name_status(run.status, t)))
         self._state.set_content(draw_state(run, t))
         self._notices.set_content(draw_notices(run, content.findings, viewer))
         self._facts.set_content(draw_facts(run, viewer))

@@ -16,7 +16,7 @@ from raven_scan.training_runs.types import RunFilter, RunStatus, TrainingRunSumm
 from raven_scan.web.frame import button, heading, screen, sheet
 from raven_scan.web.lists import Choice, Column, Field, SearchedList
 from raven_scan.web.live import Liveness
-from raven_scan.web.marks import draw_bar, link, mark_status
+from raven_scan.web.marks import draw_bar, link, mark_status, name_status
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer, as_handler
@@ -56,7 +56,7 @@ class _RunList:
 
     async def build(self) -> None:
         t, viewer = self._viewer.texts, self._viewer
-        statuses = {"": t("Any status"), **{str(each): t(str(each)) for each in RunStatus}}
+        statuses = {"": t("Any status"), **{str(each): name_status(each, t) for each in RunStatus}}
         architectures = {
             "": t("Any architecture"),
             **{each.name: each.title for each in list_architectures()},

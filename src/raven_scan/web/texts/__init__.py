@@ -1,7 +1,8 @@
 """What screens say, in the user's language.
 
 The code says it in English. A language is a folder here, `CODE/messages.po`, in the form that translators' tools know
-(GNU gettext); what it lacks is said in English. `make texts` gathers what there is to say into `messages.pot`.
+(GNU gettext); what it lacks is said in English. `make texts` gathers what there is to say into `messages.pot`: what
+`t("...")` says, and `later("...")`, which is around what a table holds until it is said.
 """
 
 from collections.abc import Sequence
@@ -9,11 +10,13 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 
+import structlog
 from babel import Locale, UnknownLocaleError, negotiate_locale
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.pofile import read_po
 from babel.numbers import format_compact_decimal, format_decimal, format_percent
 
+_log = structlog.get_logger(__name__)
 _FOLDER = Path(__file__).parent
 _SOURCE = "en"
 NONE = "\N{EN DASH}"
@@ -21,6 +24,11 @@ NONE = "\N{EN DASH}"
 
 _TERRITORY_LETTERS = 2
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def later(sentence: str) -> str:
+    """For translators: it is said where the user's language is known."""
+    return sentence
 
 
 class Texts:
@@ -40,7 +48,10 @@ class Texts:
 
     def __call__(self, sentence: str, **values: object) -> str:
         """An English sentence in this language, with values for its `{names}`."""
-        said = self._sentences.get(sentence) or sentence
+        said = self._sentences.get(sentence)
+        if said is None:
+            said = sentence
+            _tell_of_unknown(sentence)
         return said.format(**values) if values else said
 
     @property
@@ -140,6 +151,19 @@ def _find_locale(language: str, territory: str | None) -> Locale:
         return Locale(language, territory)
     except UnknownLocaleError:
         return Locale.parse(language)
+
+
+@cache
+def _tell_of_unknown(sentence: str) -> None:
+    """Once of each: translators are not given it."""
+    if sentence not in _read_source():
+        _log.warning("texts.not_gathered", sentence=sentence)
+
+
+@cache
+def _read_source() -> frozenset[str]:
+    with (Path(__file__).parent / "messages.pot").open("rb") as file:
+        return frozenset(str(each.id) for each in read_po(file))
 
 
 @cache
