@@ -286,6 +286,26 @@ def test_more_problems_than_a_list_holds(source: Any, import_source: Any) -> Non
     assert refusal.value.parameters["problem_count"] == 1501
 
 
+@pytest.mark.parametrize(
+    ("files", "form"),
+    [
+        (["data.yaml", "train/images/a.jpg", "train/labels/a.txt"], "YOLO"),
+        (["images/a.jpg", "labels/a.txt"], "YOLO"),
+        (["train/a.jpg", "train/a.xml"], "Pascal VOC"),
+        (["JPEGImages/a.jpg", "Annotations/a.xml"], "Pascal VOC"),
+    ],
+)
+def test_the_form_of_another_tool_is_named(
+    tmp_path: Path, import_source: Any, files: list[str], form: str
+) -> None:
+    for name in files:
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).touch()
+    with pytest.raises(Invalid, match=f"in {form} form") as caught:
+        import_source(tmp_path / "source")
+    assert caught.value.code == "dataset.unknown_form"
+
+
 def test_unknown_form(tmp_path: Path, import_source: Any, source: Any) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("text")

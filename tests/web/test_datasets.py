@@ -144,6 +144,7 @@ def test_an_import_tells_all_problems_and_then_succeeds(page: Page, coast: Path,
     page.get_by_role("button", name="Import dataset").click()
     problems = page.get_by_role("region", name=re.compile("problems")).locator("tbody tr")
     expect(problems).to_have_count(3)
+    expect(page.get_by_text("3 problems.")).to_be_in_viewport()
     expect(problems.filter(has_text="valid/")).to_have_count(1)
     page.get_by_role("button", name="Delete harbour.zip").click()
     expect(page.get_by_role("button", name="Import dataset")).to_be_disabled()
@@ -163,8 +164,13 @@ def test_an_import_tells_all_problems_and_then_succeeds(page: Page, coast: Path,
     page.reload()
     expect(page.get_by_label("Name of the dataset")).to_have_value("harbour north")
     expect(renames).to_have_value("waste = litter")
+    # Another page of the user follows it too, and takes nothing away from this one.
+    other = page.context.new_page()
+    other.goto("/datasets/import")
+    expect(other.get_by_text("To be imported")).to_be_visible()
     page.get_by_role("button", name="Import dataset").click()
     expect(page.get_by_role("heading", name="harbour north")).to_be_visible(timeout=LOAD_MS)
+    other.close()
     expect(page.locator("dl.facts")).to_contain_text("litter")
 
 

@@ -66,6 +66,7 @@ def find_source_parts(root: Path, report: ProblemReport) -> list[SourcePart]:
     folder = _enter_only_folder(root)
     present = [name for name in PART_FOLDERS if (folder / name).is_dir()]
     alone = [name for name in ANNOTATIONS_FILES if (folder / name).is_file()]
+    _refuse_other_forms([folder, *(folder / name for name in present)])
     if not present:
         if len(alone) != 1:
             raise _make_form_error(alone)
@@ -116,6 +117,27 @@ def _enter_only_folder(root: Path) -> Path:
     if len(entries) == 1 and entries[0].is_dir() and entries[0].name not in PART_FOLDERS:
         return entries[0]
     return root
+
+
+def _refuse_other_forms(places: list[Path]) -> None:
+    """Raises Invalid where annotations are in another form, and none of these folders has them in COCO form."""
+    if any((place / name).is_file() for place in places for name in ANNOTATIONS_FILES):
+        return
+    folders = [each for place in places for each in (place, place / "labels", place / "Annotations")]
+    if any((place / "data.yaml").is_file() or (place / "labels").is_dir() for place in places):
+        form = "YOLO"
+    elif any(True for folder in folders if folder.is_dir() for _ in folder.glob("*.xml")):
+        form = "Pascal VOC"
+    else:
+        return
+    raise Invalid(
+        "dataset.unknown_form",
+        f"This is a dataset in {form} form; one in COCO form is wanted.",
+        hint=(
+            "Export it anew from where it was annotated, as COCO: annotation tools offer that form too, and there "
+            "are converters."
+        ),
+    )
 
 
 def _make_form_error(alone: list[str]) -> Invalid:

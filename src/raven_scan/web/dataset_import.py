@@ -110,6 +110,7 @@ class _ImportPage:
                 only_check=only_check,
             )
             self._look()
+            self._scroll("nearest")
 
         return do
 
@@ -122,15 +123,25 @@ class _ImportPage:
         if self._has_ended:
             return
         found = DATASET_IMPORTS.find(self._viewer.actor.id)
-        self._result.show("" if found is None else _draw_import(found, self._viewer))
         if found is not None and not found.is_over:
             self._watched = found
-        elif found is not None and found is self._watched:
-            self._watched = None
-            self._end(found)
+        # Another page of the user may have dismissed what this one waits for.
+        shown = found or self._watched
+        self._result.show("" if shown is None else _draw_import(shown, self._viewer))
+        if self._watched is not None and self._watched.is_over:
+            ended, self._watched = self._watched, None
+            self._end(ended)
         self._enable()
 
+    def _scroll(self, block: str) -> None:
+        """To what came out: it is below the form, and may be out of sight."""
+        ui.run_javascript(
+            f"setTimeout(() => getHtmlElement({self._result.element.id})?.scrollIntoView({{ block: '{block}' }}), 100)"
+        )
+
     def _end(self, found: ImportWork) -> None:
+        if not isinstance(found.result, DatasetVersionView):
+            self._scroll("start")
         match found.result:
             case SourceFindings():
                 self._form.suggest_classes(found.result.classes)

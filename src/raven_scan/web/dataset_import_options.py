@@ -62,8 +62,10 @@ class ImportForm:
         """Fills in the name where there is none yet: in the browser, which may have kept one."""
         ui.run_javascript(
             f"ravenWhenThere(() => getHtmlElement({self._form.id})?.querySelector('[name=name]'), (field) => {{"
-            "if (field.value && field.value !== field.dataset.suggested) return;"
-            f"field.value = field.dataset.suggested = {json.dumps(name[:100])};"
+            "const kept = 'raven_suggested dataset';"
+            "if (field.value && field.value !== sessionStorage.getItem(kept)) return;"
+            f"field.value = {json.dumps(name[:100])};"
+            "sessionStorage.setItem(kept, field.value);"
             "field.dispatchEvent(new Event('input', { bubbles: true })); })"
         )
 

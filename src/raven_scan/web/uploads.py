@@ -128,6 +128,7 @@ def _show_drop(purpose: UploadPurpose, accepted: str, explanation: str, t: Texts
         "cancel": t("Cancel"),
         "close": t("Close"),
         "one": t("One file at a time."),
+        "folder": t("This is a folder. Pack it as a zip, and drop that."),
         "other": t(
             "This is no file of the kind that is wanted here: {kind}", kind=accepted.partition(",")[0]
         ),

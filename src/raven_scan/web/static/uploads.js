@@ -286,6 +286,8 @@
     zone.addEventListener("drop", (event) => {
       event.preventDefault();
       zone.classList.remove("over");
+      const [item] = event.dataTransfer.items;
+      if (item?.webkitGetAsEntry?.()?.isDirectory) return tell("refused", { text: readTexts().folder });
       begin(event.dataTransfer.files, part);
     });
     const [pause, cancel] = part.querySelectorAll(".upload-state button");
