@@ -1,42 +1,66 @@
 """A run's log: its last lines, the lines with a word, and the file, whole or by ranges."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import URL
+from tests.conftest import make_database
+from tests.training_runs.conftest import TINY, write_coco
 from tests.training_runs.test_events import make_client
 from tests.training_runs.test_execution import hold, record
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.server import build_app
 from raven_scan.app.wiring import Platform, build_services
+from raven_scan.datasets.types import ImportOptions
 from raven_scan.kernel.database import Database
+from raven_scan.kernel.progress import ignore_progress
 from raven_scan.kernel.settings import Settings
+from raven_scan.training_runs.types import TrainingRunView
 
 LINES = [f"line {number:05d} of the tr\u00e4iner\n" for number in range(2000)]
 WHOLE = "".join(LINES).encode()
 PATH = "/api/v1/training-runs/first/logs"
 
 
-@pytest.fixture(params=[False, True], ids=["whole", "middle dropped"])
+@pytest.fixture(scope="module", params=[False, True], ids=["whole", "middle dropped"])
 def is_cut(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def http(
-    database: Database, settings: Settings, create_run: Callable[..., Any], *, is_cut: bool
+    server_url: URL, template_database: str, tmp_path_factory: pytest.TempPathFactory, *, is_cut: bool
 ) -> Iterator[httpx.Client]:
+    """Of a run whose log is there; no test here changes anything."""
+    folder = tmp_path_factory.mktemp("log")
+    (folder / "home").mkdir(mode=0o700)
     largest = {"largest_log_bytes": 20_000} if is_cut else {}
-    platform: Platform = build_services(settings.model_copy(update=largest), database, None)
-    run = create_run()
-    platform.training_runs.schedule(LOCAL_ADMINISTRATOR, str(run.id))
-    attempt = hold(platform, run)
-    for first in range(0, len(LINES), 20):
-        record(platform, attempt, log="".join(LINES[first : first + 20]).encode())
-    with make_client(build_app(platform, token=None, allow_server_paths=True)) as client:
-        yield client
+    settings = Settings(home=folder / "home").model_copy(update=largest)
+    with ExitStack() as stack:
+        database = Database(stack.enter_context(make_database(server_url, template_database)))
+        stack.callback(database.close)
+        platform = build_services(settings, database, None)
+        run = create_run(platform, write_coco(folder / "coco"))
+        platform.training_runs.schedule(LOCAL_ADMINISTRATOR, str(run.id))
+        attempt = hold(platform, run)
+        for first in range(0, len(LINES), 20):
+            record(platform, attempt, log="".join(LINES[first : first + 20]).encode())
+        app = build_app(platform, token=None, allow_server_paths=True)
+        yield stack.enter_context(make_client(app))
+
+
+def create_run(platform: Platform, coco_folder: Path) -> TrainingRunView:
+    dataset = platform.datasets.import_version(
+        LOCAL_ADMINISTRATOR, coco_folder, ImportOptions(name="squares"), ignore_progress
+    )
+    return platform.training_runs.create(
+        LOCAL_ADMINISTRATOR, name="first", dataset=dataset.full_name, base_model="yolox-nano", parameters=TINY
+    )
 
 
 def test_the_last_lines(http: httpx.Client):
