@@ -77,9 +77,6 @@ class ChartedMetrics:
     prefix: str = ""
     choice: LineChoice | None = None
 
-    def shows(self, metric: str) -> bool:
-        return metric in self.names or bool(self.prefix and metric.startswith(self.prefix))
-
 
 @dataclass(slots=True)
 class ChartBoard:
@@ -92,8 +89,8 @@ class ChartBoard:
     id: int
     charts: list[ChartedMetrics] = field(default_factory=list[ChartedMetrics])
 
-    def write_start(self, histories: Sequence[MetricHistory]) -> str:
-        """JavaScript that draws what there is."""
+    def write_start(self, points: str) -> str:
+        """JavaScript that draws what there is; `points` as `encode_points` has them."""
         charts = [
             {
                 "id": each.chart.id,
@@ -103,16 +100,16 @@ class ChartBoard:
             }
             for each in self.charts
         ]
-        points = {
-            history.name: list_points(history)
-            for history in histories
-            if any(each.shows(history.name) for each in self.charts)
-        }
-        return f"ravenBoard({self.id}, {json.dumps(charts)}, {json.dumps([{'points': points}])})"
+        return f"ravenBoard({self.id}, {json.dumps(charts)}, [{{points: {points}}}])"
 
     def write_news(self, metrics: str, log: str) -> str:
         """JavaScript that adds what is new; `metrics` as `RunNews` has them."""
         return f"ravenTellRun({self.id}, {metrics}, {json.dumps(log)})"
+
+
+def encode_points(histories: Iterable[MetricHistory]) -> str:
+    """Points by name, as JSON: of a hundred classes they are tens of thousands, too many for the event loop."""
+    return json.dumps({history.name: list_points(history) for history in histories})
 
 
 def list_points(history: MetricHistory) -> Points:

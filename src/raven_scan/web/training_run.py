@@ -12,9 +12,8 @@ from raven_scan.kernel.findings import Finding, Severity
 from raven_scan.trained_models.types import Figures
 from raven_scan.training_runs.artifacts import RunArtifact
 from raven_scan.training_runs.events import Place
-from raven_scan.training_runs.metric_history import MetricHistory
 from raven_scan.training_runs.types import CLASS_METRICS, LogRange, RunStatus, TrainingRunView
-from raven_scan.web.charts import ChartBoard, ChartedMetrics, LineChart, LineChoice
+from raven_scan.web.charts import ChartBoard, ChartedMetrics, LineChart, LineChoice, encode_points
 from raven_scan.web.frame import heading, screen, sheet
 from raven_scan.web.live import Liveness, RunNews
 from raven_scan.web.living_html import LivingHtml
@@ -61,13 +60,16 @@ class _First:
 
     Attributes:
         place: behind which its news are.
+        points: of all metrics, as JSON.
+        measured_classes: how many have metrics.
         classes: with boxes in the valid part, the most frequent first; [] where the viewer may not see the dataset.
     """
 
     place: Place
     content: _Content
     log: LogRange
-    histories: list[MetricHistory]
+    points: str
+    measured_classes: int
     classes: list[str]
 
 
@@ -100,11 +102,13 @@ def _read_first(actor: Actor, services: Services, ref: str) -> _First:
     """
     run_id, place = services.run_events.open(actor, ref, None, has_history=False)
     run = services.training_runs.get_run(actor, str(run_id))
+    histories = services.run_metrics.read_thinned(actor, str(run_id), [], points=_POINTS)
     return _First(
         place=place,
         content=_read(actor, services, run),
         log=services.run_logs.read_last_lines(actor, str(run_id), LINES),
-        histories=services.run_metrics.read_thinned(actor, str(run_id), [], points=_POINTS),
+        points=encode_points(histories),
+        measured_classes=sum(each.name.startswith(CLASS_METRICS) for each in histories),
         classes=_list_frequent_classes(actor, services, run),
     )
 
@@ -141,9 +145,8 @@ class _RunPage:
         self._state = LivingHtml().classes("sheet")
         self._notices = LivingHtml().classes("stack")
         self._build_charts(first.classes)
-        measured = [each for each in first.histories if each.name.startswith(CLASS_METRICS)]
-        self._has_classes = bool(measured)
-        self._has_one_class = len(measured or first.classes) == 1
+        self._has_classes = first.measured_classes > 0
+        self._has_one_class = (first.measured_classes or len(first.classes)) == 1
         with ui.element("div").classes("grid"):
             with sheet(t("What it is made of")):
                 self._facts = LivingHtml()
@@ -157,7 +160,7 @@ class _RunPage:
             self._attempts = LivingHtml().classes("scroll")
         self._log = RunLogPart(viewer, services, str(self._run.id), first.log)
         self._draw(first.content)
-        ui.run_javascript(self._board.write_start(first.histories))
+        ui.run_javascript(self._board.write_start(first.points))
 
     async def take(self, news: RunNews) -> None:
         """Shows what is new."""
@@ -205,7 +208,7 @@ class _RunPage:
                 )
                 choice = LineChoice([f"{CLASS_METRICS}{name}" for name in classes], _CLASSES, said)
                 charts.append(ChartedMetrics(chart, {}, CLASS_METRICS, choice))
-        with ui.element("div").classes("grid") as small:
+        with ui.element("div").classes("grid charts") as small:
             with sheet(t("Learning rate")):
                 chart = LineChart(t("Learning rate by step"), empty=empty, step=step)
                 charts.append(ChartedMetrics(chart, {"learning_rate": t("Learning rate")}))
@@ -213,7 +216,9 @@ class _RunPage:
                 chart = LineChart(t("Memory by step, in megabytes"), empty=empty, step=step)
                 charts.append(ChartedMetrics(chart, {"memory_mb": t("Memory, MB")}))
             with sheet(t("Load of the device")):
-                chart = LineChart(t("Load of the device by step, in percent"), highest=100.0, empty=empty, step=step)
+                chart = LineChart(
+                    t("Load of the device by step, in percent"), highest=100.0, empty=empty, step=step
+                )
                 charts.append(ChartedMetrics(chart, {"device_load_percent": t("Load, %")}))
             with sheet(t("Time a step, s")):
                 chart = LineChart(t("Seconds a step takes"), empty=empty, step=step)
