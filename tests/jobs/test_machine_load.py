@@ -64,6 +64,14 @@ def test_the_processors_share_is_of_the_time_since_the_measurement_before(
     assert meter.measure().processor_percent == 100.0
 
 
+def test_the_load_of_a_slot_of_the_cpu_is_that_of_all_cores(clock: Clock, times: SimpleNamespace):
+    meter = LoadMeter(["cpu"], clock=clock)
+    clock.now_s += 1
+    times.user += 30
+    times.idle += 10
+    assert meter.measure_percent() == 75.0
+
+
 def test_clocks_of_the_system_that_went_backwards_are_no_load(clock: Clock, times: SimpleNamespace):
     meter = LoadMeter(["cpu"], clock=clock)
     clock.now_s += 2
@@ -88,8 +96,10 @@ def test_gpus_are_told_until_their_load_is_old(clock: Clock):
             break
         threading.Event().wait(0.01)
     assert meter.measure().devices == {"cuda:0": GPU}
+    assert meter.measure_percent() == GPU.utilisation_percent
     clock.now_s += 11
     assert meter.measure().devices == {}, "nobody answers any more"
+    assert meter.measure_percent() is None, "the processor's load is not the GPU's"
 
 
 def test_a_driver_that_does_not_answer_holds_no_heartbeat_up(clock: Clock):

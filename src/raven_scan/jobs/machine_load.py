@@ -82,6 +82,15 @@ class LoadMeter:
             devices=self._of_gpus if is_young else {},
         )
 
+    def measure_percent(self) -> float | None:
+        """How busy the devices are: the mean of the GPUs, or of all cores where there is none, 0-100."""
+        load = self.measure()
+        if self._asker is None:
+            return load.processor_percent
+        told = [device.utilisation_percent for device in load.devices.values()]
+        known = [percent for percent in told if percent is not None]
+        return sum(known) / len(known) if known else None
+
     def _measure_processor(self) -> float | None:
         now = self._clock()
         if now - self._times_at >= _SHORTEST_S:

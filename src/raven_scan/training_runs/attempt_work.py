@@ -18,6 +18,7 @@ from raven_scan.evaluations.types import RunEvaluation
 from raven_scan.jobs.child_environment import LEASH_TIMEOUT_VARIABLE, LEASH_VARIABLE
 from raven_scan.jobs.child_process import run_child
 from raven_scan.jobs.lease import Lease, LeaseLost, get_leash_timeout_s
+from raven_scan.jobs.machine_load import LoadMeter
 from raven_scan.jobs.memory_killer import count_memory_kills
 from raven_scan.jobs.patience import STORAGE_IS_AWAY, Patience
 from raven_scan.kernel.errors import RavenError, Unavailable
@@ -74,10 +75,13 @@ class AttemptWork:
         limit_s = attempt.time_limit_s
         self._ends_at = None if limit_s is None else time.monotonic() + limit_s - attempt.spent_s
         last = attempt.checkpoints[0] if attempt.checkpoints else None
+        load = LoadMeter(attempt.devices)
+        load.start()
         self._recorder = EventRecorder(
             partial(self._tools.execution.record, WORKER, attempt),
             blobs=self._tools.blobs,
             log=RunLogCollector(folder.output, secrets=self._tools.settings.list_secrets()),
+            load=load,
             work_folder=folder.path,
             warnings=attempt.warnings,
             progress=RunProgress(

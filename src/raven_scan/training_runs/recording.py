@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from raven_scan.jobs.machine_load import LoadMeter
 from raven_scan.jobs.patience import DATABASE_IS_AWAY
 from raven_scan.kernel.errors import RavenError
 from raven_scan.storage.blob_store import BlobStore
@@ -47,6 +48,7 @@ class EventRecorder:
     Args:
         write: `TrainingRunExecution.record` for this attempt.
         log: the run's log.
+        load: measures how busy the attempt's devices are; it is stopped with this.
         work_folder: what paths in events are relative to.
         progress: where the run stands now.
         warnings: what earlier attempts have told already.
@@ -58,6 +60,7 @@ class EventRecorder:
         *,
         blobs: BlobStore,
         log: RunLogCollector,
+        load: LoadMeter,
         work_folder: Path,
         progress: RunProgress,
         warnings: list[str],
@@ -65,6 +68,7 @@ class EventRecorder:
         self._write = write
         self._blobs = blobs
         self._run_log = log
+        self._load = load
         self._work_folder = work_folder
         self._points: list[MetricPoint] = []
         self._warnings: list[str] = []
@@ -85,6 +89,7 @@ class EventRecorder:
         self._is_environment_new = False
 
     def close(self) -> None:
+        self._load.stop()
         self._keeper.shutdown(wait=True, cancel_futures=True)
 
     def tell(self, now: datetime, line: str) -> None:
@@ -215,6 +220,7 @@ class EventRecorder:
             "learning_rate": event.learning_rate,
             "step_time_s": event.step_time_s,
             "memory_mb": event.memory_mb,
+            **self._measure_load(),
             **{name if name == "loss" else f"loss/{name}": value for name, value in event.losses.items()},
         }
         self._points += [MetricPoint(name, event.step, event.epoch, value) for name, value in values.items()]
@@ -236,6 +242,10 @@ class EventRecorder:
             memory_mb=event.memory_mb,
             time_left_s=time_left_s,
         )
+
+    def _measure_load(self) -> dict[str, float]:
+        percent = self._load.measure_percent()
+        return {} if percent is None else {"device_load_percent": percent}
 
     def _add_figures(self, event: Validated) -> None:
         self._points += [
