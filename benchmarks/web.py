@@ -54,11 +54,18 @@ _GOALS = {
     "memory a page, MB": 5.0,
 }
 _SCREENS = {
+    "Overview": "main table.list tbody tr",
     "Training runs": "table.list tbody tr",
     "Trained models": "table.list tbody tr",
     "Datasets": "main a[href^='/datasets/']",
-    "Queue": "main h1",
+    "Queue": "main table.list tbody tr",
 }
+_DETAILS = {
+    "a model": ("/trained-models?origin=trained", "table.list a[href^='/trained-models/']", "dl.facts"),
+    "a dataset": ("/datasets", "table.list a[href^='/datasets/']", "dl.facts"),
+    "a new run's form": ("/", "a[href='/training-runs/new']", "main input"),
+}
+"""Where a screen is come from, the link that leads to it, and what it shows then."""
 _CLIENT_ID = re.compile(r"client_id['\"&quot;: ]+([0-9a-f-]{36})")
 
 
@@ -172,14 +179,15 @@ def _measure_browser(base_url: str, platform: Platform, attempt: Attempt) -> dic
         first = [_time_first_view(browser, base_url) for _ in range(_REPEATS)]
         with _open_page(browser, base_url) as page:
             changes = _time_changes(page)
-            run_change = _time_run(page, attempt)
+            changes["a run"] = _time_run(page, attempt)
+            changes |= {name: _time_detail(page, *detail) for name, detail in _DETAILS.items()}
             shown = _time_events(page, platform, attempt)
         browser.close()
     medians = {name: statistics.median(values) for name, values in changes.items()}
     return {
         "first view, s": statistics.median(first),
-        "change of screen, s": max([*medians.values(), run_change]),
-        "changes of screens, s": medians | {"a run": run_change},
+        "change of screen, s": max(medians.values()),
+        "changes of screens, s": medians,
         "event until shown, s": max(shown),
         "event until shown, median, s": statistics.median(shown),
     }
@@ -206,7 +214,7 @@ def _time_first_view(browser: Browser, base_url: str) -> float:
 
 
 def _time_changes(page: Page) -> dict[str, list[float]]:
-    page.goto("/training-runs")
+    page.goto("/")
     page.wait_for_selector("table.list tbody tr")
     taken: dict[str, list[float]] = {name: [] for name in _SCREENS}
     for _ in range(_REPEATS):
@@ -219,17 +227,22 @@ def _time_changes(page: Page) -> dict[str, list[float]]:
     return taken
 
 
-def _time_run(page: Page, attempt: Attempt) -> float:
+def _time_run(page: Page, attempt: Attempt) -> list[float]:
+    link = f"table.list a[href='/training-runs/{attempt.run_id}']"
+    return _time_detail(page, f"/training-runs?q={attempt.run_name.replace(' ', '+')}", link, "dl.facts")
+
+
+def _time_detail(page: Page, path: str, link: str, shown: str) -> list[float]:
     taken: list[float] = []
     for _ in range(_REPEATS):
-        page.goto(f"/training-runs?q={attempt.run_name.replace(' ', '+')}")
-        link = page.locator(f"table.list a[href='/training-runs/{attempt.run_id}']")
-        link.wait_for()
+        page.goto(path)
+        found = page.locator(link).first
+        found.wait_for()
         begun = time.perf_counter()
-        link.click()
-        page.wait_for_selector("dl.facts")
+        found.click()
+        page.wait_for_selector(shown)
         taken.append(time.perf_counter() - begun)
-    return statistics.median(taken)
+    return taken
 
 
 def _time_events(page: Page, platform: Platform, attempt: Attempt) -> list[float]:
