@@ -71,7 +71,9 @@ class Site:
         lines = [line for process in self.processes for line in process.err.splitlines()]
         told = [(line, msgspec.json.decode(line)) for line in lines]
         return [
-            line for line, entry in told if entry["level"] == "error" or entry["event"] == "texts.not_gathered"
+            line
+            for line, entry in told
+            if entry["level"] == "error" or entry["event"] == "texts.not_gathered"
         ]
 
     def add_user(self, name: str, *roles: str) -> None:
