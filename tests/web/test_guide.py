@@ -40,6 +40,10 @@ def test_every_chapter_is_shipped() -> None:
         ("Look again: `raven trash list`.", "Look again: the screen \u201cTrash\u201d."),
         ("`raven doctor` says more.", "The screen \u201cSystem health\u201d says more."),
         ("Cancel it first: `raven runs cancel x`.", "Cancel it first: the button \u201cCancel run\u201d."),
+        (
+            "Weights, which `raven models pull x` downloads.",
+            "Weights, which the button \u201cDownload COCO weights\u201d downloads.",
+        ),
         ("Lost. `raven runs clone` makes one.", "Lost. The button \u201cClone\u201d makes one."),
         # What no screen does.
         ("`raven doctor --deep` looks for more.", "`raven doctor --deep` looks for more."),

@@ -209,6 +209,16 @@ def test_a_model_is_tried_on_pictures_that_are_dropped(page: Page, models: Model
     assert [image["file_name"] for image in document["images"]] == ["a.png"]
 
 
+def test_coco_weights_are_offered_where_nothing_was_learned(page: Page, models: Models) -> None:
+    page.goto("/trained-models/rtmdet-s")
+    page.get_by_role("link", name="Download COCO weights").click()
+    expect(page.get_by_label("Architecture")).to_have_value(re.compile("RTMDet s, 8.9 million"))
+    page.get_by_label(re.compile("^Name")).fill(models["second"].name)
+    page.get_by_role("button", name="Download and import").click()
+    # Before anything is downloaded.
+    expect(page.get_by_role("alert").first).to_contain_text("second")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(page: Page, models: Models, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
@@ -227,6 +237,7 @@ def test_axe_finds_no_serious_fault(page: Page, models: Models, scheme: str) -> 
         (f"{of_model}/try", ".trial-drop"),
         (f"/trained-models/compare?model={first}&model={models['second'].id}", "table.list"),
         ("/trained-models/import", ".drop"),
+        ("/trained-models/import?kind=coco", ".form"),
     ]
     for path, shown in coloured if scheme == "dark" else [*coloured, *plain]:
         page.goto(path)

@@ -77,7 +77,8 @@ class PreflightChecks:
                         Severity.WARNING,
                         f"{base_model.name} starts from random weights: it has learned nothing yet, and needs many "
                         "images and epochs.",
-                        f"Pull its COCO weights (raven models pull {base_model.architecture}), or import a checkpoint."
+                        f"Start from its COCO weights, which `raven models pull {base_model.architecture}` downloads, "
+                        "or import a checkpoint."
                         if can_be_pulled
                         else "Import a checkpoint, or start from rtmdet-lite0, which has ImageNet weights.",
                     )

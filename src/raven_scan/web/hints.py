@@ -26,6 +26,7 @@ _BUTTONS = {
     "runs compare": later("Compare"),
     "datasets edit": later("Edit"),
     "models edit": later("Edit"),
+    "models pull": later("Download COCO weights"),
     "models evaluate": later("Evaluate"),
     "models publish": later("Publish model"),
     "models rollback": later("Roll back"),

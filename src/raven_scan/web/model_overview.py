@@ -7,11 +7,12 @@ from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.types import Claim
+from raven_scan.architectures.catalogue import get_architecture
 from raven_scan.evaluations.types import EvaluationView
 from raven_scan.figures.report import Figure
 from raven_scan.trained_models.types import Figures, LineageReference, Origin, TrainedModelView
 from raven_scan.web.dialogs import Question
-from raven_scan.web.frame import button, confirm, sheet
+from raven_scan.web.frame import button, confirm, sheet, show_link_button
 from raven_scan.web.marks import link, list_facts, mark
 from raven_scan.web.model_words import (
     FIGURES,
@@ -33,6 +34,10 @@ async def show_overview_buttons(viewer: Viewer, services: Services, model: Train
     t = viewer.texts
     if viewer.may(Claim.TRAINED_MODEL_EDIT):
         button(t("Edit"), partial(_edit, viewer, services, model), icon="edit")
+    can_be_pulled = get_architecture(model.architecture).pretrained is not None
+    if model.weights_digest is None and can_be_pulled and viewer.may(Claim.TRAINED_MODEL_IMPORT):
+        path = f"{MODELS_PATH}/import?kind=coco&architecture={model.architecture}"
+        show_link_button(t("Download COCO weights"), path)
     if viewer.may(Claim.TRAINED_MODEL_DELETE) and model.origin is not Origin.BUILTIN:
         button(t("Delete"), as_handler(viewer, partial(_delete, viewer, services, model)), kind="danger")
     if viewer.may(Claim.TRAINED_MODEL_PUBLISH) and model.weights_digest is not None:

@@ -16,7 +16,8 @@ def show_refused(viewer: Viewer, error: RavenError) -> None:
         with heading(title):
             pass
         ui.html(
-            f'<div class="notice" role="alert"><b>{escape(error.message)}</b><br>{escape(viewer.describe_hint(error))}</div>',
+            f'<div class="notice" role="alert"><b>{escape(error.message)}</b><br>'
+            f"{escape(viewer.describe_hint(error))}</div>",
             sanitize=False,
         )
         with ui.element("div"):

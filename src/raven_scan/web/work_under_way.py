@@ -99,6 +99,7 @@ class WorkUnderWay(Generic[T]):
 def draw_work(work: Work[T], t: Texts) -> str:
     """What is done at the moment, and how far it is."""
     words = {
+        "download": t("Downloading"),
         "unpacking": t("Unpacking"),
         "reading annotations": t("Reading annotations"),
         "checking images": t("Checking images"),
@@ -114,7 +115,8 @@ def draw_work(work: Work[T], t: Texts) -> str:
         "checking the ONNX form": t("Checking the ONNX form"),
     }
     stage = words.get(work.stage, work.stage) or t("Beginning")
-    count = t("{done} of {total}", done=t.number(work.done), total=t.number(work.total)) if work.total else ""
+    write = t.size if work.stage == "download" else t.number
+    count = t("{done} of {total}", done=write(work.done), total=write(work.total)) if work.total else ""
     return (
         f'<div class="row-gap"><span class="chip busy">{escape(work.name)}</span>{escape(stage)} '
         f'<span class="muted">{escape(count)}</span></div>'
