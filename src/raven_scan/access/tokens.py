@@ -183,7 +183,7 @@ class TokenService:
             raise Conflict(
                 "user.disabled",
                 f"The account of {owner.name} is disabled.",
-                hint=f"Enable it first: raven users enable {owner.name}",
+                hint=f"Enable it first: `raven users enable {owner.name}`.",
                 parameters={"name": owner.name},
             )
         return owner

@@ -110,5 +110,5 @@ def _refuse(code: str, sentence: str) -> Invalid:
     return Invalid(
         f"dataset.{code}",
         f"The archive is refused, and nothing was stored: {sentence}.",
-        hint="Pack the dataset again, as a plain zip of one folder, or import the folder itself.",
+        hint="Pack the dataset again, as a plain zip of one folder.",
     )

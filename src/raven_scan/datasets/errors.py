@@ -34,7 +34,7 @@ def make_only_version(full_name: str, name: str) -> Conflict:
     return Conflict(
         "dataset.only_version",
         f"{full_name} is the only version of its dataset.",
-        hint=f"Delete the dataset: raven datasets delete {name}.",
+        hint=f"Delete the dataset: `raven datasets delete {name}`.",
         parameters={"dataset": name},
     )
 

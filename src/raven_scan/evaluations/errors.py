@@ -30,7 +30,7 @@ def make_no_weights(model: str) -> RavenError:
     return Conflict(
         "evaluations.no_classes",
         f"The model {model!r} has no weights for any classes yet: there is nothing to evaluate.",
-        hint=f"Train on it first: raven runs create --base-model {model}.",
+        hint=f"Train on it first: `raven runs create --base-model {model}`.",
         parameters={"model": model},
     )
 
@@ -103,7 +103,7 @@ def make_different_parts(first: str, first_on: str, other: str, other_on: str) -
     return Conflict(
         "evaluations.different_parts",
         f"{first!r} was evaluated on {first_on}, and {other!r} on {other_on}: such figures cannot be compared.",
-        hint=f"Evaluate both on the same: raven models evaluate {other} --dataset {first_on.split(maxsplit=1)[0]}",
+        hint=f"Evaluate both on the same: `raven models evaluate {other} --dataset {first_on.split(maxsplit=1)[0]}`.",
         parameters={"first": first, "first_on": first_on, "other": other, "other_on": other_on},
     )
 
@@ -125,7 +125,7 @@ def make_never_evaluated(model: str) -> RavenError:
     return Conflict(
         "evaluations.never_evaluated",
         f"The model {model!r} was never evaluated.",
-        hint=f"Make an evaluation: raven models evaluate {model} --dataset DATASET",
+        hint=f"Make an evaluation: `raven models evaluate {model} --dataset DATASET`.",
         parameters={"model": model, "commands": [f"raven models evaluate {model} --dataset DATASET"]},
     )
 

@@ -127,7 +127,7 @@ def make_bad_stored_configuration() -> RavenError:
     return Damaged(
         "package.configuration_damaged",
         "The model's stored configuration is not what was stored, or none of a training here; nothing was exported.",
-        hint="Restore it from a backup: raven models verify tells what else is damaged.",
+        hint="Restore it from a backup: `raven models verify` tells what else is damaged.",
     )
 
 
@@ -135,7 +135,7 @@ def make_not_made(model_name: str) -> RavenError:
     return NotFound(
         "package.not_made",
         f"There is no such package of {model_name!r}: one is kept for a day after it was made.",
-        hint="Make it again: raven models export, or POST …/package.",
+        hint="Make it again: `raven models export`, or POST …/package.",
         parameters={"name": model_name},
     )
 

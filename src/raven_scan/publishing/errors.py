@@ -103,7 +103,7 @@ def make_model_deleted(model: str) -> Conflict:
     return Conflict(
         "published_model.model_deleted",
         f"The model {model!r} was deleted.",
-        hint="Who may delete models can take it out of the trash: raven trash list, raven trash restore.",
+        hint="Who may delete models can take it out of the trash: `raven trash list`.",
         parameters={"model": model},
     )
 
@@ -113,7 +113,7 @@ def make_run_not_successful(run: RunOutcome) -> Conflict:
     return Conflict(
         "published_model.run_not_successful",
         f"{run.name!r} is a training run that {ended} {run.status}; it has made no model.",
-        hint=f"See why: raven runs show {quote(run.name)}; publish a model once its run has ended in Success.",
+        hint=f"See why: `raven runs show {quote(run.name)}`; publish a model once its run has ended in Success.",
         parameters={"run": run.name, "status": run.status},
     )
 
@@ -131,7 +131,7 @@ def make_weights_damaged(model: str, problems: Sequence[Finding]) -> Damaged:
     return Damaged(
         "published_model.weights_damaged",
         f"The model {model!r} cannot detect: {' '.join(each.message for each in problems)}",
-        hint=f"Restore them from a backup: raven models verify {quote(model)} tells what else is damaged.",
+        hint=f"Restore them from a backup: `raven models verify {quote(model)}` tells what else is damaged.",
         parameters={"model": model},
     )
 

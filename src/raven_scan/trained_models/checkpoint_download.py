@@ -147,7 +147,7 @@ def _fetch(url: str, part: _Part, progress: Progress, pauses_s: Sequence[float])
                         "trained_model.download_failed",
                         f"{url} could not be downloaded: {error or type(error).__name__}.",
                         hint="Check the network and try again: what has arrived is kept."
-                        " Without a network, import a checkpoint file: raven models import.",
+                        " Without a network, import a checkpoint file: `raven models import`.",
                         parameters={"url": url, "arrived_bytes": part.size_bytes()},
                     ) from error
                 time.sleep(pauses_s[failures - 1])

@@ -14,7 +14,7 @@ def make_not_found(ref: str | UUID) -> RavenError:
     return NotFound(
         "trained_model.not_found",
         f"There is no trained model {str(ref)[:100]!r}.",
-        hint="The list of trained models shows the names: raven models list.",
+        hint="The list of trained models shows the names: `raven models list`.",
         parameters={"ref": ascii(str(ref)[:100])},
     )
 
@@ -56,7 +56,7 @@ def make_is_published(name: str, versions: Sequence[Use] = ()) -> RavenError:
     return Conflict(
         "trained_model.is_published",
         f"The trained model {name!r} is published{f' as {shown}' if shown else ''}: detection may ask for it.",
-        hint=f"Withdraw it first: raven models withdraw {versions[0].name if versions else 'NAME'} --reason …",
+        hint=f"Withdraw it first: `raven models withdraw {versions[0].name if versions else 'NAME'} --reason …`",
         parameters={"name": name, "versions": [use.name for use in versions]},
     )
 

@@ -39,7 +39,7 @@ def evaluate_untrained(
         raise Invalid(
             "trained_model.not_trained_here",
             f"The model {model.name!r} was not trained here, so its configuration is not known.",
-            hint="Train on it first: raven runs create --base-model.",
+            hint="Train on it first: `raven runs create --base-model`.",
             parameters={"name": model.name},
         )
     weights = folder / "untrained.safetensors"
