@@ -105,17 +105,17 @@ class Texts:
 
     def duration(self, seconds: float) -> str:
         """Two units at most, such as `2 h 5 min`."""
-        whole = round(seconds)
+        t, whole = self, round(seconds)
         minutes, rest_s = divmod(whole, 60)
         hours, rest_min = divmod(minutes, 60)
         days, rest_h = divmod(hours, 24)
         if days:
-            return self("{days} d {hours} h", days=days, hours=rest_h)
+            return t("{days} d {hours} h", days=days, hours=rest_h)
         if hours:
-            return self("{hours} h {minutes} min", hours=hours, minutes=rest_min)
+            return t("{hours} h {minutes} min", hours=hours, minutes=rest_min)
         if minutes:
-            return self("{minutes} min {seconds} s", minutes=minutes, seconds=rest_s)
-        return self("{seconds} s", seconds=rest_s)
+            return t("{minutes} min {seconds} s", minutes=minutes, seconds=rest_s)
+        return t("{seconds} s", seconds=rest_s)
 
     def span(self, span: timedelta) -> str:
         return self.duration(span.total_seconds())
