@@ -124,6 +124,8 @@ def test_no_other_page_may_frame_ours(page: Page) -> None:
     headers = answer.all_headers()
     assert headers["x-frame-options"] == "DENY"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    # Nor does ours load anything from elsewhere.
+    assert headers["content-security-policy"].startswith("default-src 'self' ")
 
 
 def test_times_are_the_users_from_the_first_page_on(open_context: Callable[..., BrowserContext]) -> None:

@@ -14,7 +14,10 @@ _TALK = "/_nicegui_ws/"
 _SAFE_HEADERS = {
     # No other page may show ours inside its own and lead a user's clicks.
     "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'",
+    # NiceGUI's pages have their scripts and styles within, and Vue compiles what it shows; but all comes from here, and
+    # nothing goes elsewhere, whatever somebody may get into a page.
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
