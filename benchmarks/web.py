@@ -14,7 +14,7 @@ import os
 import re
 import statistics
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ _GOALS = {
     "change of screen, s": 0.3,
     "event until shown, s": 0.5,
     "fifty pages, cores": 0.5,
+    "fifty overviews, cores": 0.5,
     "memory a page, MB": 5.0,
 }
 _SCREENS = {
@@ -266,34 +267,20 @@ async def _measure_pages(
     async with aiohttp.ClientSession(base_url, cookie_jar=jar) as http:
         async with http.post("/api/v1/session", json={"name": _USER, "password": _PASSWORD}) as answer:
             answer.raise_for_status()
-        await _open_all(http, attempts[:1], 3)  # what is made once is not of a page
-        before = server.memory_info().rss
-        pages = await _open_all(http, attempts, _PAGES)
-        after = server.memory_info().rss
-        cpu = server.cpu_times()
-        begun = time.perf_counter()
-        teller = _Teller(platform)
-        told = 0
-        # A trainer tells what it did about once a second.
-        while time.perf_counter() - begun < _OPEN_S:
-            due = begun + told + 1
-            for attempt in attempts:
-                await asyncio.to_thread(teller.tell, attempt)
-            told += 1
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        spent = time.perf_counter() - begun
-        end = server.cpu_times()
-        received = [page.received for page in pages]
-        for page in pages:
+        runs = [f"/training-runs/{attempt.run_id}" for attempt in attempts]
+        for page in await _open_all(http, [*runs[:1], "/"], 4):  # what is made once is not of a page
             await page.close()
+        teller = _Teller(platform)
+        before = server.memory_info().rss
+        pages = await _open_all(http, runs, _PAGES)
+        after = server.memory_info().rss
+        of_runs, messages = await _measure_open(server, teller, attempts, pages)
+        of_overviews, _ = await _measure_open(server, teller, attempts, await _open_all(http, ["/"], _PAGES))
     return {
-        "fifty pages, cores": (end.user + end.system - cpu.user - cpu.system) / spent,
+        "fifty pages, cores": of_runs,
+        "fifty overviews, cores": of_overviews,
         "memory a page, MB": (after - before) / _PAGES / 1e6,
-        "fifty pages": {
-            "runs": len(attempts),
-            "told a second": len(attempts) * told / spent,
-            "messages a page and second": statistics.median(received) / spent,
-        },
+        "messages a page and second": messages,
     }
 
 
@@ -321,11 +308,32 @@ class _OpenPage:
         await self._reading
 
 
-async def _open_all(http: aiohttp.ClientSession, attempts: list[Attempt], count: int) -> list[_OpenPage]:
+async def _measure_open(
+    server: psutil.Process, teller: _Teller, attempts: list[Attempt], pages: list[_OpenPage]
+) -> tuple[float, float]:
+    """Cores that the server takes while pages are open on runs that go on, and messages a page and second."""
+    cpu = server.cpu_times()
+    begun = time.perf_counter()
+    told = 0
+    # A trainer tells what it did about once a second.
+    while time.perf_counter() - begun < _OPEN_S:
+        due = begun + told + 1
+        for attempt in attempts:
+            await asyncio.to_thread(teller.tell, attempt)
+        told += 1
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+    spent = time.perf_counter() - begun
+    end = server.cpu_times()
+    messages = statistics.median(page.received for page in pages) / spent
+    for page in pages:
+        await page.close()
+    return (end.user + end.system - cpu.user - cpu.system) / spent, messages
+
+
+async def _open_all(http: aiohttp.ClientSession, paths: Sequence[str], count: int) -> list[_OpenPage]:
     pages: list[_OpenPage] = []
     for number in range(count):
-        attempt = attempts[number % len(attempts)]
-        async with http.get(f"/training-runs/{attempt.run_id}") as answer:
+        async with http.get(paths[number % len(paths)]) as answer:
             found = _CLIENT_ID.search(await answer.text())
         assert found is not None, "NiceGUI's page says nothing of its client"
         query = {
