@@ -1,8 +1,10 @@
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 from sqlalchemy import URL
 from tests.conftest import make_database
@@ -18,8 +20,17 @@ from .world import DATASET, Everybody, make_things
 
 
 @pytest.fixture(scope="module")
+def _cheap_passwords() -> Generator[None]:
+    """Argon2 with little work: what is asked for here is who may, with many accounts."""
+    with pytest.MonkeyPatch.context() as patch:
+        light = partial(Argon2Hasher, time_cost=1, memory_cost=64, parallelism=1)
+        patch.setattr("pwdlib.hashers.argon2.Argon2Hasher", light)
+        yield
+
+
+@pytest.fixture(scope="module")
 def platform(
-    server_url: URL, template_database: str, tmp_path_factory: pytest.TempPathFactory
+    server_url: URL, template_database: str, tmp_path_factory: pytest.TempPathFactory, _cheap_passwords: None
 ) -> Generator[Platform]:
     """With something of everything in it; no test here changes it."""
     folder = tmp_path_factory.mktemp("claims")

@@ -8,8 +8,10 @@ import json
 import sys
 from pathlib import Path
 
+from raven_scan.trainer.deferred_imports import defer_imports
 from raven_scan.trainer.operators import install
 
+defer_imports()
 install()
 
 import cv2  # noqa: E402

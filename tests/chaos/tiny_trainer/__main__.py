@@ -34,6 +34,7 @@ from raven_scan.trainer.checkpoint_files import identify_run, read_newest_checkp
 from raven_scan.trainer.checkpoint_writing import CheckpointWriter
 from raven_scan.trainer.command_line import Command, end_process, run_command_line
 from raven_scan.trainer.course import Course
+from raven_scan.trainer.deferred_imports import defer_imports
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.step_telling import StepTeller
 from raven_scan.trainer.stop_request import StopRequest
@@ -367,6 +368,8 @@ def _tell_start(log: EventLog, device: str) -> None:
 
 
 def main() -> int:
+    # Torch's optimisers would import its compiler, which takes longer than most of these trainings.
+    defer_imports()
     return run_command_line(
         sys.argv[1:],
         {
