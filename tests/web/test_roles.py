@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from raven_scan.access.builtin_roles import BUILTIN_ROLES, BuiltinRole
-from raven_scan.access.types import Claim
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, Claim
+from raven_scan.access.users import UserChanges
 from raven_scan.web.pages import NEEDED, PLACES
 
 from .conftest import Site
@@ -39,3 +40,24 @@ def test_a_role_sees_its_screens_and_no_other(
         heading.wait_for()
         seen[path] = heading.inner_text() != REFUSED
     assert seen == {path: is_allowed(role, claim) for path, claim in wanted.items()}
+
+
+def test_a_role_that_is_given_shows_its_screens_without_a_reload(
+    site: Site, open_context: Callable[..., BrowserContext]
+) -> None:
+    site.add_user("riser", "Viewer")
+    page = open_context("riser").new_page()
+    page.goto("/")
+    navigation = page.get_by_role("navigation", name="Screens")
+    expect(navigation.get_by_role("link", name="Queue")).to_be_visible()
+    site.platform.users.edit(LOCAL_ADMINISTRATOR, "riser", UserChanges(roles=["Admin"]))
+    navigation.get_by_role("link", name="Queue").click()
+    expect(page.get_by_role("heading", name="Queue", exact=True)).to_be_visible()
+    navigation.get_by_role("link", name="Users").click()
+    expect(page.get_by_role("link", name="riser")).to_be_visible()
+    # It is taken away while its screen is open: nothing more is shown there.
+    site.platform.users.edit(LOCAL_ADMINISTRATOR, "riser", UserChanges(roles=["Viewer"]))
+    expect(page.get_by_role("alert")).to_contain_text("user:view")
+    navigation.get_by_role("link", name="Queue").click()
+    expect(page.get_by_role("heading", name="Queue", exact=True)).to_be_visible()
+    expect(navigation.get_by_role("link", name="Users")).to_have_count(0)

@@ -15,12 +15,13 @@ from raven_scan.web.dialogs import Question, show_once
 from raven_scan.web.frame import button, confirm, heading, screen, sheet
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link
+from raven_scan.web.page_turning import PageTurning
 from raven_scan.web.rows import ShownTable, draw_row_button, draw_table, listen_to_rows
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts, later
 from raven_scan.web.viewer import Viewer, as_handler
 
-_SHOWN = 100
+_ROWS = 50
 _RUNS = {
     SubscribedRuns.MINE: later("Runs that I create"),
     SubscribedRuns.ALL: later("All runs"),
@@ -69,10 +70,13 @@ class _Subscriptions:
             self._viewer,
             {"rest": self._rest, "wake": self._wake, "test": self._test, "remove": self._remove},
         )
+        self._pages = PageTurning(self._viewer, self._refresh)
         await self._refresh()
 
     async def _refresh(self) -> None:
-        page = await self._viewer.ask(self._service.list_subscriptions, PageRequest(limit=_SHOWN))
+        request = PageRequest(limit=_ROWS, cursor=self._pages.cursor)
+        page = await self._viewer.ask(self._service.list_subscriptions, request)
+        self._pages.show(page.next)
         self._table.show(_draw(page.items, self._viewer.texts))
 
     async def _rest(self, id_: str) -> None:

@@ -14,12 +14,13 @@ from raven_scan.web.claim_words import ClaimChoice, name_claim
 from raven_scan.web.dialogs import Question, show_once
 from raven_scan.web.frame import button, confirm, heading, screen, sheet
 from raven_scan.web.live import Liveness
+from raven_scan.web.page_turning import PageTurning
 from raven_scan.web.rows import ShownTable, draw_row_button, draw_table, listen_to_rows
 from raven_scan.web.services import Services
 from raven_scan.web.texts import NONE, Texts, later
 from raven_scan.web.viewer import Viewer, as_handler
 
-_SHOWN = 200
+_ROWS = 50
 _VALIDITIES = {
     30: later("30 days"),
     90: later("90 days"),
@@ -59,20 +60,23 @@ class _Tokens:
 
         async def choose(event: object) -> None:
             self._with_ended = bool(getattr(event, "value", False))
+            self._pages.begin_anew()
             async with self._viewer.telling_errors():
                 await self.refresh()
 
+        self._pages = PageTurning(self._viewer, self.refresh)
         ui.checkbox(self._viewer.texts("Show those that have ended"), on_change=choose).props("dense")
         await self.refresh()
 
     async def refresh(self) -> None:
         page = await self._viewer.ask(
             self._services.tokens.list_tokens,
-            PageRequest(limit=_SHOWN),
+            PageRequest(limit=_ROWS, cursor=self._pages.cursor),
             user=str(self._viewer.actor.id),
             with_ended=self._with_ended,
         )
         self._tokens = page.items
+        self._pages.show(page.next)
         self._table.show(draw_tokens(page.items, self._viewer.texts, may_revoke=True))
 
     async def _revoke(self, token_id: str) -> None:

@@ -18,12 +18,13 @@ from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, confirm, heading, screen, sheet
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import link, list_facts
+from raven_scan.web.page_turning import PageTurning
 from raven_scan.web.rows import ShownTable, listen_to_rows
 from raven_scan.web.services import Services
 from raven_scan.web.texts import NONE
 from raven_scan.web.viewer import Viewer, as_handler
 
-_TOKENS = 100
+_TOKENS = 50
 
 
 async def show_user(viewer: Viewer, services: Services, _: Liveness, arguments: PageArguments) -> None:
@@ -54,6 +55,7 @@ class _UserPage:
         with sheet(t("API tokens")):
             self._tokens = ShownTable()
             listen_to_rows(self._tokens.element, self._viewer, {"revoke": self._revoke})
+            self._pages = PageTurning(self._viewer, self._draw)
         await self._draw()
 
     async def _refresh(self) -> None:
@@ -74,9 +76,9 @@ class _UserPage:
         self._claims.set_content(draw_claims(user.claims, t))
         sessions = await viewer.ask(self._services.sessions.list_sessions, str(user.id))
         self._sessions.show(draw_sessions(sessions, t, may_end=self._may_edit))
-        tokens = await viewer.ask(
-            self._services.tokens.list_tokens, PageRequest(limit=_TOKENS), user=str(user.id)
-        )
+        request = PageRequest(limit=_TOKENS, cursor=self._pages.cursor)
+        tokens = await viewer.ask(self._services.tokens.list_tokens, request, user=str(user.id))
+        self._pages.show(tokens.next)
         self._tokens.show(draw_tokens(tokens.items, t, may_revoke=self._may_edit))
         self._draw_buttons()
 

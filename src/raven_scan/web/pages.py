@@ -119,6 +119,7 @@ NEEDED = {
 
 def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str) -> None:
     """The frame, and in it the screen of the path; following a link changes the screen alone."""
+    claims = viewer.actor.claims
     frame = Frame(viewer, PLACES, path, find_guide_address)
     ui.context.client.sub_pages_router.on_path_changed(frame.mark)
 
@@ -126,6 +127,9 @@ def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str
         async def build(arguments: PageArguments) -> None:
             async with viewer.telling_errors():
                 try:
+                    if (await viewer.recognise()).claims != claims:
+                        ui.run_javascript("location.reload()")  # the navigation is another now
+                        return
                     _require_place(viewer, arguments.path)
                     if arguments.remaining_path:
                         raise make_no_screen(ui.context.client.sub_pages_router.current_path)
