@@ -19,6 +19,10 @@ def test_a_run_is_created_and_scheduled(page: Page, site: Site) -> None:
     page.goto("/training-runs")
     page.get_by_role("button", name="Create new training run").click()
     expect(page.get_by_role("heading", name="Create new training run")).to_be_visible()
+    # What has learned something is offered first.
+    offered = page.locator("#base-models option")
+    expect(offered.first).to_have_attribute("value", "rtmdet-lite0")
+    expect(offered.first).to_have_text(re.compile("good for a first run"))
     page.get_by_label("Dataset version").fill("tiny")
     page.get_by_label("Base model").fill("rtmdet-lite0")
     beside = page.get_by_label("What it will be")

@@ -22,10 +22,12 @@ from raven_scan.web.frame import button, heading, screen
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import as_prop, link
 from raven_scan.web.run_form import (
+    describe_base_model,
     describe_problems,
     draw_parameters,
     draw_subject,
     fill_fields,
+    rank_base_model,
     read_parameters,
 )
 from raven_scan.web.run_plan import draw_inputs, draw_plan, list_defaults
@@ -268,7 +270,7 @@ class _NewRun:
 
     async def _list_choices(self, dataset: str, base_model: str) -> None:
         """What the two fields suggest: what matches what is typed, the newest first."""
-        datasets, models = "", ""
+        t, datasets, models = self._viewer.texts, "", ""
         if self._viewer.may(Claim.DATASET_VIEW):
             words = dataset.partition("@")[0]
             found = await self._viewer.ask(self._services.datasets.list_datasets, _CHOICES, words or None)
@@ -282,8 +284,8 @@ class _NewRun:
                 self._services.trained_models.list_models, _CHOICES, ModelFilter(words=base_model or None)
             )
             models = "".join(
-                f'<option value="{escape(each.name)}">{escape(each.architecture)}</option>'
-                for each in of_models.items
+                f'<option value="{escape(each.name)}">{escape(describe_base_model(each, t))}</option>'
+                for each in sorted(of_models.items, key=rank_base_model)
             )
         self._lists.set_content(
             f'<datalist id="datasets">{datasets}</datalist><datalist id="base-models">{models}</datalist>'

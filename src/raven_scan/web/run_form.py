@@ -6,7 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from raven_scan.architectures.catalogue import StartingWeights
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.trained_models.types import TrainedModelSummary
 from raven_scan.training_runs.types import DeviceKind, RunOptions, TrainingPresetView
 from raven_scan.web.marks import link
 from raven_scan.web.run_words import (
@@ -56,7 +58,10 @@ def draw_subject(t: Texts, given: Given, presets: Sequence[TrainingPresetView]) 
             "base_model",
             t("Base model"),
             'list="base-models" autocomplete="off" required',
-            t("What it starts from: an architecture's own weights, or a model that was trained or imported."),
+            t(
+                "What it starts from: an architecture's own weights, or a model that was trained or imported. "
+                "For a first run take rtmdet-lite0."
+            ),
         ),
     ) + _draw_field(
         t("Preset"),
@@ -84,6 +89,31 @@ def draw_parameters(t: Texts, given: Given) -> str:
         f"<details><summary>{escape(t('When and on what'))}</summary>"
         f'<div class="form-fields">{_draw_options(t, given)}</div></details></section>'
     )
+
+
+def rank_base_model(model: TrainedModelSummary) -> tuple[bool, bool, int]:
+    """Models with weights first, as they come; then architectures that have learned something, then small ones."""
+    if model.weights_size_bytes is not None:
+        return (False, False, 0)
+    has_learned = model.starting_weights not in {None, StartingWeights.RANDOM}
+    return (True, not has_learned, model.parameter_count or 0)
+
+
+def describe_base_model(model: TrainedModelSummary, t: Texts) -> str:
+    """What to choose by, in a line."""
+    told = (
+        []
+        if model.parameter_count is None
+        else [t("{count} parameters", count=t.short_number(model.parameter_count))]
+    )
+    figures = model.test or model.valid
+    if figures is not None and figures.map50 is not None:
+        told.insert(0, t("mAP50 {figure}", figure=t.figure(figures.map50)))
+    if model.weights_size_bytes is not None:
+        return " · ".join([model.architecture, *told])
+    if model.starting_weights in {None, StartingWeights.RANDOM}:
+        return " · ".join([t("has learned nothing yet"), *told])
+    return " · ".join([t("good for a first run"), *told])
 
 
 def read_parameters(given: Given) -> TrainingParameters:

@@ -116,8 +116,10 @@ def draw_inputs(plan: RunPlan, viewer: Viewer) -> str:
             _list_classes(model.classes, t) if model.classes else escape(t("made for the dataset")),
         ),
     ]
-    if model.starting_weights is not None:
-        of_model.insert(2, (t("Has learned from"), escape(str(model.starting_weights))))
+    own = model.lineage.dataset_version
+    learned = ([] if own is None else [own.name]) + [str(each) for each in (model.starting_weights,) if each]
+    if learned:
+        of_model.insert(2, (t("Has learned from"), escape(", ".join(learned))))
     name = (
         link(model.name, f"/trained-models/{model.id}")
         if viewer.may(Claim.TRAINED_MODEL_VIEW)
