@@ -8,7 +8,7 @@ const RAVEN_MOST_LOG = 400000;
 // charts: [{id, names: {metric: label}, prefix, choice: {first, most, said} or null}]; metrics as for ravenTellMetrics.
 function ravenBoard(board, charts, metrics) {
   for (const old of ravenBoards.keys()) if (!document.getElementById("c" + old)) ravenBoards.delete(old);
-  ravenBoards.set(board, { charts, points: new Map(), due: new Set() });
+  ravenBoards.set(board, { charts, points: new Map(), due: new Set(), isNew: true });
   ravenTellMetrics(board, metrics);
 }
 
@@ -46,7 +46,11 @@ function ravenThin(points) {
 
 function ravenDrawBoard(board, isForced) {
   const known = ravenBoards.get(board);
-  if (!known || (!known.due.size && !isForced)) return;
+  if (!known) return;
+  // At first also what has no lines yet gets its colours.
+  isForced ||= known.isNew;
+  known.isNew = false;
+  if (!known.due.size && !isForced) return;
   for (const chart of known.charts) {
     const names = [...known.points.keys()].filter((name) => name in chart.names || (chart.prefix && name.startsWith(chart.prefix)));
     if (!isForced && !names.some((name) => known.due.has(name))) continue;
@@ -129,6 +133,14 @@ function ravenShowLines(id, lines, tries = 0) {
     // ECharts is loaded when it is first needed.
     if (tries < 200) setTimeout(() => ravenLines.get(id) === lines && ravenShowLines(id, lines, tries + 1), 50);
     return;
+  }
+  if (!chart.ravenIsKept) {
+    chart.ravenIsKept = true;
+    // What NiceGUI has to say of a new chart may come after its lines, and takes them away.
+    chart.on("rendered", () => {
+      const kept = ravenLines.get(id);
+      if (kept?.length && !chart.getOption().series?.length) ravenShowLines(id, kept);
+    });
   }
   const style = getComputedStyle(document.body);
   const [ink, muted, line, sheet] = ["--ink", "--muted", "--line", "--sheet"].map((name) => style.getPropertyValue(name));
