@@ -149,18 +149,32 @@ def screen(title: str) -> Generator[ui.element]:
 
     Whoever follows a link by keyboard, or with a screen reader, is at the heading then.
     """
-    ui.page_title(f"{title} · Raven Scan")
+    ui.page_title(_name_page(title))
     with ui.element("main").classes("screen").props('id="screen" tabindex="-1"') as main:
         yield main
 
 
 @contextmanager
-def heading(title: str) -> Generator[None]:
-    """A screen's heading; within come its buttons."""
+def heading(title: str) -> Generator[Callable[[str], None]]:
+    """A screen's heading; within come its buttons. What it yields shows another title, such as a new name."""
     with ui.element("div").classes("title"):
-        ui.html(f"<h1>{escape(title)}</h1>", sanitize=False)
+        shown = ui.html(f"<h1>{escape(title)}</h1>", sanitize=False)
         ui.element("div").classes("grow")
-        yield
+        told = title
+
+        def retitle(changed: str) -> None:
+            nonlocal told
+            if changed == told:
+                return
+            told = changed
+            shown.set_content(f"<h1>{escape(changed)}</h1>")
+            ui.page_title(_name_page(changed))
+
+        yield retitle
+
+
+def _name_page(title: str) -> str:
+    return f"{title} · Raven Scan"
 
 
 @contextmanager

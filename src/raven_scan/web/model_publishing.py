@@ -15,9 +15,10 @@ from raven_scan.web.model_published_names import PublishedNamePart
 from raven_scan.web.model_requirements import draw_requirements
 from raven_scan.web.model_words import mark_version
 from raven_scan.web.services import Services
-from raven_scan.web.viewer import Viewer, as_handler
+from raven_scan.web.viewer import Viewer, as_handler, as_refresh
 
 _MOST_NAMES = 200
+_REFRESH_S = 3.0
 
 
 async def show_publishing(
@@ -35,16 +36,36 @@ class _PublishingTab:
         self._model = model
         self._kept = f"publish {model.id}"
         self._check: PublicationCheck | None = None
+        self._versions: list[PublishedVersionView] = []
 
     async def build(self) -> None:
         viewer, t = self._viewer, self._viewer.texts
         versions = await viewer.ask(self._services.publishing.list_versions_of_model, self._model.id)
         with sheet(t("Published as")):
-            ui.html(self._draw_versions(versions), sanitize=False).classes("stack")
-        if viewer.may(Claim.TRAINED_MODEL_PUBLISH) or viewer.may(Claim.TRAINED_MODEL_REVIEW):
+            self._published = ui.html("", sanitize=False).classes("stack")
+        has_form = viewer.may(Claim.TRAINED_MODEL_PUBLISH) or viewer.may(Claim.TRAINED_MODEL_REVIEW)
+        if has_form:
             await self._build_form(versions)
-        for name in dict.fromkeys(version.name for version in versions):
-            await PublishedNamePart(viewer, self._services, name).build()
+        self._names = ui.element("div").style("display: contents")
+        await self._show_versions(versions)
+
+        async def look_again() -> None:
+            """Others publish and withdraw, too."""
+            versions = await viewer.ask(self._services.publishing.list_versions_of_model, self._model.id)
+            if versions != self._versions:
+                await self._show_versions(versions)
+                if has_form:
+                    await self._look()
+
+        ui.timer(_REFRESH_S, as_refresh(viewer, look_again), immediate=False)
+
+    async def _show_versions(self, versions: list[PublishedVersionView]) -> None:
+        self._versions = versions
+        self._published.set_content(self._draw_versions(versions))
+        self._names.clear()
+        with self._names:
+            for name in dict.fromkeys(version.name for version in versions):
+                await PublishedNamePart(self._viewer, self._services, name).build()
 
     def _draw_versions(self, versions: list[PublishedVersionView]) -> str:
         t = self._viewer.texts

@@ -22,7 +22,12 @@ from raven_scan.web.model_trial import show_trial
 from raven_scan.web.model_words import MODELS_PATH, mark_stage
 from raven_scan.web.services import Services
 from raven_scan.web.texts import later
-from raven_scan.web.viewer import Viewer
+from raven_scan.web.viewer import Viewer, as_refresh
+
+_REFRESH_S = 3.0
+_FRESH_S = 1.5
+_NO_BOX = "display: contents"
+"""What is within is laid out as if it were not."""
 
 ShowTab = Callable[[Viewer, Services, TrainedModelView, PageArguments], Awaitable[None]]
 
@@ -58,7 +63,7 @@ _TABS = (
 
 
 async def show_trained_model(
-    viewer: Viewer, services: Services, _: Liveness, arguments: PageArguments
+    viewer: Viewer, services: Services, liveness: Liveness, arguments: PageArguments
 ) -> None:
     t = viewer.texts
     ref = unquote(arguments.path_parameters["ref"])
@@ -68,17 +73,56 @@ async def show_trained_model(
     here = next((tab for tab in tabs if tab.key == asked), tabs[0])
     with screen(model.name):
         ui.html(f'<div class="crumbs">{link(t("Trained models"), MODELS_PATH)}</div>', sanitize=False)
-        with heading(model.name):
-            if not here.key:
-                await show_overview_buttons(viewer, services, model)
-        if model.origin is not Origin.BUILTIN:
-            ui.html(f'<div class="row-gap">{mark_stage(model.stage, t)}</div>', sanitize=False)
+        with heading(model.name) as retitle:
+            buttons = ui.element("div").style(_NO_BOX)
+        stage = ui.html("", sanitize=False).classes("row-gap")
         places = [(_make_path(model, tab), t(tab.name)) for tab in tabs]
         ui.html(
             list_places(places, _make_path(model, here), t("Parts of this page")),
             sanitize=False,
         )
-        await here.show(viewer, services, model, arguments)
+        shown = ui.element("div").style(_NO_BOX)
+
+        async def show(now: TrainedModelView) -> None:
+            """Anew where others have changed it, but for tabs that are typed into."""
+            nonlocal model, is_shown
+            if now == model and is_shown:
+                return
+            is_first, model, is_shown = not is_shown, now, True
+            retitle(now.name)
+            stage.set_content("" if now.origin is Origin.BUILTIN else mark_stage(now.stage, t))
+            if here.key and not is_first:
+                return
+            for part in (buttons, shown):
+                part.clear()
+            if not here.key:
+                with buttons:
+                    await show_overview_buttons(viewer, services, now)
+            with shown:
+                await here.show(viewer, services, now, arguments)
+
+        is_shown = False
+        await show(model)
+        _follow(viewer, services, liveness, model, show)
+
+
+def _follow(
+    viewer: Viewer,
+    services: Services,
+    liveness: Liveness,
+    model: TrainedModelView,
+    show: Callable[[TrainedModelView], Awaitable[None]],
+) -> None:
+    async def look() -> None:
+        now = await liveness.answers.ask(
+            viewer,
+            ("trained model", model.id),
+            lambda actor: services.trained_models.get_model(actor, str(model.id)),
+            fresh_s=_FRESH_S,
+        )
+        await show(now)
+
+    ui.timer(_REFRESH_S, as_refresh(viewer, look), immediate=False)
 
 
 def _is_offered(tab: _Tab, viewer: Viewer, model: TrainedModelView) -> bool:

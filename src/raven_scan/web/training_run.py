@@ -139,7 +139,7 @@ class _RunPage:
         self._run = first.content.run
         t = viewer.texts
         ui.html(f'<div class="crumbs">{link(t("Training runs"), "/training-runs")}</div>', sanitize=False)
-        with heading(self._run.name):
+        with heading(self._run.name) as self._retitle:
             self._actions = RunActions(viewer, services, self._show)
         self._status = ui.html("", sanitize=False).classes("visually-hidden").props('role="status"')
         self._state = LivingHtml().classes("sheet")
@@ -232,6 +232,7 @@ class _RunPage:
     def _draw(self, content: _Content) -> None:
         run, viewer = content.run, self._viewer
         self._run = run
+        self._retitle(run.name)
         t = viewer.texts
         for part in self._charts:
             part.set_visibility(bool(run.attempts))
