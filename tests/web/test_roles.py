@@ -14,6 +14,14 @@ from .conftest import Site
 
 ALWAYS = ("/account", "/account/tokens", "/account/subscriptions", "/guide")
 REFUSED = "This cannot be shown"
+_FOLLOW = """(path) => {
+    document.getElementById("screen").dataset.old = "yes";
+    const link = Object.assign(document.createElement("a"), { href: path });
+    document.querySelector("nav.side").append(link);
+    link.click();
+    link.remove();
+}"""
+"""Follows a link to a screen, whether the navigation has one or not: quicker than to load each page anew."""
 
 
 def is_allowed(role: BuiltinRole, claim: Claim | tuple[Claim, ...] | None) -> bool:
@@ -28,15 +36,15 @@ def test_a_role_sees_its_screens_and_no_other(
     user = f"a-{role.key.replace(' ', '-')}"
     site.add_user(user, role.name)
     page = open_context(user).new_page()
-    heading = page.locator("main.screen h1, #screen h1").first
+    heading = page.locator("#screen:not([data-old]) h1").first
     page.goto("/")
     expect(heading).to_have_text("Overview")
     shown = {link.get_attribute("href") for link in page.locator("nav.side a").all()}
     assert shown == {place.path for place in PLACES if is_allowed(role, place.claim)}
     wanted = {place.path: place.claim for place in PLACES} | dict.fromkeys(ALWAYS) | NEEDED
-    seen: dict[str, bool] = {}
-    for path in wanted:
-        page.goto(path)
+    seen = {"/": True}
+    for path in wanted.keys() - seen:
+        page.evaluate(_FOLLOW, path)
         heading.wait_for()
         seen[path] = heading.inner_text() != REFUSED
     assert seen == {path: is_allowed(role, claim) for path, claim in wanted.items()}
