@@ -8,7 +8,7 @@ from nicegui import ui
 from raven_scan.access.types import Claim
 from raven_scan.datasets.types import DatasetVersionView, DatasetView
 from raven_scan.web.dialogs import Question
-from raven_scan.web.frame import button, confirm
+from raven_scan.web.frame import button, confirm, show_link_button
 from raven_scan.web.marks import as_prop
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler
@@ -21,11 +21,7 @@ def show_actions(
     t = viewer.texts
     actions = _Actions(viewer, services, dataset, version)
     if viewer.may(Claim.TRAINING_RUN_CREATE):
-        ui.html(
-            f'<a class="as-button primary" href="/training-runs/new?dataset={version.id}">'
-            f"{escape(t('Train on it'))}</a>",
-            sanitize=False,
-        )
+        show_link_button(t("Train on it"), f"/training-runs/new?dataset={version.id}", kind="primary")
     if viewer.may(Claim.DATASET_EXPORT):
         title = escape(t("A zip in COCO form, with the images"))
         ui.html(

@@ -205,7 +205,7 @@ def button(
 
 def show_link_button(text: str, path: str, *, kind: str = "quiet") -> None:
     """What looks like a button and leads to another screen."""
-    ui.html(f'<a class="link-button {kind}" href="{escape(path)}">{escape(text)}</a>', sanitize=False)
+    ui.html(f'<a class="as-button {kind}" href="{escape(path)}">{escape(text)}</a>', sanitize=False)
 
 
 async def confirm(
