@@ -136,10 +136,11 @@ function ravenShowLines(id, lines, tries = 0) {
   }
   if (!chart.ravenIsKept) {
     chart.ravenIsKept = true;
-    // What NiceGUI has to say of a new chart may come after its lines, and takes them away.
+    // What NiceGUI has to say of a new chart may come after its lines, and takes them away. ECharts tells of it while
+    // it takes no options.
     chart.on("rendered", () => {
       const kept = ravenLines.get(id);
-      if (kept?.length && !chart.getOption().series?.length) ravenShowLines(id, kept);
+      if (kept?.length && !chart.getOption().series?.length) setTimeout(() => ravenShowLines(id, kept), 0);
     });
   }
   const style = getComputedStyle(document.body);
