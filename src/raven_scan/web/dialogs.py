@@ -13,6 +13,16 @@ from raven_scan.web.frame import button
 from raven_scan.web.marks import as_prop
 from raven_scan.web.viewer import Viewer
 
+LASTING = "lasting"
+"""The class of dialogs that stay where their user goes: what they show cannot be seen again."""
+
+
+def close_questions() -> None:
+    """To be called where another screen is shown: a question of the one before is not asked any more."""
+    for each in list(ui.context.client.elements.values()):
+        if isinstance(each, ui.dialog) and LASTING not in each.classes:
+            each.close()
+
 
 class Question:
     """A dialog with fields, which stays open while what was filled in is refused.
@@ -48,6 +58,7 @@ class Question:
                 button(viewer.texts("Cancel"), self.close)
                 button(action, self._try, kind=kind)
         self._dialog.on("hide", self._dialog.delete)
+        self._dialog.on("escape-key", self.close)
 
     @contextmanager
     def fields(self) -> Generator[None]:
@@ -100,7 +111,7 @@ def show_once(viewer: Viewer, title: str, explanation: str, secrets: dict[str, s
     t = viewer.texts
     with (
         ui.context.client.content,
-        ui.dialog().props("persistent") as dialog,
+        ui.dialog().props("persistent").classes(LASTING) as dialog,
         ui.card().classes("question"),
     ):
         ui.html(f"<h2>{escape(title)}</h2>", sanitize=False)

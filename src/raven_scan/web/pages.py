@@ -1,5 +1,6 @@
 """The addresses of screens, and the page that they are shown in."""
 
+import json
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
@@ -21,6 +22,7 @@ from raven_scan.web.administration_users import show_users
 from raven_scan.web.dataset_import import show_dataset_import
 from raven_scan.web.dataset_version import show_dataset_version
 from raven_scan.web.datasets import show_datasets
+from raven_scan.web.dialogs import close_questions
 from raven_scan.web.frame import Frame, Place
 from raven_scan.web.guide import show_guide
 from raven_scan.web.guide_sections import find_guide_address
@@ -122,6 +124,7 @@ def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str
     claims = viewer.actor.claims
     frame = Frame(viewer, PLACES, path, find_guide_address)
     ui.context.client.sub_pages_router.on_path_changed(frame.mark)
+    ui.context.client.sub_pages_router.on_path_changed(lambda _: close_questions())
 
     def bind(show: Screen) -> Callable[..., Awaitable[None]]:
         async def build(arguments: PageArguments) -> None:
@@ -134,6 +137,7 @@ def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str
                     if arguments.remaining_path:
                         raise make_no_screen(ui.context.client.sub_pages_router.current_path)
                     await show(viewer, services, liveness, arguments)
+                    _scroll_to_part()
                 except RavenError as error:
                     if isinstance(error, Unauthenticated) or ui.context.slot.children:
                         raise
@@ -142,6 +146,15 @@ def build_page(viewer: Viewer, services: Services, liveness: Liveness, path: str
         return build
 
     ui.sub_pages({path: bind(show) for path, show in _SCREENS.items()}, show_404=False).classes("pages")
+
+
+def _scroll_to_part() -> None:
+    """NiceGUI scrolls to what an address names before an asynchronous screen is there."""
+    part = ui.context.client.sub_pages_router.current_path.partition("#")[2]
+    if part:
+        ui.run_javascript(
+            f"ravenWhenThere(() => document.getElementById({json.dumps(part)}), (part) => part.scrollIntoView())"
+        )
 
 
 def _require_place(viewer: Viewer, path: str) -> None:
