@@ -149,4 +149,6 @@ def _describe_details(details: dict[str, Any]) -> str:
 
 
 def _describe_value(value: object) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):  # pyright: ignore[reportUnknownVariableType]
+        return ", ".join(value)  # pyright: ignore[reportUnknownArgumentType]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,6 +1,7 @@
 """What a model was trained with: its parameters, and MMDetection's configuration."""
 
 import json
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -11,7 +12,9 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import button, sheet, show_empty
 from raven_scan.web.marks import as_prop, list_facts
+from raven_scan.web.run_words import PARAMETER_NAMES, name_parameter, show_value
 from raven_scan.web.services import Services
+from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer
 
 _PRE_ID = "configuration"
@@ -29,8 +32,7 @@ async def show_configuration(
     configuration = await viewer.ask(read)
     if model.parameters:
         with sheet(t("Parameters of its training")):
-            facts = [(name, _write(value)) for name, value in sorted(model.parameters.items())]
-            ui.html(list_facts(facts), sanitize=False)
+            ui.html(list_facts(_list_parameters(model.parameters, t)), sanitize=False)
     if configuration is None:
         if not model.parameters:
             with sheet():
@@ -56,6 +58,16 @@ async def show_configuration(
             f"{escape(text)}</pre>",
             sanitize=False,
         )
+
+
+def _list_parameters(parameters: Mapping[str, Any], t: Texts) -> list[tuple[str, str]]:
+    """As a run's page calls them, in the order of its form; then those that a model from elsewhere may have."""
+    known = [name for name in PARAMETER_NAMES if name in parameters]
+    others = sorted(set(parameters) - set(known))
+    return [
+        *((name_parameter(name, t), escape(show_value(name, parameters[name], t))) for name in known),
+        *((name, _write(parameters[name])) for name in others),
+    ]
 
 
 def _write(value: object) -> str:
