@@ -180,7 +180,7 @@ class RunEstimate:
 
     Attributes:
         time_s: from its start to its model, test included.
-        memory_mb: peak, of the device, or of all processes on a CPU.
+        memory_mb: peak in MiB, of the device, or of all processes on a CPU.
     """
 
     time_s: float

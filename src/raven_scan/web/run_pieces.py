@@ -57,7 +57,7 @@ def draw_state(run: TrainingRunView, t: Texts) -> str:
             t("Time a step"),
             NONE if progress.step_time_s is None else f"{t.number(progress.step_time_s, 2)} s",
         ),
-        (t("Memory"), NONE if progress.memory_mb is None else t.size(progress.memory_mb * 1e6)),
+        (t("Memory"), NONE if progress.memory_mb is None else t.size(progress.memory_mb * 2**20)),
     ]
     drawn = "".join(
         f'<div class="number"><div class="value">{escape(value)}</div>'
@@ -85,7 +85,7 @@ def draw_notices(run: TrainingRunView, findings: list[Finding], viewer: Viewer) 
         said = t(
             "The whole run will take about {time} and {memory} of memory on {device}, as a dry run measured.",
             time=t.duration(run.estimate.time_s),
-            memory=t.size(run.estimate.memory_mb * 1e6),
+            memory=t.size(run.estimate.memory_mb * 2**20),
             device=run.estimate.device,
         )
         drawn.append(f'<div class="notice">{escape(said)}</div>')

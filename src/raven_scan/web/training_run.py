@@ -212,9 +212,9 @@ class _RunPage:
             with sheet(t("Learning rate")):
                 chart = LineChart(t("Learning rate by step"), empty=empty, step=step)
                 charts.append(ChartedMetrics(chart, {"learning_rate": t("Learning rate")}))
-            with sheet(t("Memory of the device, MB")):
-                chart = LineChart(t("Memory by step, in megabytes"), empty=empty, step=step)
-                charts.append(ChartedMetrics(chart, {"memory_mb": t("Memory, MB")}))
+            with sheet(t("Memory of the device, MiB")):
+                chart = LineChart(t("Memory by step, in mebibytes"), empty=empty, step=step)
+                charts.append(ChartedMetrics(chart, {"memory_mb": t("Memory, MiB")}))
             with sheet(t("Load of the device")):
                 chart = LineChart(
                     t("Load of the device by step, in percent"), highest=100.0, empty=empty, step=step

@@ -96,7 +96,7 @@ def _draw_slot(slot: WorkerSlot, t: Texts, runs: Mapping[UUID, TrainingRunSummar
         progress = run.progress
         told: list[str] = []
         if progress.memory_mb is not None:
-            told.append(t("{size} of memory", size=t.size(progress.memory_mb * 1e6)))
+            told.append(t("{size} of memory", size=t.size(progress.memory_mb * 2**20)))
         if progress.step_time_s:
             told.append(t("{count} steps/s", count=t.number(1 / progress.step_time_s, 1)))
         share = progress.step / progress.steps if progress.steps else 0.0

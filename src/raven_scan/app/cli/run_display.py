@@ -101,7 +101,7 @@ def describe_estimate(estimate: "Estimate") -> str:
 
     return (
         f"{format_duration(estimate.time_s)} for {estimate.steps} steps of {_format_short(estimate.step_time_s)}, "
-        f"{format_size(round(estimate.memory_mb * 1e6))} of memory at most, on {estimate.device}"
+        f"{format_size(round(estimate.memory_mb * 2**20))} of memory at most, on {estimate.device}"
     )
 
 
