@@ -1,5 +1,6 @@
 """Fixtures that every test may use: a real PostgreSQL, a database a test, settings, the shared data."""
 
+import gc
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,6 +22,12 @@ from raven_scan.kernel.settings import Settings
 REPOSITORY = Path(__file__).resolve().parent.parent
 # What a worker's databases, their copies and their log take, several times over.
 _MEMORY_FOR_DATABASES_BYTES = 4 << 30
+
+
+def pytest_collection_finish() -> None:
+    """What all tests are made of stays to the end: the collection of garbage need not look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from raven_scan.trainer.command_line import Command, end_process, run_command_line
-from raven_scan.trainer.deferred_imports import defer_imports
+from raven_scan.trainer.deferred_imports import defer_imports, importing
 from raven_scan.trainer.device import restrict_devices, set_up_device
 from raven_scan.trainer.environment import describe_environment, list_versions
 from raven_scan.trainer.event_log import EventLog
@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> int:
 def _train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
     if not _set_up_ranks(spec, log, stop):
         return
-    from raven_scan.trainer.training import train  # noqa: PLC0415
+    with importing():
+        from raven_scan.trainer.training import train  # noqa: PLC0415
 
     train(spec, log, stop)
 
@@ -58,14 +59,16 @@ def _train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
 def _dry_run(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
     if not _set_up_ranks(spec, log, stop):
         return
-    from raven_scan.trainer.dry_run import dry_run  # noqa: PLC0415
+    with importing():
+        from raven_scan.trainer.dry_run import dry_run  # noqa: PLC0415
 
     dry_run(spec, log, stop)
 
 
 def _evaluate(spec: EvaluateSpec, log: EventLog, _stop: StopRequest) -> None:
     _set_up(spec.device, spec.threads)
-    from raven_scan.trainer.evaluation.evaluate import evaluate  # noqa: PLC0415
+    with importing():
+        from raven_scan.trainer.evaluation.evaluate import evaluate  # noqa: PLC0415
 
     _tell_start(log, spec.device)
     evaluate(spec, log)
@@ -73,7 +76,8 @@ def _evaluate(spec: EvaluateSpec, log: EventLog, _stop: StopRequest) -> None:
 
 def _predict(spec: PredictSpec, log: EventLog, _stop: StopRequest) -> None:
     _set_up(spec.device, spec.threads)
-    from raven_scan.trainer.prediction.serving import serve_predictions  # noqa: PLC0415
+    with importing():
+        from raven_scan.trainer.prediction.serving import serve_predictions  # noqa: PLC0415
 
     _tell_start(log, spec.device)
     serve_predictions(spec, log)
@@ -84,7 +88,8 @@ def _predict(spec: PredictSpec, log: EventLog, _stop: StopRequest) -> None:
 
 def _read_checkpoint(spec: ReadCheckpointSpec, log: EventLog, _stop: StopRequest) -> None:
     _set_up("cpu", 1)
-    from raven_scan.trainer.checkpoint_reading import read_checkpoint  # noqa: PLC0415
+    with importing():
+        from raven_scan.trainer.checkpoint_reading import read_checkpoint  # noqa: PLC0415
 
     _tell_start(log, "cpu")
     read_checkpoint(spec, log)
@@ -92,7 +97,8 @@ def _read_checkpoint(spec: ReadCheckpointSpec, log: EventLog, _stop: StopRequest
 
 def _build_starting_weights(spec: BuildStartingWeightsSpec, log: EventLog, _stop: StopRequest) -> None:
     _set_up("cpu", 1)
-    from raven_scan.trainer.starting_weights import build_starting_weights  # noqa: PLC0415
+    with importing():
+        from raven_scan.trainer.starting_weights import build_starting_weights  # noqa: PLC0415
 
     _tell_start(log, "cpu")
     build_starting_weights(spec, log)
@@ -101,7 +107,8 @@ def _build_starting_weights(spec: BuildStartingWeightsSpec, log: EventLog, _stop
 def _export_onnx(spec: ExportOnnxSpec, log: EventLog, _stop: StopRequest) -> None:
     # Both sides of the check are on the CPU.
     _set_up("cpu", spec.threads)
-    from raven_scan.trainer.export.exporting import export_onnx  # noqa: PLC0415
+    with importing():
+        from raven_scan.trainer.export.exporting import export_onnx  # noqa: PLC0415
 
     _tell_start(log, "cpu")
     export_onnx(spec, log)
@@ -126,10 +133,11 @@ def _set_up(device: str, threads: int) -> Any:
     restrict_devices(device)
     defer_imports()
     # MMCV's operators come before anything that imports mmcv.ops.
-    from raven_scan.trainer.operators import install  # noqa: PLC0415
+    with importing():
+        from raven_scan.trainer.operators import install  # noqa: PLC0415
 
-    install()
-    set_up_device(device, threads)
+        install()
+        set_up_device(device, threads)
     end_at_queue_errors()
 
 
