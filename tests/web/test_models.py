@@ -151,6 +151,7 @@ def test_publishing_shows_verdicts_asks_and_can_be_taken_back(
     page.get_by_role("button", name="Publish despite the requirements").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("as litter@2?")
+    expect(dialog).to_contain_text("requirements are not passed.")
     expect(dialog).to_contain_text("litter@1")
     dialog.get_by_role("button", name="Publish model").click()
     expect(page.get_by_text("vera published second as litter@2, despite")).to_be_visible()

@@ -6,6 +6,7 @@ from uuid import UUID
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
+from raven_scan.access.passwords import SHORTEST_PASSWORD
 from raven_scan.access.types import SessionView
 from raven_scan.web.account_places import show_account_places
 from raven_scan.web.claim_words import draw_claims
@@ -64,6 +65,7 @@ def _draw_password_form(t: Texts, name: str) -> str:
             f'<input id="own-{field}" name="{field}" type="password" autocomplete="{complete}" required>'
         )
 
+    about = t("At least {count} characters; several words are easy to keep in mind.", count=SHORTEST_PASSWORD)
     return (
         '<form class="plain-form" onsubmit="ravenChangePassword(event)"'
         f' data-differ="{escape(t("The two new passwords differ."))}"'
@@ -71,6 +73,7 @@ def _draw_password_form(t: Texts, name: str) -> str:
         f'<input type="text" name="name" value="{escape(name)}" autocomplete="username" hidden>'
         + draw("current", t("Current password"), "current-password")
         + draw("new", t("New password"), "new-password")
+        + f'<div class="muted small">{escape(about)}</div>'
         + draw("again", t("New password again"), "new-password")
         + f'<div><button class="plain-button">{escape(t("Change password"))}</button></div>'
         '<div class="said" role="status"></div></form>'

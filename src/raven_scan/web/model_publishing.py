@@ -12,7 +12,7 @@ from raven_scan.publishing.types import PublicationCheck, PublishedVersionView
 from raven_scan.trained_models.types import TrainedModelView
 from raven_scan.web.frame import button, confirm, sheet
 from raven_scan.web.model_published_names import PublishedNamePart
-from raven_scan.web.model_requirements import draw_requirements
+from raven_scan.web.model_requirements import draw_requirements, say_unmet
 from raven_scan.web.model_words import mark_version
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer, as_handler, as_refresh
@@ -167,7 +167,7 @@ class _PublishingTab:
         if not await confirm(
             viewer,
             t("Publish {model} as {name}?", model=check.model, name=full_name),
-            explanation=effect,
+            explanation=effect if check.passes else f"{say_unmet(check, t)} {effect}",
             action=t("Publish model"),
             danger=reason is not None,
         ):

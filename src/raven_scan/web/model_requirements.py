@@ -28,15 +28,19 @@ _VERDICTS = {
 }
 
 
+def say_unmet(check: PublicationCheck, t: Texts) -> str:
+    unmet = sum(each.verdict is not Verdict.PASSED for each in check.requirements)
+    return t("{count} of {all} requirements are not passed.", count=unmet, all=len(check.requirements))
+
+
 def draw_requirements(check: PublicationCheck, t: Texts) -> str:
     """As a table with a sentence above it that says how it ends."""
-    unmet = sum(each.verdict is not Verdict.PASSED for each in check.requirements)
     name = f"{check.name}@{check.number}"
     if check.passes:
         said = t("All requirements are passed: it can be published as {name}.", name=name)
         notice = f'<div class="notice">{escape(said)}</div>'
     else:
-        said = t("{count} of {all} requirements are not passed.", count=unmet, all=len(check.requirements))
+        said = say_unmet(check, t)
         notice = f'<div class="notice warn">{escape(said)}</div>'
     if check.dataset is not None:
         said = t("Judged on the test part of {dataset}.", dataset=check.dataset)

@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.staticfiles import StaticFiles
 
 from raven_scan.access.cookies import find_cookie
+from raven_scan.access.passwords import SHORTEST_PASSWORD
 from raven_scan.access.types import Actor
 from raven_scan.kernel.errors import RavenError, Unavailable
 from raven_scan.training_runs.events_wakeups import RunWaker
@@ -54,7 +55,7 @@ def build_screens(
     def show_sign_in(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         texts = _choose_texts(request)
         shown = templates.get_template("sign_in.html").render(
-            texts=texts, stamp=stamp, oidc=oidc_path, contact=contact
+            texts=texts, stamp=stamp, oidc=oidc_path, contact=contact, shortest=SHORTEST_PASSWORD
         )
         return HTMLResponse(shown, headers={"Cache-Control": "no-store"})
 
