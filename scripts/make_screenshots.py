@@ -29,6 +29,14 @@ _DOCS = Path(__file__).parent.parent / "docs"
 _FOLDER = _DOCS / "images" / "screens"
 _NAME, _PASSWORD = "vera", "of the screenshots alone 1"
 _MODEL = "raven-demo"
+_PUBLISHED = "waste-detector"
+_SHORT, _FAILED = "raven-demo-short", "raven-demo-too-fast"
+_RUNS = {
+    _SHORT: ("--epochs", "3", "--fraction", "0.5", "--wait"),
+    _FAILED: ("--learning-rate", "0.9", "--wait"),
+    "raven-demo-twice-as-long": ("--epochs", "18"),
+    "raven-demo-full-augmentation": ("--augmentation", "full", "--priority", "5"),
+}
 _SIZES = {"laptop": (1366, 850), "tablet": (820, 1180)}
 _SCHEMES = ("light", "dark")
 _QUALITY = 78
@@ -43,6 +51,8 @@ _SCREENS = {
     "training-runs": ("Training runs", "/training-runs"),
     "new-training-run": ("Creating a training run", "/training-runs/new?clone={run}"),
     "training-run": ("A training run", "/training-runs/{run}"),
+    "failed-run": ("One that failed", "/training-runs/{failed}"),
+    "run-comparison": ("Two compared", "/training-runs/compare?run={run}&run={short}"),
     "queue": ("The queue", "/queue"),
     "trained-models": ("Trained models", "/trained-models"),
     "trained-model": ("A trained model", "/trained-models/{model}"),
@@ -52,9 +62,11 @@ _SCREENS = {
     "model-package": ("Its package", "/trained-models/{model}/package"),
     "model-publishing": ("Publishing it", "/trained-models/{model}/publishing"),
     "model-trial": ("Trying it", "/trained-models/{model}/try"),
+    "model-comparison": ("Two compared", "/trained-models/compare?model={model}&model={short_model}"),
     "model-import": ("Importing a model", "/trained-models/import"),
     "policy": ("The publishing policy", "/administration/policy"),
     "users": ("Users", "/administration/users"),
+    "user": ("A user", "/administration/users/{user}"),
     "roles": ("Roles", "/administration/roles"),
     "audit": ("The audit trail", "/administration/audit"),
     "settings": ("Settings", "/administration/settings"),
@@ -67,6 +79,14 @@ _SCREENS = {
 }
 
 
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Listed(msgspec.Struct):
+    items: list[_Named]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("home", type=Path, help="the data folder of a demo that has ended")
@@ -77,6 +97,7 @@ def main() -> None:
     if chromium is None:
         raise SystemExit("Chromium is missing: on Debian, apt-get install chromium fonts-dejavu-core")
     _FOLDER.mkdir(parents=True, exist_ok=True)
+    _add_runs(home)
     with build_platform(Settings(home=home)) as platform:
         names = _find_names(platform)
         _add_user(platform)
@@ -88,17 +109,56 @@ def main() -> None:
                 for scheme in _SCHEMES:
                     _take_all(browser, url, names, size, scheme)
             browser.close()
-        platform.users.disable(LOCAL_ADMINISTRATOR, _NAME)
     _write_page()
 
 
+def _add_runs(home: Path) -> None:
+    """What a platform in use has beside the demo: a model in use, a shorter run, one that fails, some that wait."""
+    existing = _list_names(home, "runs", "list")
+    if _MODEL not in existing:
+        raise SystemExit("The data folder holds no demo: run `raven demo` with it first.")
+    if _PUBLISHED not in _list_names(home, "models", "published"):
+        reason = "A demonstration, whose test part is small"
+        _tell(home, "models", "publish", _MODEL, "--as", _PUBLISHED, "--yes", "--override", reason)
+    for name, parameters in _RUNS.items():
+        if name not in existing:
+            print(f"{name}: {' '.join(parameters)}", flush=True)
+            _tell(home, "runs", "clone", _MODEL, "--name", name, "--schedule", *parameters)
+
+
+def _list_names(home: Path, *command: str) -> set[str]:
+    listed = msgspec.json.decode(_tell(home, *command, "--json"), type=_Listed)
+    return {item.name for item in listed.items}
+
+
+def _tell(home: Path, *command: str) -> str:
+    ended = subprocess.run(
+        [_RAVEN, *command],
+        env={**os.environ, "RAVEN_HOME": str(home)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    # One of the runs is there to fail.
+    if ended.returncode != 0 and "diverged" not in ended.stdout + ended.stderr:
+        raise SystemExit(f"raven {' '.join(command)}: {ended.stdout}{ended.stderr}")
+    return ended.stdout
+
+
 def _find_names(platform: Platform) -> dict[str, str]:
-    try:
-        model = platform.trained_models.get_model(LOCAL_ADMINISTRATOR, _MODEL)
-        run = platform.training_runs.get_run(LOCAL_ADMINISTRATOR, _MODEL)
-    except NotFound:
-        raise SystemExit("The data folder holds no demo: run `raven demo` with it first.") from None
-    return {"model": str(model.id), "run": str(run.id), "dataset": str(run.dataset_version.id)}
+    runs = {
+        name: platform.training_runs.get_run(LOCAL_ADMINISTRATOR, name) for name in (_MODEL, _SHORT, _FAILED)
+    }
+    models = [platform.trained_models.get_model(LOCAL_ADMINISTRATOR, name) for name in (_MODEL, _SHORT)]
+    return {
+        "run": str(runs[_MODEL].id),
+        "short": str(runs[_SHORT].id),
+        "failed": str(runs[_FAILED].id),
+        "dataset": str(runs[_MODEL].dataset_version.id),
+        "model": str(models[0].id),
+        "short_model": str(models[1].id),
+        "user": _NAME,
+    }
 
 
 def _add_user(platform: Platform) -> None:
@@ -144,7 +204,7 @@ def _take_all(browser: Browser, url: str, names: dict[str, str], size: str, sche
     context.set_default_timeout(_LOAD_MS)
     page = context.new_page()
     for name, (_, path) in _SCREENS.items():
-        if path != "/sign-in" and not context.cookies():
+        if name == "overview":
             answer = context.request.post("/api/v1/session", data={"name": _NAME, "password": _PASSWORD})
             assert answer.ok, answer.text()
         _take(page, path.format(**names), _FOLDER / f"{name}-{size}-{scheme}.webp")
@@ -154,7 +214,7 @@ def _take_all(browser: Browser, url: str, names: dict[str, str], size: str, sche
 def _take(page: Page, path: str, target: Path) -> None:
     page.goto(path, wait_until="networkidle" if path == "/sign-in" else "load")
     if path != "/sign-in":
-        page.locator("main.screen h1").wait_for()
+        page.locator("#screen h1").wait_for()
         # Until nothing has changed for a while: charts and pictures come after their screens.
         page.wait_for_function(_IS_AT_REST)
     picture = Image.open(io.BytesIO(page.screenshot()))
