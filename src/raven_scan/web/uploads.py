@@ -110,10 +110,11 @@ def _show_drop(purpose: UploadPurpose, accepted: str, explanation: str, t: Texts
 
     Args:
         purpose: of the upload.
-        accepted: what the chooser of files offers, first what names end in, such as `.zip,application/zip`.
+        accepted: what the chooser of files offers, such as `.zip,application/zip`: what names end in begins with a dot.
         explanation: what the file should be.
         t: the user's language.
     """
+    suffixes = [each for each in accepted.split(",") if each.startswith(".")]
     texts = {
         "sending": t("Uploading"),
         "paused": t("Paused"),
@@ -129,13 +130,11 @@ def _show_drop(purpose: UploadPurpose, accepted: str, explanation: str, t: Texts
         "close": t("Close"),
         "one": t("One file at a time."),
         "folder": t("This is a folder. Pack it as a zip, and drop that."),
-        "other": t(
-            "This is no file of the kind that is wanted here: {kind}", kind=accepted.partition(",")[0]
-        ),
+        "other": t("This is no file of the kind that is wanted here: {kind}", kind=", ".join(suffixes)),
         "busy": t("Another file is on its way. Wait for it, or cancel it."),
     }
     shown = ui.html(
-        f'<div data-upload="{purpose}" data-suffix="{escape(accepted.partition(",")[0])}" '
+        f'<div data-upload="{purpose}" data-suffixes="{escape(" ".join(suffixes))}" '
         f'data-texts="{embed(texts)}">'
         '<div class="drop"><input type="file" id="archive" class="visually-hidden" '
         f'accept="{escape(accepted)}"><div><label for="archive">{escape(t("Choose a file"))}</label> '

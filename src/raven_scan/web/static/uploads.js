@@ -257,7 +257,10 @@
     const [file] = files;
     if (!file) return;
     if (files.length > 1) return tell("refused", { text: readTexts().one });
-    if (!file.name.toLowerCase().endsWith(part.dataset.suffix)) return tell("refused", { text: readTexts().other });
+    const name = file.name.toLowerCase();
+    if (!part.dataset.suffixes.split(" ").some((suffix) => name.endsWith(suffix))) {
+      return tell("refused", { text: readTexts().other });
+    }
     if (current !== null && !current.isOver) {
       tell("refused", { text: readTexts().busy });
       return;
