@@ -141,6 +141,8 @@ def _make_options(description: str, highest: float | None, step: str) -> dict[st
             "name": step,
             "nameLocation": "middle",
             "nameGap": 26,
+            # The first and the last step are written too, however near to a round one they are.
+            "axisLabel": {"hideOverlap": True},
             "axisPointer": {"label": {"precision": 0}},
         },
         "yAxis": {
