@@ -78,11 +78,11 @@ def find_recoveries(
     return recoveries
 
 
-def find_late_takeovers(recoveries: Iterable[Recovery]) -> list[str]:
+def find_late_takeovers(recoveries: Iterable[Recovery], within_s: float = TAKEN_OVER_WITHIN_S) -> list[str]:
     return [
-        f"{each}: more than {TAKEN_OVER_WITHIN_S:.0f} s in which it need not have waited"
+        f"{each}: more than {within_s:.0f} s in which it need not have waited"
         for each in recoveries
-        if each.taken_over_s > TAKEN_OVER_WITHIN_S
+        if each.taken_over_s > within_s
     ]
 
 
