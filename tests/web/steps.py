@@ -44,15 +44,15 @@ def change_requirement(page: Page, requirement: str, value: int | None) -> None:
     page.get_by_role("button", name=f"Change: {requirement}").click()
     dialog = page.get_by_role("dialog")
     if value is None:
-        dialog.get_by_label("Asked for").uncheck()
+        dialog.get_by_role("checkbox", name="Asked for").click()
     else:
         dialog.get_by_role("spinbutton").fill(str(value))
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
 
 
-def open_tab(page: Page, name: str) -> None:
-    """Of a trained model's page."""
-    tabs = page.get_by_role("navigation", name="Parts of this page")
+def open_tab(page: Page, name: str, *, of: str = "Parts of this page") -> None:
+    """Of a trained model's page, or of other parts by their name."""
+    tabs = page.get_by_role("navigation", name=of)
     tabs.get_by_role("link", name=name, exact=True).click()
     expect(tabs.locator("[aria-current=page]")).to_have_text(name)

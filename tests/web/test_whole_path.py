@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,20 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import URL
+from tests.notifications.receivers import receive_webhooks
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.datasets.types import ImportOptions
 from raven_scan.kernel.progress import ignore_progress
 
-from .conftest import CONTACT, RAVEN, Site, open_site
+from .conftest import CONTACT, LOAD_MS, RAVEN, Site, open_site
 from .steps import change_requirement, drop, go, open_tab, sign_in
 
 TRAINING_MS = 180_000
 _SIDE_PX = 64
-_FIND_LOSS = "() => [...ravenLines.values()][0]?.[0]?.points?.length ?? 0"
+_COUNT_LOSSES = (
+    "() => getElement([...ravenLines.keys()][0])?.chart?.getOption().series?.[0]?.data?.length ?? 0"
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,9 @@ def site(
 ) -> Generator[Site]:
     """As users run it: with a worker inside, and nothing else."""
     folder = tmp_path_factory.mktemp("site")
-    with open_site(server_url, template_database, folder, RAVEN, "serve") as site:
+    # Webhooks of this machine are for the test of one.
+    environment = {"RAVEN_ALLOW_PRIVATE_WEBHOOKS": "1", "NO_PROXY": "127.0.0.1"}
+    with open_site(server_url, template_database, folder, RAVEN, "serve", **environment) as site:
         yield site
 
 
@@ -104,8 +110,32 @@ def publish_model(page: Page) -> None:
     expect(page.get_by_role("listitem").filter(has_text="litter@1").first).to_contain_text("in use")
 
 
+def download(page: Page, link: str, folder: Path) -> Path:
+    with page.expect_download() as downloaded:
+        page.get_by_role("link", name=link).click()
+    path = folder / downloaded.value.suggested_filename
+    downloaded.value.save_as(path)
+    return path
+
+
+def import_model(page: Page, kind: str, path: Path, name: str, *, architecture: str | None = None) -> None:
+    """To whose page it leads; `kind`: Package or Checkpoint."""
+    go(page, "Trained models")
+    page.get_by_role("button", name="Import a model").click()
+    open_tab(page, kind, of="What is imported")
+    page.locator("[data-upload][data-ready]").wait_for()
+    page.locator("[data-upload] input[type=file]").set_input_files(path)
+    expect(page.get_by_role("button", name="Import model")).to_be_enabled(timeout=LOAD_MS)
+    page.get_by_label(re.compile("^Name")).fill(name)
+    if architecture is not None:
+        page.get_by_label("Architecture that it is of").fill(architecture)
+        page.get_by_role("option", name=re.compile(architecture)).click()
+    page.get_by_role("button", name="Import model").click()
+    expect(page.get_by_role("heading", name=name, level=1)).to_be_visible(timeout=TRAINING_MS)
+
+
 def test_from_the_sign_in_to_a_published_model(
-    open_context: Callable[..., BrowserContext], harbour: Path
+    open_context: Callable[..., BrowserContext], harbour: Path, tmp_path: Path
 ) -> None:
     page = open_context(None).new_page()
     sign_in(page, "vera")
@@ -131,13 +161,13 @@ def test_from_the_sign_in_to_a_published_model(
     expect(page.get_by_role("heading", name="harbour-rtmdet-lite0")).to_be_visible()
     expect_status(page, "Processing")
     expect(page.get_by_text(re.compile(r"step \d+ of 16"))).to_be_visible(timeout=TRAINING_MS)
-    page.wait_for_function(f"({_FIND_LOSS})() > 1")
+    page.wait_for_function(f"({_COUNT_LOSSES})() > 1")
     expect(page.get_by_role("log")).to_contain_text(re.compile(r"Epoch\(train\)"), timeout=TRAINING_MS)
     expect_status(page, "Success")
-    assert page.evaluate(_FIND_LOSS) == 16
+    page.wait_for_function(f"({_COUNT_LOSSES})() === 16")
 
     page.get_by_role("definition").get_by_role("link", name="harbour-rtmdet-lite0").click()
-    expect(page.get_by_role("heading", name="Figures")).to_be_visible()
+    expect(page.get_by_role("heading", name="Figures", exact=True)).to_be_visible()
     map50 = page.locator(".number", has_text="mAP50").first.locator(".value")
     assert float(map50.inner_text()) > 0.5
     address = page.url
@@ -149,6 +179,21 @@ def test_from_the_sign_in_to_a_published_model(
     expect(page.locator("raven-trial figure")).to_have_count(1, timeout=TRAINING_MS)
     page.get_by_role("slider", name="Confidence from").press("Home")
     assert page.locator("raven-trial rect").count() > 0
+
+    open_tab(page, "Package")
+    weights = download(page, "Download the weights", tmp_path)
+    onnx = page.get_by_role("checkbox", name="With the model as ONNX too")
+    onnx.click()
+    expect(onnx).to_be_checked()
+    page.get_by_role("button", name="Make a package").click()
+    page.get_by_role("link", name="Download the package").wait_for(timeout=TRAINING_MS)
+    package = download(page, "Download the package", tmp_path)
+    with zipfile.ZipFile(package) as archive:
+        assert "model.onnx" in {Path(name).name for name in archive.namelist()}
+    import_model(page, "Package", package, "taken in")
+    expect(page.get_by_text("Measured on the platform that it came from")).to_be_visible()
+    import_model(page, "Checkpoint", weights, "weights alone", architecture="rtmdet-lite0")
+    expect(page.get_by_text(re.compile(r"tensors fitted"))).to_be_visible()
     assert page.evaluate("window.neverReloaded") is True
 
 
@@ -173,3 +218,22 @@ def test_a_run_that_fails_says_why_and_what_to_do(page: Page, site: Site, harbou
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel run")).to_have_count(0)
     assert page.evaluate("window.neverReloaded") is True
+
+
+def test_a_webhook_is_tried(page: Page) -> None:
+    with receive_webhooks() as receiver:
+        page.goto("/account/subscriptions")
+        page.get_by_role("button", name="New subscription").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("How").click()
+        page.get_by_role("option", name=re.compile("Webhook")).click()
+        dialog.get_by_label("Webhook's address").fill(f"{receiver.url}/hooks/litter")
+        dialog.get_by_role("button", name="Subscribe").click()
+        page.get_by_role("button", name="I have kept it").click()
+        page.get_by_role("row").get_by_role("button", name="Test").click()
+        expect(page.get_by_text("The test message was sent to")).to_be_visible()
+        assert [post.path for post in receiver.posts] == ["/hooks/litter"]
+        receiver.answers.append((500, {}, b"no disk"))
+        page.get_by_role("row").get_by_role("button", name="Test").click()
+        expect(page.get_by_text("The test message was not sent.")).to_be_visible()
+        expect(page.get_by_text(re.compile("500"))).to_be_visible()
