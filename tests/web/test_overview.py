@@ -187,8 +187,10 @@ def test_light_or_dark_is_the_users_choice(page: Page) -> None:
     expect(page.locator("body.body--dark")).to_be_visible()
     page.reload()
     expect(page.locator("body.body--dark")).to_be_visible()
-    page.get_by_role("button", name="Light or dark").click()
-    page.get_by_text("As the system has it").click()
+    page.get_by_role("button", name="Light or dark").press("Enter")
+    expect(page.get_by_role("menu")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
     expect(page.locator("body.body--light")).to_be_visible()
 
 

@@ -67,6 +67,17 @@ function ravenCloseRefusals() {
   document.querySelectorAll(".q-notification.bg-negative .q-notification__actions button").forEach((close) => close.click());
 }
 
+// Arrows go through a menu, as whoever works by keyboard expects of one.
+addEventListener("keydown", (event) => {
+  const items = [...(event.target.closest?.(".q-menu[role=menu]")?.querySelectorAll(".q-item.q-focusable") || [])];
+  if (!items.length) return;
+  const at = items.indexOf(document.activeElement);
+  const next = { ArrowDown: at + 1, ArrowUp: at < 0 ? items.length - 1 : at - 1, Home: 0, End: items.length - 1 }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  items[(next + items.length) % items.length].focus();
+});
+
 async function ravenAskApi(path, method, body) {
   const told = await fetch("/api/v1/session").then((answer) => answer.json());
   const headers = { "Content-Type": "application/json", "X-CSRF-Token": told.csrf_token || "" };
