@@ -134,6 +134,24 @@ def import_model(page: Page, kind: str, path: Path, name: str, *, architecture: 
     expect(page.get_by_role("heading", name=name, level=1)).to_be_visible(timeout=TRAINING_MS)
 
 
+def take_elsewhere(page: Page, folder: Path) -> None:
+    """The model of the page, as a package with ONNX and as weights alone, and both in again."""
+    open_tab(page, "Package")
+    weights = download(page, "Download the weights", folder)
+    onnx = page.get_by_role("checkbox", name="With the model as ONNX too")
+    onnx.click()
+    expect(onnx).to_be_checked()
+    page.get_by_role("button", name="Make a package").click()
+    page.get_by_role("link", name="Download the package").wait_for(timeout=TRAINING_MS)
+    package = download(page, "Download the package", folder)
+    with zipfile.ZipFile(package) as archive:
+        assert "model.onnx" in {Path(name).name for name in archive.namelist()}
+    import_model(page, "Package", package, "taken in")
+    expect(page.get_by_text("Measured on the platform that it came from")).to_be_visible()
+    import_model(page, "Checkpoint", weights, "weights alone", architecture="rtmdet-lite0")
+    expect(page.get_by_text(re.compile(r"tensors fitted"))).to_be_visible()
+
+
 def test_from_the_sign_in_to_a_published_model(
     open_context: Callable[..., BrowserContext], harbour: Path, tmp_path: Path
 ) -> None:
@@ -179,21 +197,7 @@ def test_from_the_sign_in_to_a_published_model(
     expect(page.locator("raven-trial figure")).to_have_count(1, timeout=TRAINING_MS)
     page.get_by_role("slider", name="Confidence from").press("Home")
     assert page.locator("raven-trial rect").count() > 0
-
-    open_tab(page, "Package")
-    weights = download(page, "Download the weights", tmp_path)
-    onnx = page.get_by_role("checkbox", name="With the model as ONNX too")
-    onnx.click()
-    expect(onnx).to_be_checked()
-    page.get_by_role("button", name="Make a package").click()
-    page.get_by_role("link", name="Download the package").wait_for(timeout=TRAINING_MS)
-    package = download(page, "Download the package", tmp_path)
-    with zipfile.ZipFile(package) as archive:
-        assert "model.onnx" in {Path(name).name for name in archive.namelist()}
-    import_model(page, "Package", package, "taken in")
-    expect(page.get_by_text("Measured on the platform that it came from")).to_be_visible()
-    import_model(page, "Checkpoint", weights, "weights alone", architecture="rtmdet-lite0")
-    expect(page.get_by_text(re.compile(r"tensors fitted"))).to_be_visible()
+    take_elsewhere(page, tmp_path)
     assert page.evaluate("window.neverReloaded") is True
 
 
