@@ -26,6 +26,11 @@ CSV_COLUMNS = (
     "version",
 )
 
+_FORMULA_SIGNS = frozenset(
+    "=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+_FIRST_PRINTABLE = 0x20
+
 
 def make_coco(detections: Detections | DetectionsOut) -> dict[str, Any]:
     """A COCO document: images, categories, and the boxes as annotations with a score, which COCO's results have.
@@ -92,7 +97,10 @@ def _find_folder(names: Sequence[str]) -> str | None:
 
 
 def make_csv(detections: Detections | DetectionsOut) -> str:
-    """A line a box, after one with the columns' names; images without boxes have none (RFC 4180)."""
+    """A line a box, after one with the columns' names; images without boxes have none (RFC 4180).
+
+    Names that a spreadsheet would take for formulas have an apostrophe before them.
+    """
     model = detections.model
     written = io.StringIO()
     lines = csv.writer(written)
@@ -101,22 +109,30 @@ def make_csv(detections: Detections | DetectionsOut) -> str:
         for box in image.boxes:
             lines.writerow(
                 (
-                    image.name,
+                    _write_name(image.name),
                     image.width,
                     image.height,
-                    box.class_name,
+                    _write_name(box.class_name),
                     f"{box.score:.6f}",
                     f"{box.x:.3f}",
                     f"{box.y:.3f}",
                     f"{box.width:.3f}",
                     f"{box.height:.3f}",
-                    model.name,
+                    _write_name(model.name),
                     model.id,
-                    model.published_name,
+                    _write_name(model.published_name or ""),
                     model.version,
                 )
             )
     return written.getvalue()
+
+
+def _write_name(name: str) -> str:
+    """As text to spreadsheets: users choose names, and who opens the file would run what they chose.
+
+    Source: OWASP, CSV Injection; control characters and full-width signs lead to formulas too.
+    """
+    return f"'{name}" if name and (name[0] in _FORMULA_SIGNS or ord(name[0]) < _FIRST_PRINTABLE) else name
 
 
 def _name_model(detections: Detections | DetectionsOut) -> str:

@@ -415,18 +415,20 @@ class RavenTrial extends HTMLElement {
 
   makeCsv() {
     const { id, name, published_name, version } = this.answer.model;
+    // A spreadsheet would take such names for formulas.
+    const nameOf = (value) => (/^[=+\-@\uff1d\uff0b\uff0d\uff20\x00-\x1f]/.test(value) ? `'${value}` : value);
     const titles = "image,image_width,image_height,class,score,x,y,width,height,model,model_id,published_name,version";
     const lines = this.answer.images.flatMap((image) =>
       this.choose(image).map((box) => [
-        image.name,
+        nameOf(image.name),
         image.width,
         image.height,
-        box.class_name,
+        nameOf(box.class_name),
         box.score.toFixed(6),
         ...[box.x, box.y, box.width, box.height].map((each) => each.toFixed(3)),
-        name,
+        nameOf(name),
         id,
-        published_name ?? "",
+        nameOf(published_name ?? ""),
         version ?? "",
       ]),
     );
