@@ -95,6 +95,8 @@ def test_a_models_tabs_have_addresses(page: Page, models: Models) -> None:
     expect(page.locator(".noted")).to_have_text("Seen from a drone,\n<i>in summer</i>.")
     page.goto("/trained-models/nobody")
     expect(page.locator("main.screen")).to_contain_text("There is no trained model 'nobody'.")
+    page.goto(f"/trained-models/{second.id}/nonsense")
+    expect(page.get_by_role("alert")).to_contain_text(f"no screen at /trained-models/{second.id}/nonsense")
 
 
 def test_a_review_shows_what_was_measured_and_where_it_goes_wrong(
@@ -176,7 +178,7 @@ def test_a_model_is_tried_on_pictures_that_are_dropped(page: Page, models: Model
             {"class_name": name, "score": score, "x": 1, "y": 2, "width": 30, "height": 40}
             for score in (0.9, 0.6, 0.1)
         ]
-        read = {"name": "a.png", "width": 100, "height": 80, "exif_orientation": 1, "boxes": boxes}
+        read = {"name": "=a.png", "width": 100, "height": 80, "exif_orientation": 1, "boxes": boxes}
         problem = {"code": "image.unreadable", "message": "It is no image.", "hint": "Send another."}
         unread = {"name": "b.png", "width": None, "height": None, "boxes": [], "problem": problem}
         told = {"id": str(first.id), "name": first.name, "published_name": None, "version": None}
@@ -207,13 +209,14 @@ def test_a_model_is_tried_on_pictures_that_are_dropped(page: Page, models: Model
         page.get_by_role("button", name="Download as CSV").click()
     lines = downloading.value.path().read_text().splitlines()
     assert len(lines) == 4
+    assert lines[1].startswith(f"'=a.png,100,80,{name},0.900000,")
     page.get_by_role("checkbox", name=name).uncheck()
     expect(boxes).to_have_count(0)
     with page.expect_download() as downloading:
         page.get_by_role("button", name="Download as COCO").click()
     document = json.loads(downloading.value.path().read_bytes())
     assert document["annotations"] == []
-    assert [image["file_name"] for image in document["images"]] == ["a.png"]
+    assert [image["file_name"] for image in document["images"]] == ["=a.png"]
 
 
 def test_coco_weights_are_offered_where_nothing_was_learned(page: Page, models: Models) -> None:

@@ -20,6 +20,7 @@ from raven_scan.web.model_publishing import show_publishing
 from raven_scan.web.model_review import show_review
 from raven_scan.web.model_trial import show_trial
 from raven_scan.web.model_words import MODELS_PATH, mark_stage
+from raven_scan.web.refused import make_no_screen
 from raven_scan.web.services import Services
 from raven_scan.web.texts import later
 from raven_scan.web.viewer import Viewer, as_refresh
@@ -70,7 +71,10 @@ async def show_trained_model(
     asked = arguments.path_parameters.get("tab", "")
     model = await viewer.ask(services.trained_models.get_model, ref)
     tabs = [tab for tab in _TABS if _is_offered(tab, viewer, model)]
-    here = next((tab for tab in tabs if tab.key == asked), tabs[0])
+    here = next((tab for tab in tabs if tab.key == asked), None)
+    if here is None:
+        _require_tab(asked, viewer)
+        raise make_no_screen(arguments.path)
     with screen(model.name):
         ui.html(f'<div class="crumbs">{link(t("Trained models"), MODELS_PATH)}</div>', sanitize=False)
         with heading(model.name) as retitle:
@@ -123,6 +127,13 @@ def _follow(
         await show(now)
 
     ui.timer(_REFRESH_S, as_refresh(viewer, look), immediate=False)
+
+
+def _require_tab(key: str, viewer: Viewer) -> None:
+    """Raises Forbidden where others are offered it."""
+    for tab in _TABS:
+        if tab.key == key and tab.claim is not None:
+            viewer.actor.require(tab.claim)
 
 
 def _is_offered(tab: _Tab, viewer: Viewer, model: TrainedModelView) -> bool:
