@@ -59,8 +59,10 @@ def test_a_run_is_created_and_scheduled(page: Page, site: Site) -> None:
     expect(page.get_by_label("Dataset version")).to_have_value("")
 
 
-def test_what_was_typed_outlives_a_reload(page: Page) -> None:
-    page.goto(f"{_NEW}?dataset=tiny")
+def test_what_was_typed_outlives_a_reload(page: Page, site: Site) -> None:
+    version = site.platform.datasets.get_version(LOCAL_ADMINISTRATOR, "tiny")
+    page.goto(f"{_NEW}?dataset={version.id}")
+    expect(page.get_by_label("Dataset version")).to_have_value("tiny@1")
     page.get_by_label("Name").fill("half typed")
     page.get_by_label("Epochs", exact=True).fill("7")
     page.get_by_text("Expert parameters").click()

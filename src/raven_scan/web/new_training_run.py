@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from raven_scan.access.types import Claim
 from raven_scan.kernel.errors import Conflict, Invalid, NotFound
 from raven_scan.kernel.findings import Severity
+from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.paging import PageRequest
 from raven_scan.trained_models.types import ModelFilter
 from raven_scan.training_runs.planning import RunPlan
@@ -54,7 +56,22 @@ async def show_new_training_run(
         with heading(title):
             pass
         viewer.actor.require(Claim.TRAINING_RUN_CREATE)
+        asked |= await _name_asked(viewer, services, asked)
         await _NewRun(viewer, services, source, asked).build()
+
+
+async def _name_asked(viewer: Viewer, services: Services, asked: Mapping[str, str]) -> dict[str, str]:
+    """What an address names by id, as people name it; what is not there, or not for them, stays as it is."""
+    named: dict[str, str] = {}
+    with suppress(NotFound):
+        if parse_id(asked.get("dataset", "")) is not None:
+            version = await viewer.ask(services.datasets.get_version, asked["dataset"])
+            named["dataset"] = version.full_name
+    with suppress(NotFound):
+        if parse_id(asked.get("base_model", "")) is not None:
+            model = await viewer.ask(services.trained_models.get_model, asked["base_model"])
+            named["base_model"] = model.name
+    return named
 
 
 class _NewRun:
