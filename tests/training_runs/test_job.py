@@ -185,7 +185,7 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     assert weights.stat().st_size > 100_000
     loads = list_points(platform, "first", ["device_load_percent"])
     assert loads
-    assert all(0 <= point.value <= 100 for point in loads)
+    assert all(point.value is not None and 0 <= point.value <= 100 for point in loads)
     names = {point.name for point in list_points(platform, "first")}
     assert {"loss", "learning_rate", "valid/map", "valid/map50"} <= names
     measured = platform.datasets.get_version(ADMIN, str(run.dataset_version.id)).parts["valid"].boxes_by_class
