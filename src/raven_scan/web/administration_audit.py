@@ -1,16 +1,15 @@
 """The audit trail: who did what, searched and proved."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from html import escape
-from typing import Any
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
 
 from raven_scan.access.audit_types import AuditEntry, EntryFilter, Head
 from raven_scan.kernel.paging import Page, PageRequest
+from raven_scan.web.audit_words import describe_details, name_action, name_kind
 from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, heading, screen, sheet
 from raven_scan.web.lists import Choice, Column, SearchedList
@@ -39,7 +38,6 @@ _PERIODS = {
     "7": later("Last 7 days"),
     "30": later("Last 30 days"),
 }
-_LONGEST_DETAIL = 1000
 
 
 async def show_audit_trail(viewer: Viewer, services: Services, _: Liveness, arguments: PageArguments) -> None:
@@ -130,25 +128,13 @@ class _Verification:
 
 def _draw_row(entry: AuditEntry, t: Texts) -> str:
     how = ", ".join(each for each in (entry.actor_via, entry.actor_address) if each)
-    details = _describe_details(entry.details)
+    details = describe_details(entry.details, t)
     return (
         f'<tr><td class="n muted">{entry.number}</td><td class="nowrap">{escape(t.moment(entry.at))}</td>'
         f'<td>{escape(entry.actor_name)}<div class="small muted">{escape(how)}</div></td>'
-        f'<td><span class="mono small">{escape(entry.action)}</span>'
+        f"<td>{escape(name_action(entry.action, t))}"
         f'<div class="target">{escape(entry.target.name)} '
-        f'<span class="small muted">{escape(entry.target.kind)}</span></div></td>'
+        f'<span class="small muted">{escape(name_kind(entry.target.kind, t))}</span></div>'
+        f'<div class="mono small muted unbroken">{escape(entry.action)}</div></td>'
         f'<td class="small details" title="{escape(details)}"><div>{escape(details)}</div></td></tr>'
     )
-
-
-def _describe_details(details: dict[str, Any]) -> str:
-    """`name: value`, without what is nothing."""
-    told = {name: value for name, value in details.items() if value not in (None, False, "", [], {})}
-    said = " · ".join(f"{name.replace('_', ' ')}: {_describe_value(value)}" for name, value in told.items())
-    return said if len(said) <= _LONGEST_DETAIL else f"{said[:_LONGEST_DETAIL]}…"
-
-
-def _describe_value(value: object) -> str:
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):  # pyright: ignore[reportUnknownVariableType]
-        return ", ".join(value)  # pyright: ignore[reportUnknownArgumentType]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
