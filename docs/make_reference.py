@@ -32,7 +32,8 @@ do the same work in their own process on the data folder `RAVEN_HOME`, and execu
 _SETTINGS_START = """\
 # Settings
 
-Every setting is an environment variable.
+Every setting is an environment variable. The contact may be set while the server runs too, which counts before
+`RAVEN_CONTACT`: `raven settings set`, or Administration > Settings.
 
 | variable | default | meaning |
 |---|---|---|

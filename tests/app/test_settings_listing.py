@@ -9,12 +9,16 @@ from pydantic import SecretStr
 
 from raven_scan.access.types import LOCAL_ADMINISTRATOR
 from raven_scan.app.settings_listing import SettingsListing
+from raven_scan.kernel.clock import SystemClock
+from raven_scan.kernel.database import Database
 from raven_scan.kernel.settings import Settings
+from raven_scan.platform_settings.contact import CurrentContact
+from raven_scan.platform_settings.service import PlatformSettingService
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def test_no_secret_is_listed(tmp_path: Path) -> None:
+def test_no_secret_is_listed(tmp_path: Path, database: Database) -> None:
     settings = Settings(
         home=tmp_path,
         database_url=SecretStr("postgresql://raven:hunter2@db/raven"),
@@ -33,7 +37,11 @@ def test_no_secret_is_listed(tmp_path: Path) -> None:
         storage_access_key=SecretStr("hunter6"),
         storage_secret_key=SecretStr("hunter7"),
     )
-    listed = {each.name: each for each in SettingsListing(settings).list_settings(LOCAL_ADMINISTRATOR)}
+    on_platform = PlatformSettingService(
+        database, settings, SystemClock(), CurrentContact(database, settings.contact)
+    )
+    listing = SettingsListing(settings, on_platform)
+    listed = {each.name: each for each in listing.list_settings(LOCAL_ADMINISTRATOR)}
     assert list(listed) == [f"RAVEN_{name.upper()}" for name in Settings.model_fields]
     for secret in ("hunter", "the-api-token", "T0KEN", SECRET):
         assert secret not in str(listed)
@@ -62,3 +70,22 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAVEN_PUBLIC_URL", "")
     settings = Settings()
     assert (settings.token, settings.public_url) == (None, None)
+
+
+def test_the_contact_is_set_and_unset_by_command(
+    raven: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "RAVEN_CONTACT is not set either" in raven("settings", "unset", "contact").out
+    monkeypatch.setenv("RAVEN_CONTACT", "it@example.org")
+    said = raven("settings", "set", "contact=ana@example.org, room=4", "--json").document
+    assert (said["value"], said["source"], said["revision"]) == ("ana@example.org, room=4", "platform", 1)
+    listed = raven("settings", "--json").document["items"]
+    assert [(each["value"], each["source"]) for each in listed if each["name"] == "RAVEN_CONTACT"] == [
+        ("ana@example.org, room=4", "platform")
+    ]
+    assert "the platform" in raven("settings").out
+    assert raven("settings", "unset", "contact").out == "contact: it@example.org (of RAVEN_CONTACT)\n"
+    refused = raven("settings", "set", "contact=")
+    assert (refused.code, "is empty" in refused.err) == (2, True)
+    assert raven("settings", "set", "contact").code == 2
+    assert raven("settings", "set", "trash_days=3").code == 3

@@ -85,6 +85,19 @@ SYSTEM = [
     Endpoint(method="get", path="/api/v1/system/version", needs=_OWN),
     Endpoint(method="get", path="/api/v1/system", needs=_needs(Claim.SYSTEM_VIEW)),
     Endpoint(method="get", path="/api/v1/system/settings", needs=_needs(Claim.SETTINGS_VIEW)),
+    Endpoint(
+        method="get",
+        path="/api/v1/system/settings/{name}",
+        needs=_needs(Claim.SETTINGS_VIEW),
+        values={"name": "contact"},
+    ),
+    Endpoint(
+        method="patch",
+        path="/api/v1/system/settings/{name}",
+        needs=_needs(Claim.SETTINGS_VIEW, Claim.SETTINGS_EDIT),
+        values={"name": "contact"},
+        **_stale({"value": None}),
+    ),
     Endpoint(method="get", path="/api/v1/system/queue", needs=_needs(Claim.TRAINING_RUN_VIEW)),
     Endpoint(method="get", path="/api/v1/system/workers", needs=_needs(Claim.SYSTEM_VIEW)),
 ]

@@ -409,6 +409,17 @@ MODELS = [
         lambda p, a: p.settings_listing.list_settings(a),
         Claim.SETTINGS_VIEW,
     ),
+    _row(
+        "platform_settings.get_setting",
+        lambda p, a: p.platform_settings.get_setting(a, "contact"),
+        Claim.SETTINGS_VIEW,
+    ),
+    _row(
+        "platform_settings.change",
+        lambda p, a: p.platform_settings.change(a, "contact", "it@example.org"),
+        Claim.SETTINGS_VIEW,
+        Claim.SETTINGS_EDIT,
+    ),
     _row("system_health.examine", lambda p, a: p.system_health.examine(a), Claim.SETTINGS_VIEW),
     _row("system_health.find_lacks", lambda p, a: p.system_health.find_lacks(a), Claim.SYSTEM_VIEW),
     _row("system_health.measure_storage", lambda p, a: p.system_health.measure_storage(a), Claim.SYSTEM_VIEW),

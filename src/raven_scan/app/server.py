@@ -36,6 +36,7 @@ from raven_scan.notifications.subscriptions_api import build_subscriptions_route
 from raven_scan.notifications.unsubscribe_api import build_unsubscribe_router
 from raven_scan.notifications.unsubscribe_links import UNSUBSCRIBE_PATH
 from raven_scan.packages.api import build_keys_router, build_packages_router
+from raven_scan.platform_settings.api import build_router as build_platform_settings_router
 from raven_scan.publishing.api import build_policy_router, build_publishing_router
 from raven_scan.trained_models.api import build_router as build_trained_models_router
 from raven_scan.trained_models.stewardship_api import (
@@ -88,6 +89,7 @@ def build_app(
     app.include_router(
         build_system_router(readiness, platform.run_queue, platform.settings_listing, has_worker, get_actor)
     )
+    app.include_router(build_platform_settings_router(platform.platform_settings, get_actor))
     app.include_router(
         build_datasets_router(
             platform.datasets, get_actor, uploads=platform.uploads, allow_server_paths=allow_server_paths

@@ -161,7 +161,7 @@ def _build_screens(platform: Platform, waker: RunWaker, host_names: Sequence[str
 
     has_oidc = platform.oidc.provider_name is not None
     screens = build_screens(
-        platform, waker, oidc_path=OIDC_PATH if has_oidc else None, contact=platform.settings.contact
+        platform, waker, oidc_path=OIDC_PATH if has_oidc else None, find_contact=platform.contact.find
     )
     # The last one added is the outermost.
     screens.add_middleware(ScreenGuard, public_url=platform.settings.public_url, host_names=host_names)

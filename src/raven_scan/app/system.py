@@ -71,7 +71,7 @@ def build_system_router(
 
     @router.get("/settings")
     def list_settings(actor: Annotated[Actor, Depends(get_actor)]) -> SettingPage:
-        """List the settings that this server was started with; secrets are not shown."""
+        """List the settings as they count, and who set them; secrets are not shown."""
         items = [SettingOut.model_validate(each) for each in settings.list_settings(actor)]
         return SettingPage(items=items, next=None)
 

@@ -9,6 +9,7 @@ for _slice in (
     "storage",
     "jobs",
     "access",
+    "platform_settings",
     "notifications",
     "uploads",
     "datasets",

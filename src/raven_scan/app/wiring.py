@@ -61,6 +61,8 @@ from raven_scan.packages.export import PackageExports
 from raven_scan.packages.importing import PackageImports
 from raven_scan.packages.keys import PackageKeys
 from raven_scan.packages.onnx_export import OnnxExport
+from raven_scan.platform_settings.contact import CurrentContact
+from raven_scan.platform_settings.service import PlatformSettingService
 from raven_scan.publishing.checking import PublicationChecks
 from raven_scan.publishing.dependents import PublicationsOfModels, PublicationsOnVersions
 from raven_scan.publishing.evidence import EvidenceGathering
@@ -111,6 +113,8 @@ class Platform:
 
     settings: Settings
     settings_listing: SettingsListing
+    platform_settings: PlatformSettingService
+    contact: CurrentContact
     system_health: SystemHealth
     clock: Clock
     database: Database
@@ -272,9 +276,13 @@ def build_services(settings: Settings, database: Database, holding: Holding | No
     model_choice = ModelChoice(publishing, trained_models, datasets, evaluations)
     run_metrics, run_logs = TrainingRunMetrics(database), TrainingRunLogs(database)
     run_comparisons = RunComparisons(database, trained_models, run_metrics)
+    contact = CurrentContact(database, settings.contact)
+    platform_settings = PlatformSettingService(database, settings, clock, contact)
     return Platform(
         settings=settings,
-        settings_listing=SettingsListing(settings),
+        settings_listing=SettingsListing(settings, platform_settings),
+        platform_settings=platform_settings,
+        contact=contact,
         system_health=SystemHealth(settings, database, blobs, is_embedded=holding is not None),
         clock=clock,
         database=database,

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from raven_scan.kernel import contacts
 from raven_scan.kernel.addresses import (
     check_web_address,
     is_loopback,
@@ -28,6 +29,12 @@ def split(given: Any) -> Any:
 def check_public_url(given: str | None) -> str | None:
     if given is not None:
         _refuse_where(check_web_address, given, "it")
+    return given
+
+
+def check_contact(given: str | None) -> str | None:
+    if given is not None:
+        _refuse_where(contacts.check_contact, given, "it")
     return given
 
 

@@ -158,12 +158,10 @@ class Settings(BaseSettings):
         description="Where users reach the server, as https://raven.example.org. Notifications link to the run there, "
         "and browsers may sign in from there.",
     )
-    contact: str | None = Field(
+    contact: Annotated[str | None, AfterValidator(checks.check_contact)] = Field(
         default=None,
-        min_length=1,
-        max_length=200,
         description="Whom users turn to who cannot help themselves, as `it@example.org, ext. 42`; shown at the "
-        "sign-in, and with errors.",
+        "sign-in, and with errors. What an administrator sets while the server runs counts before it.",
     )
     trusted_proxies: Annotated[
         tuple[str, ...],

@@ -19,12 +19,19 @@ class SystemOut(BaseModel):
 
 
 class SettingOut(BaseModel):
-    """A setting as this server has it. `value`: of a secret, `***`; null where there is none."""
+    """A setting as it counts. `value`: of a secret, `***`; null where there is none."""
 
     model_config = ConfigDict(from_attributes=True)
 
     name: Annotated[str, Field(description="Of the environment variable.")]
     value: Any
+    source: Annotated[
+        str,
+        Field(
+            description="environment: the server was started with it; platform: it was set while the server ran, "
+            "which counts before; default: nobody has set it."
+        ),
+    ]
     is_default: Annotated[bool, Field(description="Nobody has set it.")]
     description: str
 

@@ -1,6 +1,7 @@
 """The screens as an ASGI application: pages for who is signed in, the sign-in for who is not."""
 
 import hashlib
+from collections.abc import Callable
 from functools import cache, partial
 from html import escape
 from pathlib import Path
@@ -36,7 +37,7 @@ _IS_DARK = {"light": False, "dark": True}
 
 
 def build_screens(
-    services: Services, waker: RunWaker, *, oidc_path: str | None, contact: str | None
+    services: Services, waker: RunWaker, *, oidc_path: str | None, find_contact: Callable[[], str | None]
 ) -> FastAPI:
     """The screens; once a process, since NiceGUI knows one application.
 
@@ -44,7 +45,7 @@ def build_screens(
         services: that they ask.
         waker: tells that runs have changed.
         oidc_path: where signing in elsewhere begins; None where there is no such way.
-        contact: whom users turn to who cannot help themselves.
+        find_contact: whom users turn to who cannot help themselves; asked in a thread.
     """
     app = FastAPI(openapi_url=None)
     stamp = _make_stamp()
@@ -55,7 +56,7 @@ def build_screens(
     def show_sign_in(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         texts = _choose_texts(request)
         shown = templates.get_template("sign_in.html").render(
-            texts=texts, stamp=stamp, oidc=oidc_path, contact=contact, shortest=SHORTEST_PASSWORD
+            texts=texts, stamp=stamp, oidc=oidc_path, contact=find_contact(), shortest=SHORTEST_PASSWORD
         )
         return HTMLResponse(shown, headers={"Cache-Control": "no-store"})
 
@@ -87,7 +88,7 @@ def build_screens(
         ui.context.client.page.language = cast(
             "Language", {"en": "en-US"}.get(texts.language, texts.language.replace("_", "-"))
         )
-        viewer = Viewer(actor, recognise, texts, contact=contact)
+        viewer = Viewer(actor, recognise, texts, find_contact=find_contact)
         build_page(viewer, services, liveness, request.url.path)
         return None
 

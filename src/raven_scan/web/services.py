@@ -25,6 +25,8 @@ from raven_scan.notifications.service import NotificationService
 from raven_scan.notifications.subscriptions import SubscriptionService
 from raven_scan.packages.export import PackageExports
 from raven_scan.packages.importing import PackageImports
+from raven_scan.platform_settings.service import PlatformSettingService
+from raven_scan.platform_settings.types import SettingSource
 from raven_scan.publishing.policy_service import PolicyService
 from raven_scan.publishing.service import PublishingService
 from raven_scan.storage.use import StorageUse
@@ -46,12 +48,14 @@ from raven_scan.uploads.service import UploadService
 
 
 class SettingShown(Protocol):
-    """A setting, without secrets; `is_default`: nobody has set it."""
+    """A setting as it counts, without secrets; `is_default`: nobody has set it."""
 
     @property
     def name(self) -> str: ...
     @property
     def value(self) -> Any: ...
+    @property
+    def source(self) -> SettingSource: ...
     @property
     def is_default(self) -> bool: ...
     @property
@@ -164,6 +168,8 @@ class Services(Protocol):
     def audit(self) -> AuditService: ...
     @property
     def settings_listing(self) -> SettingsShown: ...
+    @property
+    def platform_settings(self) -> PlatformSettingService: ...
     @property
     def system_health(self) -> HealthShown: ...
     @property

@@ -39,15 +39,21 @@ class Viewer:
         actor: as the page's request was recognised.
         recognise: who the page's session belongs to now, with the claims they have now.
         texts: in the user's language.
-        contact: whom users turn to who cannot help themselves.
+        find_contact: whom users turn to who cannot help themselves; asked in a thread, with each question.
     """
 
     def __init__(
-        self, actor: Actor, recognise: Callable[[], Actor], texts: Texts, *, contact: str | None = None
+        self,
+        actor: Actor,
+        recognise: Callable[[], Actor],
+        texts: Texts,
+        *,
+        find_contact: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.actor = actor
         self.texts = texts
-        self._contact = contact
+        self._find_contact = find_contact
+        self._contact: str | None = None
         self._recognise = recognise
 
     def may(self, claim: Claim) -> bool:
@@ -64,6 +70,7 @@ class Viewer:
         """
 
         def ask() -> T:
+            self._contact = self._find_contact()
             self.actor = self._recognise()
             return use_case(self.actor, *arguments, **named)
 

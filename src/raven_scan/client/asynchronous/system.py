@@ -1,9 +1,13 @@
 """The system, from outside."""
 
+from raven_scan.client.answers import quote_ref
 from raven_scan.client.asynchronous.connection import AsyncConnection
+from raven_scan.kernel.revisions import format_etag
 from raven_scan.kernel.system_schemas import SettingPage, SystemOut
+from raven_scan.platform_settings.schemas import PlatformSettingOut
 
 _PATH = "/api/v1/system"
+_SETTINGS_PATH = f"{_PATH}/settings"
 
 
 class AsyncSystemClient:
@@ -16,4 +20,37 @@ class AsyncSystemClient:
 
     async def list_settings(self) -> SettingPage:
         """How the server is set up; secrets stay there."""
-        return SettingPage.model_validate(await self._connection.get(f"{_PATH}/settings"))
+        return SettingPage.model_validate(await self._connection.get(_SETTINGS_PATH))
+
+    async def get_setting(self, name: str) -> PlatformSettingOut:
+        """A setting that is changed while the server runs, such as `contact`."""
+        return PlatformSettingOut.model_validate(await self._connection.get(_make_path(name)))
+
+    async def set(self, name: str, value: str, *, revision: int | None = None) -> PlatformSettingOut:
+        """Sets it from now on.
+
+        Args:
+            name: such as `contact`.
+            value: that counts before the environment variable's.
+            revision: that was read; where somebody has changed it since, it is refused.
+
+        Raises:
+            Invalid: it cannot have this value.
+            NotFound: no such setting is changed while the server runs.
+            Stale: it has another revision.
+        """
+        return await self._change(name, value, revision)
+
+    async def unset(self, name: str, *, revision: int | None = None) -> PlatformSettingOut:
+        """Has the environment variable count again; as `set` else."""
+        return await self._change(name, None, revision)
+
+    async def _change(self, name: str, value: str | None, revision: int | None) -> PlatformSettingOut:
+        etag = None if revision is None else format_etag(revision)
+        return PlatformSettingOut.model_validate(
+            await self._connection.patch(_make_path(name), {"value": value}, etag=etag)
+        )
+
+
+def _make_path(name: str) -> str:
+    return f"{_SETTINGS_PATH}/{quote_ref(name)}"
