@@ -48,6 +48,7 @@ _SCREENS = {
     "datasets": ("Datasets", "/datasets"),
     "dataset-import": ("Importing a dataset", "/datasets/import"),
     "dataset": ("A version of a dataset", "/datasets/{dataset}"),
+    "dataset-statistics": ("Its statistics", "/datasets/{dataset}"),
     "training-runs": ("Training runs", "/training-runs"),
     "new-training-run": ("Creating a training run", "/training-runs/new?clone={run}"),
     "training-run": ("A training run", "/training-runs/{run}"),
@@ -57,6 +58,7 @@ _SCREENS = {
     "trained-models": ("Trained models", "/trained-models"),
     "trained-model": ("A trained model", "/trained-models/{model}"),
     "model-review": ("Its review", "/trained-models/{model}/review"),
+    "model-gallery": ("Its worst misses", "/trained-models/{model}/review"),
     "model-lineage": ("Its lineage", "/trained-models/{model}/lineage"),
     "model-configuration": ("Its configuration", "/trained-models/{model}/configuration"),
     "model-package": ("Its package", "/trained-models/{model}/package"),
@@ -77,6 +79,10 @@ _SCREENS = {
     "subscriptions": ("Its subscriptions", "/account/subscriptions"),
     "guide": ("The guide", "/guide"),
 }
+
+
+_SCROLLED_TO = {"dataset-statistics": "Boxes by class", "model-gallery": "Where it goes wrong"}
+"""Headings that are in the middle of a long screen."""
 
 
 class _Named(msgspec.Struct):
@@ -207,15 +213,20 @@ def _take_all(browser: Browser, url: str, names: dict[str, str], size: str, sche
         if name == "overview":
             answer = context.request.post("/api/v1/session", data={"name": _NAME, "password": _PASSWORD})
             assert answer.ok, answer.text()
-        _take(page, path.format(**names), _FOLDER / f"{name}-{size}-{scheme}.webp")
+        target = _FOLDER / f"{name}-{size}-{scheme}.webp"
+        _take(page, path.format(**names), target, scrolled_to=_SCROLLED_TO.get(name))
     context.close()
 
 
-def _take(page: Page, path: str, target: Path) -> None:
+def _take(page: Page, path: str, target: Path, *, scrolled_to: str | None) -> None:
     page.goto(path, wait_until="networkidle" if path == "/sign-in" else "load")
     if path != "/sign-in":
         page.locator("#screen h1").wait_for()
         # Until nothing has changed for a while: charts and pictures come after their screens.
+        page.wait_for_function(_IS_AT_REST)
+    if scrolled_to is not None:
+        page.get_by_role("heading", name=scrolled_to).evaluate("(at) => at.scrollIntoView()")
+        # Pictures come when they are in sight.
         page.wait_for_function(_IS_AT_REST)
     picture = Image.open(io.BytesIO(page.screenshot()))
     picture.convert("RGB").save(target, quality=_QUALITY, method=6)
