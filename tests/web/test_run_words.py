@@ -1,26 +1,45 @@
 """What runs' parameters and options are called on screens, and how values are written."""
 
+import ast
 from dataclasses import fields
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
 
+import raven_scan
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.training_runs.types import AttemptEnd, RunOptions
 from raven_scan.web.run_form import describe_problems, fill_fields, read_parameters
 from raven_scan.web.run_words import (
     DEFAULT_REASONS,
     ENDS,
+    EVIDENCE_NAMES,
     OPTION_NAMES,
     PARAMETER_NAMES,
     SIMPLE,
+    describe_evidence,
     find_bounds,
     show_value,
 )
 from raven_scan.web.texts import NONE, Texts
 
 T = Texts("en", ZoneInfo("UTC"))
+SOURCE = Path(raven_scan.__file__).parent
+
+
+def find_evidence() -> set[str]:
+    """What the code says a run's error was seen by."""
+    parts = ("trainer", "training_runs", "jobs")
+    trees = [ast.parse(path.read_text()) for part in parts for path in (SOURCE / part).glob("*.py")]
+    given = [
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "evidence" and isinstance(node.value, ast.Dict)
+    ]
+    return {key.value for each in given for key in each.keys if isinstance(key, ast.Constant)}  # pyright: ignore[reportReturnType]
 
 
 def test_everything_that_can_be_set_has_a_name():
@@ -30,6 +49,25 @@ def test_everything_that_can_be_set_has_a_name():
     assert set(SIMPLE) <= set(PARAMETER_NAMES)
     left_open = {name for name, field in TrainingParameters.model_fields.items() if field.default is None}
     assert set(DEFAULT_REASONS) == left_open
+
+
+def test_what_errors_are_seen_by_has_a_name():
+    assert {"step", "worker", "boxes"} <= find_evidence() <= set(EVIDENCE_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("last_finite_step", 12, "Last good step: 12"),
+        ("last_finite_step", None, "Last good step: \N{EN DASH}"),
+        ("images", ["a.png", "b.png"], "Images: a.png, b.png"),
+        ("free_bytes", 5_400_000, "Free: 5.4 MB"),
+        ("silent_s", 90.0, "Silent for: 1 min 30 s"),
+        ("of_the_future", "x" * 301, f"of the future: {'x' * 300}…"),
+    ],
+)
+def test_evidence_is_told_in_words(name: str, value: object, said: str):
+    assert describe_evidence(name, value, T) == said
 
 
 @pytest.mark.parametrize(

@@ -88,10 +88,14 @@ def test_a_runs_page_keeps_up_without_a_reload(page: Page, site: Site) -> None:
     expect(page.get_by_text("step 2 of 8")).to_be_visible(timeout=5000)
     expect(page.get_by_role("log")).to_contain_text("step 2 is done")
     assert "danger" in (page.get_by_role("button", name="Cancel run").get_attribute("class") or "")
-    error = RunError("out_of_memory", "The device has no more memory.", "Lower --batch-size.")
+    seen_by = {"last_finite_step": 2}
+    error = RunError("out_of_memory", "The device has no more memory.", "Lower --batch-size.", [], seen_by)
     site.platform.execution.fail(WORKER, attempt, error)
     expect(page.get_by_role("alert")).to_contain_text("Lower --batch-size.")
-    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("Last good step: 2")
+    # The same would end so again.
+    expect(page.get_by_role("button", name="Clone")).to_have_class(re.compile("primary"))
+    expect(page.get_by_role("button", name="Retry")).not_to_have_class(re.compile("primary"))
     assert page.evaluate("window.neverReloaded") is True
 
 

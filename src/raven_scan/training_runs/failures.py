@@ -8,6 +8,14 @@ from raven_scan.training_runs.types import RunError
 
 _NOUN = "training_run."
 
+_OF_SETTINGS = {"diverged", "out_of_memory", "refused"}
+_OF_SURROUNDINGS = {
+    "out_of_memory.shared_memory",
+    "refused.checkpoint_of_other_run",  # from the start it goes on
+    "refused.no_such_device",
+}
+"""Of those families, what is mended beside the run."""
+
 _FROM_OUTSIDE = {"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"}
 
 
@@ -55,3 +63,8 @@ def is_transient(failure: RunError) -> bool:
     if failure.code.startswith("out_of_memory."):
         return False
     return failure.code in {"hung", "stopped"} or failure.evidence.get("signal") in _FROM_OUTSIDE
+
+
+def needs_other_settings(failure: RunError) -> bool:
+    """Whether the same run would end so again: its parameters, its dataset or its base model made it."""
+    return failure.code.partition(".")[0] in _OF_SETTINGS and failure.code not in _OF_SURROUNDINGS

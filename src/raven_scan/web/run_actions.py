@@ -9,6 +9,7 @@ from nicegui import ui
 
 from raven_scan.access.types import Claim
 from raven_scan.kernel.notes import LONGEST_NOTES
+from raven_scan.training_runs.failures import needs_other_settings
 from raven_scan.training_runs.types import RunStatus, TrainingRunView
 from raven_scan.web.dialogs import Question
 from raven_scan.web.frame import button, confirm
@@ -40,6 +41,13 @@ _CLAIMS = {
 }
 
 
+def _list_first(run: TrainingRunView) -> tuple[str, ...]:
+    """What fits the run's status; the first is what helps most."""
+    if run.status is RunStatus.ERROR and run.error is not None and needs_other_settings(run.error):
+        return ("clone", "retry")
+    return _OF_STATUS[run.status]
+
+
 class RunActions:
     """The buttons in a heading.
 
@@ -64,7 +72,7 @@ class RunActions:
         self._run = run
         names = tuple(
             name
-            for name in (*_OF_STATUS[run.status], "clone", "edit", "preset", "delete")
+            for name in dict.fromkeys((*_list_first(run), "clone", "edit", "preset", "delete"))
             if self._viewer.may(_CLAIMS[name])
             and not (name == "pause" and run.is_pausing)
             and not (name == "delete" and run.status is RunStatus.PROCESSING)
@@ -80,9 +88,9 @@ class RunActions:
             "dry_run": (t("Dry run"), "quiet", self._dry_run),
             "pause": (t("Pause"), "quiet", partial(self._do, self._services.run_control.pause)),
             "resume": (t("Resume"), "primary", partial(self._do, self._services.run_control.resume)),
-            "retry": (t("Retry"), "primary", self._retry),
+            "retry": (t("Retry"), "primary" if names[0] == "retry" else "quiet", self._retry),
             "cancel": (t("Cancel run"), "danger", self._cancel),
-            "clone": (t("Clone"), "quiet", self._clone),
+            "clone": (t("Clone"), "primary" if _list_first(run)[0] == "clone" else "quiet", self._clone),
             "edit": (t("Edit"), "quiet", self._edit),
             "preset": (t("Save as preset"), "quiet", self._save_preset),
             "delete": (t("Delete"), "danger", self._delete),

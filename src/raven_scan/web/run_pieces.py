@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from raven_scan.access.types import Claim
 from raven_scan.kernel.findings import Finding
@@ -12,7 +11,14 @@ from raven_scan.training_runs.types import RunError, RunStatus, TrainingRunView
 from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import draw_bar, link, list_facts, mark_status
 from raven_scan.web.run_plan import draw_findings
-from raven_scan.web.run_words import ENDS, OPTION_NAMES, PARAMETER_NAMES, name_parameter, show_value
+from raven_scan.web.run_words import (
+    ENDS,
+    OPTION_NAMES,
+    PARAMETER_NAMES,
+    describe_evidence,
+    name_parameter,
+    show_value,
+)
 from raven_scan.web.texts import NONE, Texts, later
 from raven_scan.web.viewer import Viewer
 
@@ -100,8 +106,7 @@ def draw_notices(run: TrainingRunView, findings: list[Finding], viewer: Viewer) 
 def _draw_error(error: RunError, title: str, viewer: Viewer) -> str:
     t = viewer.texts
     evidence = "".join(
-        f"<div>{escape(name)}: {escape(_show_evidence(value))}</div>"
-        for name, value in error.evidence.items()
+        f"<div>{escape(describe_evidence(name, value, t))}</div>" for name, value in error.evidence.items()
     )
     tail = (
         f"<details><summary>{escape(t('Last lines of the log'))}</summary>"
@@ -109,17 +114,12 @@ def _draw_error(error: RunError, title: str, viewer: Viewer) -> str:
         if error.log_tail
         else ""
     )
-    more = f'<div class="small mono">{escape(error.code)}{evidence}</div>'
+    more = f'<div class="small">{evidence}<div class="mono">{escape(error.code)}</div></div>'
     hint = viewer.offer_contact(name_screens(error.hint, t))
     return (
         f'<div class="notice bad" role="alert"><span class="small">{escape(title)}</span><br>'
         f"<b>{escape(error.message)}</b><br>{escape(hint)}{more}{tail}</div>"
     )
-
-
-def _show_evidence(value: Any) -> str:
-    shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    return shown if len(shown) <= 300 else f"{shown[:300]}…"
 
 
 def draw_facts(run: TrainingRunView, viewer: Viewer) -> str:

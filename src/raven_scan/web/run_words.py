@@ -81,6 +81,30 @@ ENDS = {
     AttemptEnd.RETRIED_SMALLER: later("Tried again with a smaller batch"),
 }
 
+EVIDENCE_NAMES = {
+    "available_bytes": later("Free memory"),
+    "boxes": later("Boxes"),
+    "device": later("Device"),
+    "exit_code": later("Exit code"),
+    "free_bytes": later("Free"),
+    "image_size": later("Image size"),
+    "images": later("Images"),
+    "last_finite_step": later("Last good step"),
+    "memory_kills": later("Processes killed for want of memory"),
+    "path": later("Folder"),
+    "rank": later("Process"),
+    "requested_bytes": later("Asked for"),
+    "signal": later("Signal"),
+    "silent_s": later("Silent for"),
+    "step": later("Step"),
+    "time_limit_s": later("Time limit"),
+    "total_bytes": later("In all"),
+    "worker": later("Worker"),
+}
+"""By what the cause of an error was seen."""
+
+_LONGEST_EVIDENCE = 300
+
 DEFAULT_REASONS = {
     "image_size": later("as the architecture has it"),
     "learning_rate": later("by architecture, batch size and what it starts from"),
@@ -164,6 +188,23 @@ def show_value(name: str, value: Any, t: Texts) -> str:
     else:
         shown = str(value)
     return shown
+
+
+def describe_evidence(name: str, value: Any, t: Texts) -> str:
+    """Such as `Last good step: 12`; what nobody foresaw is named as the trainer does."""
+    named = t(EVIDENCE_NAMES[name]) if name in EVIDENCE_NAMES else name.replace("_", " ")
+    match value:
+        case int() | float() if name.endswith("_bytes"):
+            shown = t.size(value)
+        case int() | float() if name.endswith("_s"):
+            shown = t.duration(value)
+        case int() if name == "image_size":
+            shown = f"{value} {t('px')}"
+        case list():
+            shown = ", ".join(map(str, value)) or NONE  # pyright: ignore[reportUnknownArgumentType]
+        case _:
+            shown = show_value(name, value, t)
+    return f"{named}: {shown if len(shown) <= _LONGEST_EVIDENCE else f'{shown[:_LONGEST_EVIDENCE]}…'}"
 
 
 def _find(field: FieldInfo, name: str) -> float | None:
