@@ -130,7 +130,7 @@ def test_it_is_read_anew_after_seconds_and_not_for_each_page(database: Database)
     queries: list[str] = []
     look_up: Callable[..., object] = database.look_up
 
-    def count(query: str, parameters: object) -> object:
+    def count(query: str, parameters: dict[str, str]) -> object:
         queries.append(query)
         return look_up(query, parameters)
 

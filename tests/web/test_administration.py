@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from raven_scan.access.types import LOCAL_ADMINISTRATOR
+from raven_scan.access.types import LOCAL_ADMINISTRATOR, Claim
 from raven_scan.architectures.parameters import TrainingParameters
 
 from .axe import check_screens
@@ -147,6 +147,50 @@ def test_settings_and_health_are_shown(page: Page) -> None:
     page.goto("/administration/health")
     expect(page.locator("table.list").first).to_contain_text("PostgreSQL")
     expect(page.locator("dl.facts")).to_contain_text("Database")
+
+
+def test_the_contact_is_changed_while_the_server_runs(
+    page: Page, open_context: Callable[..., BrowserContext], site: Site
+) -> None:
+    page.goto("/administration/settings")
+    shown = page.locator("main.screen")
+    expect(shown).to_contain_text("RAVEN_CONTACT says so")
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Whom users ask").fill("Bea")
+    page.reload()
+    page.get_by_role("button", name="Edit").click()
+    expect(page.get_by_label("Whom users ask")).to_have_value("Bea")
+    page.get_by_label("Whom users ask").fill("x" * 201)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("it has 201 characters")
+    page.get_by_label("Whom users ask").fill("Ana <b>, ext. 42")
+    page.get_by_role("button", name="Save").click()
+    expect(shown).to_contain_text("they read: ask Ana <b>, ext. 42.")
+    expect(shown).to_contain_text("Set here by vera")
+    expect(shown).to_contain_text(f"RAVEN_CONTACT says {CONTACT}; it does not count meanwhile.")
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Whom users ask").fill("Cleo")
+    site.platform.platform_settings.change(LOCAL_ADMINISTRATOR, "contact", "Ana <b>, ext. 43")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("was changed since you read it")
+    page.get_by_role("button", name="Cancel").click()
+    door = open_context(None).new_page()
+    door.goto("/sign-in")
+    expect(door.get_by_text("You cannot sign in? Ask Ana <b>, ext. 4")).to_be_visible()
+    # Who may only look.
+    site.platform.roles.create(LOCAL_ADMINISTRATOR, name="Onlooker", claims=[Claim.SETTINGS_VIEW])
+    site.add_user("olga", "Viewer", "Onlooker")
+    other = open_context("olga").new_page()
+    other.goto("/administration/settings")
+    expect(other.locator("main.screen")).to_contain_text("they read: ask Ana <b>, ext. 43.")
+    expect(other.get_by_role("button", name="Edit")).to_have_count(0)
+    expect(other.get_by_role("button", name="Unset")).to_have_count(0)
+    page.reload()
+    page.get_by_role("button", name="Unset").click()
+    page.get_by_role("dialog").get_by_role("button", name="Unset").click()
+    expect(shown).to_contain_text(f"ask {CONTACT}")
+    other.goto("/administration/audit")
+    expect(other.get_by_role("alert")).to_contain_text(f"Ask {CONTACT}.")
 
 
 def test_who_may_not_sees_no_way_in_and_is_told_whom_to_ask(

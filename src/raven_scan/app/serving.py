@@ -160,9 +160,7 @@ def _build_screens(platform: Platform, waker: RunWaker, host_names: Sequence[str
     from raven_scan.web.screens import build_screens  # noqa: PLC0415
 
     has_oidc = platform.oidc.provider_name is not None
-    screens = build_screens(
-        platform, waker, oidc_path=OIDC_PATH if has_oidc else None, find_contact=platform.contact.find
-    )
+    screens = build_screens(platform, waker, oidc_path=OIDC_PATH if has_oidc else None)
     # The last one added is the outermost.
     screens.add_middleware(ScreenGuard, public_url=platform.settings.public_url, host_names=host_names)
     screens.add_middleware(HostCheck, names=host_names)

@@ -36,6 +36,11 @@ class CurrentContact:
         self._change = 0
         self._reading = Lock()
 
+    @property
+    def known(self) -> str | None:
+        """As it was read last, without a query."""
+        return self._value or self._variable_value
+
     def find(self) -> str | None:
         """None where nobody is named. While the database is away, it is what was read last: errors name it."""
         # One thread reads it anew; the others, which may be many while the database is slow, take what is known.
@@ -45,12 +50,13 @@ class CurrentContact:
                     self._read()
             finally:
                 self._reading.release()
-        return self._value or self._variable_value
+        return self.known
 
-    def forget(self) -> None:
-        """It was changed: it is read anew when it is asked for next."""
+    def find_changed(self) -> str | None:
+        """It was changed a moment ago."""
         self._change += 1
         self._read_at_s = None
+        return self.find()
 
     def _is_old(self) -> bool:
         read_at_s = self._read_at_s

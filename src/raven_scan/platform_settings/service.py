@@ -79,7 +79,7 @@ class PlatformSettingService:
             target = Target("setting", None, known.value)
             record(session, actor, "setting.changed", target, old=before, new=after)
             changed = self._make_view(known, stored)
-        self._contact.forget()
+        self._contact.find_changed()
         return changed
 
     def _make_view(self, name: PlatformSettingName, row: PlatformSetting | None) -> PlatformSettingView:

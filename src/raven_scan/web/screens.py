@@ -1,7 +1,6 @@
 """The screens as an ASGI application: pages for who is signed in, the sign-in for who is not."""
 
 import hashlib
-from collections.abc import Callable
 from functools import cache, partial
 from html import escape
 from pathlib import Path
@@ -36,16 +35,13 @@ _IS_DARK = {"light": False, "dark": True}
 """What the user chose; else it is as the system has it."""
 
 
-def build_screens(
-    services: Services, waker: RunWaker, *, oidc_path: str | None, find_contact: Callable[[], str | None]
-) -> FastAPI:
+def build_screens(services: Services, waker: RunWaker, *, oidc_path: str | None) -> FastAPI:
     """The screens; once a process, since NiceGUI knows one application.
 
     Args:
         services: that they ask.
         waker: tells that runs have changed.
         oidc_path: where signing in elsewhere begins; None where there is no such way.
-        find_contact: whom users turn to who cannot help themselves; asked in a thread.
     """
     app = FastAPI(openapi_url=None)
     stamp = _make_stamp()
@@ -55,8 +51,9 @@ def build_screens(
     @app.get("/sign-in")
     def show_sign_in(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         texts = _choose_texts(request)
+        contact = services.contact.find()
         shown = templates.get_template("sign_in.html").render(
-            texts=texts, stamp=stamp, oidc=oidc_path, contact=find_contact(), shortest=SHORTEST_PASSWORD
+            texts=texts, stamp=stamp, oidc=oidc_path, contact=contact, shortest=SHORTEST_PASSWORD
         )
         return HTMLResponse(shown, headers={"Cache-Control": "no-store"})
 
@@ -88,7 +85,7 @@ def build_screens(
         ui.context.client.page.language = cast(
             "Language", {"en": "en-US"}.get(texts.language, texts.language.replace("_", "-"))
         )
-        viewer = Viewer(actor, recognise, texts, find_contact=find_contact)
+        viewer = Viewer(actor, recognise, texts, contact=services.contact)
         build_page(viewer, services, liveness, request.url.path)
         return None
 
@@ -114,6 +111,7 @@ class _KeptFiles(StaticFiles):
 
 
 def _recognise(services: Services, connection: HTTPConnection) -> Actor:
+    services.contact.find()  # a refusal names it
     address = "" if connection.client is None else connection.client.host
     return services.authentication.authenticate_cookie(find_cookie(connection) or "", address=address)
 

@@ -25,6 +25,7 @@ from raven_scan.notifications.service import NotificationService
 from raven_scan.notifications.subscriptions import SubscriptionService
 from raven_scan.packages.export import PackageExports
 from raven_scan.packages.importing import PackageImports
+from raven_scan.platform_settings.contact import CurrentContact
 from raven_scan.platform_settings.service import PlatformSettingService
 from raven_scan.platform_settings.types import SettingSource
 from raven_scan.publishing.policy_service import PolicyService
@@ -170,6 +171,8 @@ class Services(Protocol):
     def settings_listing(self) -> SettingsShown: ...
     @property
     def platform_settings(self) -> PlatformSettingService: ...
+    @property
+    def contact(self) -> CurrentContact: ...
     @property
     def system_health(self) -> HealthShown: ...
     @property

@@ -16,6 +16,7 @@ from raven_scan.access.types import Actor, Claim
 from raven_scan.kernel.database import describe_database_loss
 from raven_scan.kernel.errors import ErrorKind, RavenError, Unauthenticated
 from raven_scan.kernel.long_work import describe_unexpected
+from raven_scan.platform_settings.contact import CurrentContact
 from raven_scan.web.hints import name_screens
 from raven_scan.web.texts import Texts
 
@@ -39,7 +40,7 @@ class Viewer:
         actor: as the page's request was recognised.
         recognise: who the page's session belongs to now, with the claims they have now.
         texts: in the user's language.
-        find_contact: whom users turn to who cannot help themselves; asked in a thread, with each question.
+        contact: whom users turn to who cannot help themselves; `recognise` reads it anew where that is due.
     """
 
     def __init__(
@@ -48,12 +49,11 @@ class Viewer:
         recognise: Callable[[], Actor],
         texts: Texts,
         *,
-        find_contact: Callable[[], str | None] = lambda: None,
+        contact: CurrentContact | None = None,
     ) -> None:
         self.actor = actor
         self.texts = texts
-        self._find_contact = find_contact
-        self._contact: str | None = None
+        self._contact = contact
         self._recognise = recognise
 
     def may(self, claim: Claim) -> bool:
@@ -70,7 +70,6 @@ class Viewer:
         """
 
         def ask() -> T:
-            self._contact = self._find_contact()
             self.actor = self._recognise()
             return use_case(self.actor, *arguments, **named)
 
@@ -113,16 +112,19 @@ class Viewer:
         )
 
     def _add_contact(self, hint: str) -> str:
-        if self._contact is None:
-            return hint
-        return f"{hint} {self.texts('Ask {contact}.', contact=self._contact)}".strip()
+        contact = self._find_contact()
+        return f"{hint} {self.texts('Ask {contact}.', contact=contact)}".strip() if contact else hint
 
     def offer_contact(self, hint: str) -> str:
         """A hint, and whom to ask if it does not help."""
-        if self._contact is None:
+        contact = self._find_contact()
+        if contact is None:
             return hint
-        said = self.texts("If that does not help, ask {contact}.", contact=self._contact)
+        said = self.texts("If that does not help, ask {contact}.", contact=contact)
         return f"{hint} {said}".strip()
+
+    def _find_contact(self) -> str | None:
+        return None if self._contact is None else self._contact.known
 
     def close_refusals(self) -> None:
         """Takes away what was told of refusals."""
