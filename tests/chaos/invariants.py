@@ -105,7 +105,7 @@ def _is_same(one: tuple[int, float | None], other: tuple[int, float | None], tol
 
 def list_trained_models(platform: Platform) -> list[TrainedModelView]:
     listed = platform.trained_models.list_models(
-        LOCAL_ADMINISTRATOR, PageRequest(limit=LARGEST_LIMIT), ModelFilter(origin=Origin.TRAINED)
+        LOCAL_ADMINISTRATOR, PageRequest(limit=LARGEST_LIMIT), ModelFilter(origins=(Origin.TRAINED,))
     )
     return [platform.trained_models.get_model(LOCAL_ADMINISTRATOR, model.id) for model in listed.items]
 

@@ -81,6 +81,8 @@ def test_lists_in_pages_and_by_filter(client: TestClient):
     assert len(names) == len(set(names)) == len(list_architectures())
     assert rest["next"] is None
     assert client.get(PATH, params={"origin": "imported"}).json() == {"items": [], "next": None}
+    both = client.get(PATH, params={"origin": ["imported", "builtin"], "limit": 100}).json()
+    assert {model["name"] for model in both["items"]} == set(names)
     assert client.get(PATH, params={"origin": "stolen"}).status_code == 422
     assert client.get(PATH, params={"limit": 0}).json()["code"] == "paging.bad_limit"
 

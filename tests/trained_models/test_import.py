@@ -43,7 +43,7 @@ def yolox_nano(shared_folder: Path) -> Path:
 
 
 def assert_nothing_is_stored(service: TrainedModelService, settings: Settings) -> None:
-    assert service.list_models(ME, PageRequest(), ModelFilter(origin=Origin.IMPORTED)).items == []
+    assert service.list_models(ME, PageRequest(), ModelFilter(origins=(Origin.IMPORTED,))).items == []
     assert [path for path in settings.blobs_folder.rglob("*") if path.is_file()] == []
     assert list(settings.work_folder.glob("checkpoint-*")) == []
 

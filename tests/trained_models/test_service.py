@@ -36,7 +36,7 @@ ALL = PageRequest(limit=500)
 
 class TestBuiltins:
     def test_there_is_one_an_architecture(self, service: TrainedModelService):
-        models = service.list_models(ME, ALL, ModelFilter(origin=Origin.BUILTIN)).items
+        models = service.list_models(ME, ALL, ModelFilter(origins=(Origin.BUILTIN,))).items
         assert {model.name for model in models} == {
             architecture.name for architecture in list_architectures()
         }
@@ -97,11 +97,13 @@ class TestReading:
         def names(**filters: Any) -> set[str]:
             return {model.name for model in service.list_models(ME, ALL, ModelFilter(**filters)).items}
 
-        assert names(origin=Origin.TRAINED) == {"first"}
+        assert names(origins=(Origin.TRAINED,)) == {"first"}
+        assert names(origins=(Origin.TRAINED, Origin.IMPORTED)) == {"first"}
+        assert "first" in names(origins=(Origin.TRAINED, Origin.BUILTIN), architecture="yolox-nano")
         assert names(architecture="yolox-nano") == {"first", "yolox-nano"}
         assert names(dataset_version=str(new.dataset_version_id)) == {"first"}
         assert names(stage=Stage.PUBLISHED) == set()
-        assert names(origin=Origin.BUILTIN, architecture="yolox-nano") == {"yolox-nano"}
+        assert names(origins=(Origin.BUILTIN,), architecture="yolox-nano") == {"yolox-nano"}
 
 
 class TestCreating:
@@ -186,7 +188,7 @@ class TestCreating:
         for changes, error in refused:
             with pytest.raises(error):
                 service.create_from_run(WORKER, make_new_model(**changes))
-        assert service.list_models(ME, ALL, ModelFilter(origin=Origin.TRAINED)).items == []
+        assert service.list_models(ME, ALL, ModelFilter(origins=(Origin.TRAINED,))).items == []
 
     def test_check_name_free(self, service: TrainedModelService, make_new_model: NewModelMaker):
         service.check_name_free(ME, "first")

@@ -25,7 +25,7 @@ from raven_scan.trained_models.stewardship import ModelStewardship
 from raven_scan.trained_models.types import Figures, ModelFilter, Origin, TrainedModelView
 
 ME = LOCAL_ADMINISTRATOR
-TRAINED = ModelFilter(origin=Origin.TRAINED)
+TRAINED = ModelFilter(origins=(Origin.TRAINED,))
 
 
 @pytest.fixture

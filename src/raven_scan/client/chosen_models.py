@@ -1,5 +1,6 @@
 """Which trained models a list has, and in what order."""
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 
@@ -8,7 +9,7 @@ class ModelsChosen(TypedDict, total=False):
 
     Attributes:
         search: words, or their beginnings, of name, notes, architecture, dataset, base model or run.
-        origin: imported, trained or builtin.
+        origin: imported, trained or builtin; one, or any of several.
         stage: candidate or published.
         architecture: name.
         dataset_version: name@version or id.
@@ -20,7 +21,7 @@ class ModelsChosen(TypedDict, total=False):
     """
 
     search: str | None
-    origin: str | None
+    origin: str | Sequence[str] | None
     stage: str | None
     architecture: str | None
     dataset_version: str | None

@@ -54,7 +54,7 @@ _SEARCHED = "Words that begin so in name, notes, architecture, dataset, base mod
 
 async def _read_filter(  # asynchronous, since FastAPI sends what is not to another thread
     q: Annotated[str | None, Query(description=_SEARCHED)] = None,
-    origin: Origin | None = None,
+    origin: Annotated[list[Origin] | None, Query(description="Any of these.")] = None,
     stage: Stage | None = None,
     architecture: Annotated[str | None, Query(pattern=r"^[a-z0-9-]+$")] = None,
     dataset_version: Annotated[str | None, Query(description="name@version or id")] = None,
@@ -64,7 +64,7 @@ async def _read_filter(  # asynchronous, since FastAPI sends what is not to anot
 ) -> ModelFilter:
     """Which models a list has."""
     return ModelFilter(
-        origin=origin,
+        origins=tuple(origin or ()),
         stage=stage,
         architecture=architecture,
         dataset_version=dataset_version,

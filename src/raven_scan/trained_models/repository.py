@@ -161,8 +161,9 @@ def keep_model(session: Session, id_: UUID) -> bool:
 
 def list_models(session: Session, page: PageRequest, chosen: ModelFilter) -> Page[TrainedModelSummary]:
     statement = select(*_SUMMARY).where(_IS_THERE)
+    if chosen.origins:
+        statement = statement.where(TrainedModel.origin.in_(chosen.origins))
     for column, wanted in (
-        (TrainedModel.origin, chosen.origin),
         (TrainedModel.stage, chosen.stage),
         (TrainedModel.architecture, chosen.architecture),
     ):

@@ -239,12 +239,13 @@ class ModelFilter:
     """Which models a list has; None: whatever it is.
 
     Attributes:
+        origins: any of these; empty for all.
         dataset_version, base_model, training_run: that it came from, by name or id.
         class_name: those that know this class.
         words: those in whose name, notes, architecture or lineage these words begin.
     """
 
-    origin: Origin | None = None
+    origins: tuple[Origin, ...] = ()
     stage: Stage | None = None
     architecture: str | None = None
     dataset_version: str | None = None

@@ -27,6 +27,8 @@ _TELL_TICK = (
     "if (box) emit({ id: box.dataset.model, on: box.checked }); }"
 )
 
+_ALL = "any"
+
 
 async def show_trained_models(
     viewer: Viewer, services: Services, _: Liveness, arguments: PageArguments
@@ -82,7 +84,11 @@ class _ModelsPage:
                 Choice(
                     "origin",
                     t("Origin"),
-                    {"": t("Any origin"), **{str(each): name_origin(each, t) for each in Origin}},
+                    {
+                        "": t("Trained and imported"),
+                        _ALL: t("Any origin"),
+                        **{str(each): name_origin(each, t) for each in Origin},
+                    },
                 ),
                 Choice(
                     "architecture",
@@ -91,7 +97,7 @@ class _ModelsPage:
                 ),
             ),
             default_sort="-created_at",
-            empty=f'<div class="empty">{escape(t("No trained model is like that."))}</div>',
+            empty=f'<div class="empty">{escape(self._say_empty())}</div>',
         )
         await rows.show()
         rows.table.classes("models-list")
@@ -104,12 +110,19 @@ class _ModelsPage:
 
     async def _fetch(self, request: PageRequest, wanted: Mapping[str, str]) -> Page[TrainedModelSummary]:
         chosen = ModelFilter(
-            origin=Origin(wanted["origin"]) if wanted["origin"] else None,
+            origins=_read_origins(wanted["origin"]),
             stage=Stage(wanted["stage"]) if wanted["stage"] else None,
             architecture=wanted["architecture"] or None,
             words=wanted["q"] or None,
         )
         return await self._viewer.ask(self._services.trained_models.list_models, request, chosen)
+
+    def _say_empty(self) -> str:
+        t = self._viewer.texts
+        return t(
+            "No trained or imported model is like that. A training run makes one; the built-in architectures, from "
+            "which it starts, are shown by Any origin."
+        )
 
     def _tick(self, rows: SearchedList[TrainedModelSummary], event: Any) -> None:
         id_, is_on = str(event.args["id"]), bool(event.args["on"])
@@ -143,6 +156,13 @@ class _ModelsPage:
             )
             tick = f'<span class="tick">{"" if model.origin is Origin.BUILTIN else box}</span>'
         return f"<tr>{_draw_cells(model, tick, t)}</tr>"
+
+
+def _read_origins(wanted: str) -> tuple[Origin, ...]:
+    """Architectures are no result of anybody's work: they are left out where nothing is said."""
+    if wanted == _ALL:
+        return ()
+    return (Origin(wanted),) if wanted else (Origin.TRAINED, Origin.IMPORTED)
 
 
 def _draw_cells(model: TrainedModelSummary, tick: str, t: Texts) -> str:

@@ -102,7 +102,8 @@ def list_models(
         ),
     ] = None,
     origin: Annotated[
-        str | None, typer.Option("--origin", help="Only these: builtin, imported or trained.")
+        list[str] | None,
+        typer.Option("--origin", help="builtin, imported or trained; several times: any."),
     ] = None,
     stage: Annotated[str | None, typer.Option("--stage", help="Only these: candidate, published, …")] = None,
     architecture: Annotated[str | None, typer.Option("--architecture", help="Only this one's.")] = None,
@@ -130,7 +131,7 @@ def list_models(
             limit=limit,
             cursor=cursor,
             search=search,
-            origin=origin,
+            origin=origin or None,
             stage=stage,
             architecture=architecture,
             dataset_version=dataset,
