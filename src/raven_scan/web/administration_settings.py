@@ -31,7 +31,8 @@ async def show_settings(viewer: Viewer, services: Services, _: Liveness, __: Pag
         with sheet(t("All settings")):
             ui.label(
                 t(
-                    "They are environment variables of the server: change them where it is started, and start it anew."
+                    "But for the contact, they are environment variables of the server: change them where it is "
+                    "started, and start it anew."
                 )
             ).classes("muted")
             page.settings = ui.html("", sanitize=False)
