@@ -841,6 +841,8 @@ WITHOUT_ACTOR = {
     "unsubscribing.find_subscription": "the link is all that is asked for",
     "unsubscribing.unsubscribe": "the link is all that is asked for",
     "dataset_pictures.draw": "of what was got with a claim",
+    "contact.find": "shown to whoever opens the sign-in",
+    "contact.find_changed": "shown to whoever opens the sign-in",
     "detections.close": "at the end, by the process itself",
     "checks.check_machine": "looks at this machine alone, for `checks.find_all`",
 }
