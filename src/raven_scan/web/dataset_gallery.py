@@ -37,7 +37,17 @@ def draw_gallery(
     page: which of the pages it is, told apart from every other.
     t: the user's language.
     """
-    texts = {
+    texts = list_view_texts(t)
+    drawn = "".join(_draw_image(version_id, image, t) for image in images)
+    return (
+        f'<div class="gallery" data-gallery="{escape(page)}" data-texts="{embed(texts)}" '
+        f'data-classes="{embed(list(classes))}" data-colours="{embed(COLOURS)}">{drawn}</div>'
+    )
+
+
+def list_view_texts(t: Texts) -> dict[str, str]:
+    """What the large view says."""
+    return {
         "close": t("Close"),
         "before": t("The image before"),
         "after": t("The next image"),
@@ -46,11 +56,6 @@ def draw_gallery(
         "whole": t("The whole image"),
         "boxes": t("Show boxes"),
     }
-    drawn = "".join(_draw_image(version_id, image, t) for image in images)
-    return (
-        f'<div class="gallery" data-gallery="{escape(page)}" data-texts="{embed(texts)}" '
-        f'data-classes="{embed(list(classes))}" data-colours="{embed(COLOURS)}">{drawn}</div>'
-    )
 
 
 def _draw_image(version_id: UUID, image: AnnotatedImage, t: Texts) -> str:

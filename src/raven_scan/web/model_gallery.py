@@ -8,6 +8,7 @@ from nicegui import events, ui
 from raven_scan.access.types import Claim
 from raven_scan.evaluations.types import EvaluationView, GalleryImage, GalleryKind
 from raven_scan.kernel.paging import PageRequest
+from raven_scan.web.dataset_gallery import list_view_texts
 from raven_scan.web.frame import sheet
 from raven_scan.web.marks import embed
 from raven_scan.web.page_turning import PageTurning
@@ -85,8 +86,10 @@ class Gallery:
         figures = self._evaluation.figures or {}
         best = figures["confidence"].value if "confidence" in figures else None
         described = [_describe(image, str(self._evaluation.dataset_version.id)) for image in images]
+        page = f"{self._kind} {self._pages.cursor or ''}"
         return (
-            f'<raven-findings data-images="{embed(described)}" data-texts="{embed(list_texts(t))}" '
+            f'<raven-findings data-gallery="{escape(page)}" data-images="{embed(described)}" '
+            f'data-texts="{embed(list_texts(t))}" '
             f'data-best="{_DEFAULT_CONFIDENCE if best is None else best}" data-least="{_LEAST_CONFIDENCE}">'
             "</raven-findings>"
         )
@@ -104,7 +107,7 @@ def list_texts(t: Texts) -> dict[str, str]:
         "crowd": t("crowd, does not count"),
         "summary": t("missed: {missed} · false alarms: {alarms}"),
         "enlarge": t("Enlarge {name}"),
-        "close": t("Close"),
+        **list_view_texts(t),
         "class": t("Class"),
         "kind": t("Box"),
     }

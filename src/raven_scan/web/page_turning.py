@@ -26,8 +26,12 @@ class PageTurning:
         self._turned = turned
         t = viewer.texts
         with ui.element("nav").classes("row-gap").props(f"aria-label={as_prop(t('Pages'))}") as self._buttons:
-            self._back = button(t("Back"), as_handler(viewer, self._go_back), icon="chevron_left")
-            self._forward = button(t("Next"), as_handler(viewer, self._go_on), icon="chevron_right")
+            self._back = button(t("Back"), as_handler(viewer, self._go_back), icon="chevron_left").props(
+                'data-turn="-1"'
+            )
+            self._forward = button(t("Next"), as_handler(viewer, self._go_on), icon="chevron_right").props(
+                'data-turn="1"'
+            )
         self._buttons.set_visibility(False)
 
     @property

@@ -2,7 +2,9 @@
 //
 // A gallery is an element with [data-gallery], in which each button [data-image] holds an image as JSON: src, name, about,
 // width, height and boxes (label, x, y, width, height, crowd) in its pixels, with the total number of boxes. What turns
-// its pages are buttons [data-turn="-1"] and [data-turn="1"] around it.
+// its pages are buttons [data-turn="-1"] and [data-turn="1"] around it. A gallery that is an element of its own kind may
+// say itself what is in an image (`readImage(button)`), how a box is drawn (`drawBox(box, draw)`), and what is written
+// below (`drawBelow(image)`).
 (() => {
   const most = 12;
   let view = null;
@@ -27,8 +29,8 @@
     constructor(gallery) {
       this.gallery = gallery;
       this.texts = JSON.parse(gallery.dataset.texts);
-      this.classes = JSON.parse(gallery.dataset.classes);
-      this.colours = JSON.parse(gallery.dataset.colours);
+      this.classes = JSON.parse(gallery.dataset.classes || "[]");
+      this.colours = JSON.parse(gallery.dataset.colours || "[]");
       this.showsBoxes = true;
       const button = (name, act, mark) =>
         make("button", { type: "button", class: "look-button", "aria-label": this.texts[name], title: this.texts[name], onclick: act }, mark);
@@ -41,7 +43,7 @@
       this.overlay = draw("svg", { class: "look-overlay", "aria-hidden": "true" });
       this.stage = make("div", { class: "look-stage" }, this.picture, this.overlay);
       this.frame.append(this.stage);
-      this.classesSeen = make("div", { class: "look-classes small" });
+      this.below = make("div", { class: "look-classes small", tabindex: "0" });
       this.dialog = make(
         "dialog",
         { class: "look", "aria-labelledby": "look-name" },
@@ -62,7 +64,7 @@
           this.frame,
           (this.after = button("after", () => this.go(1), "›")),
         ),
-        this.classesSeen,
+        this.below,
       );
       this.listen();
       document.body.append(this.dialog);
@@ -133,22 +135,27 @@
     show(index) {
       const buttons = this.list();
       this.index = index;
-      this.image = JSON.parse(buttons[index].dataset.image);
+      this.image = this.gallery.readImage?.(buttons[index]) ?? JSON.parse(buttons[index].dataset.image);
       const { image } = this;
       this.name.textContent = image.name;
       this.about.textContent = image.about;
-      this.picture.src = `${image.src}?size=1600`;
+      // There is none for who may not see the dataset.
+      if (image.src) this.picture.src = `${image.src}?size=1600`;
+      else this.picture.removeAttribute("src");
+      this.picture.hidden = !image.src;
       this.picture.alt = image.name;
       this.isFull = false;
       this.before.disabled = index === 0 && !this.canTurn(-1);
       this.after.disabled = index === buttons.length - 1 && !this.canTurn(1);
       this.overlay.setAttribute("viewBox", `0 0 ${image.width} ${image.height}`);
       this.overlay.replaceChildren(...image.boxes.flatMap((box) => this.drawBox(box)));
-      this.drawClasses();
+      this.below.replaceChildren(...(this.gallery.drawBelow?.(image) ?? this.listClasses()));
       this.fit();
     }
 
-    drawBox([label, x, y, width, height, crowd]) {
+    drawBox(given) {
+      if (this.gallery.drawBox) return this.gallery.drawBox(given, draw);
+      const [label, x, y, width, height, crowd] = given;
       const colour = this.colours[label % this.colours.length];
       const box = draw("rect", { x, y, width, height, class: crowd ? "crowd" : "" });
       box.style.stroke = colour;
@@ -158,17 +165,15 @@
       return [box, name];
     }
 
-    drawClasses() {
+    listClasses() {
       const counts = new Map();
       for (const [label] of this.image.boxes) counts.set(label, (counts.get(label) || 0) + 1);
-      this.classesSeen.replaceChildren(
-        ...[...counts].sort().map(([label, count]) => {
-          const swatch = make("span", { class: "swatch" });
-          swatch.style.background = this.colours[label % this.colours.length];
-          return make("span", { class: "look-class" }, swatch, `${this.classes[label]} ${count}`);
-        }),
-      );
-      if (this.image.more) this.classesSeen.append(make("span", { class: "muted" }, this.image.more));
+      const classes = [...counts].sort().map(([label, count]) => {
+        const swatch = make("span", { class: "swatch" });
+        swatch.style.background = this.colours[label % this.colours.length];
+        return make("span", { class: "look-class" }, swatch, `${this.classes[label]} ${count}`);
+      });
+      return this.image.more ? [...classes, make("span", { class: "muted" }, this.image.more)] : classes;
     }
 
     canTurn(by) {
@@ -228,7 +233,7 @@
       this.overlay.style.fontSize = `${13 / scale}px`;
       this.overlay.style.setProperty("--edge", `${3 / scale}px`);
       frame.classList.toggle("movable", this.factor > 1);
-      if (!this.isFull && Math.max(width, height) * devicePixelRatio > 1700) {
+      if (image.src && !this.isFull && Math.max(width, height) * devicePixelRatio > 1700) {
         this.isFull = true;
         const sharp = new Image();
         sharp.onload = () => image === this.image && (this.picture.src = sharp.src);

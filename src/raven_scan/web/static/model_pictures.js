@@ -156,11 +156,11 @@ class RavenFindings extends HTMLElement {
   makeCard(image) {
     const element = ravenMake("figure");
     const name = ravenFill(this.texts.enlarge, { name: image.name });
-    const open = ravenMake("button", { type: "button", "aria-label": name });
+    // `gallery.js` enlarges it.
+    const open = ravenMake("button", { type: "button", "aria-label": name, "data-image": "" });
     const small = image.source ? { ...image, source: `${image.source}?size=480` } : image;
     const frame = ravenMakeFrame(small);
     open.append(frame);
-    open.addEventListener("click", () => this.enlarge(image));
     const caption = ravenMake("figcaption");
     const said = ravenMake("span", { class: "small muted" });
     caption.append(ravenMake("span", { class: "file", title: image.name }, image.name), said);
@@ -176,16 +176,20 @@ class RavenFindings extends HTMLElement {
     }
   }
 
-  enlarge(image) {
+  readImage(button) {
+    const { image } = this.cards.find((card) => card.element.contains(button));
     const { boxes, said } = this.list(image);
-    const dialog = ravenMake("dialog", { class: "enlarged", "aria-label": image.name });
-    const head = ravenMake("div", { class: "row-gap" });
-    const close = ravenMake("button", { type: "button", class: "as-button" }, this.texts.close);
-    close.addEventListener("click", () => dialog.close());
-    head.append(ravenMake("h2", {}, image.name), ravenMake("span", { class: "muted small grow" }, said), close);
-    const frame = ravenMakeFrame(image.source ? { ...image, source: `${image.source}?size=1600` } : image);
-    frame.style.maxWidth = `calc(72vh * ${image.width / image.height})`;
-    ravenDrawBoxes(frame, image, boxes, true);
+    return { name: image.name, src: image.source, about: said, width: image.width, height: image.height, boxes };
+  }
+
+  drawBox({ kind, label, box: [x, y, width, height] }, draw) {
+    const isTrue = kind.startsWith("true");
+    const name = draw("text", { x, y: isTrue ? y + height : y, dy: isTrue ? "1.35em" : "0", class: kind });
+    name.textContent = label;
+    return [draw("rect", { x, y, width, height, class: kind }), name];
+  }
+
+  drawBelow({ boxes }) {
     const table = ravenMake("table", { class: "list" });
     const titles = table.createTHead().insertRow();
     for (const title of [this.texts.kind, this.texts.class, this.texts.confidence]) {
@@ -198,10 +202,7 @@ class RavenFindings extends HTMLElement {
       row.insertCell().textContent = each.name;
       row.insertCell().textContent = each.score === undefined ? "" : each.score.toFixed(2);
     }
-    dialog.append(head, frame, table);
-    dialog.addEventListener("close", () => dialog.remove());
-    this.append(dialog);
-    dialog.showModal();
+    return [table];
   }
 }
 customElements.define("raven-findings", RavenFindings);
