@@ -149,6 +149,7 @@ def fill(platform: Platform, sample_folder: Path) -> tuple[dict[str, list[str]],
     platform.publishing.publish(ADMIN, "detector", name="waste", override="It was never evaluated.")
     subscription = platform.subscriptions.subscribe(ADMIN, Wish(user="chief")).subscription
     refs = {
+        "system": ["contact"],
         "datasets": ["flights", str(version.dataset_id), version.full_name, "1"],
         "training-runs": [*(run.name for run in runs), *(str(run.id) for run in runs)],
         "trained-models": ["yolox-nano", str(model.id), "rtmdet-tiny", str(detector.id)],
