@@ -63,8 +63,8 @@ class _SettingsPage:
 
     def _show_contact(self, contact: PlatformSettingView) -> None:
         t = self._viewer.texts
-        ui.label(_describe_contact(contact, t)).classes("value")
-        ui.label(_describe_source(contact, t)).classes("muted small value")
+        ui.label(_describe_contact(contact, t)).classes("written")
+        ui.label(_describe_source(contact, t)).classes("muted small written")
         if not self._viewer.may(Claim.SETTINGS_EDIT):
             return
 
