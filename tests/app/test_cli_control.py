@@ -84,7 +84,7 @@ def test_a_dry_run_tells_what_the_run_will_cost(imported: Raven, quick_trainer: 
     assert [attempt["end"] for attempt in run["attempts"]] == ["dry_run"]
     human = imported("runs", "show", "first").out
     assert "60 steps of 500 ms" in human
-    assert "1.2 GB" in human
+    assert "1.3 GB" in human
     # It is as it was, and can be scheduled, tried again or executed.
     assert imported("runs", "schedule", "first", "--dry-run", "--json").code == 0
     executed = imported("runs", "schedule", "first", "--wait", "--json")

@@ -122,7 +122,8 @@ def site(
         yield site
 
 
-@pytest.fixture(scope="session")
+# Not of the whole session: as long as it is open, its event loop runs in this thread, and no other test may run one.
+@pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
     """Debian's Chromium; CI has to have it."""
     if not _CHROMIUM:

@@ -79,7 +79,7 @@ def test_the_overview_keeps_up(page: Page, site: Site) -> None:
     expect(at_work.get_by_role("link", name="first <b>flight")).to_be_visible()
     expect(at_work).to_contain_text("25%")
     expect(at_work).to_contain_text("Place 1 in the queue.")
-    expect(page.locator("ul.slots")).to_contain_text("512 MB of memory")
+    expect(page.locator("ul.slots")).to_contain_text("537 MB of memory")
     flight = at_work.get_by_role("link", name="first <b>flight")
     flight.focus()
     tell(site, attempt, 6)
