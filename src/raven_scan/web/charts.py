@@ -25,26 +25,44 @@ class LineChart:
         highest: end of the axis; None to fit.
         empty: said while there is nothing to draw.
         step: what the axis of steps is called.
+        comes_later: its place is kept, and `build` is called once there is time: a browser makes a chart in 25 ms.
     """
 
     def __init__(
-        self, description: str, *, highest: float | None = None, empty: str = "", step: str = ""
+        self,
+        description: str,
+        *,
+        highest: float | None = None,
+        empty: str = "",
+        step: str = "",
+        comes_later: bool = False,
     ) -> None:
-        with ui.element("div").classes("chart"):
+        self._description = description
+        self._options = _make_options(description, highest, step)
+        self._chart: ui.echart | None = None
+        with ui.element("div").classes("chart") as self._place:
             if empty:
                 ui.html(f'<p class="chart-empty muted small">{escape(empty)}</p>', sanitize=False)
-            self._chart = ui.echart(_make_options(description, highest, step))
-            self._chart.style("height: 240px; width: 100%")
-            self._chart.props(f'role="img" aria-label={as_prop(description)}')
+        if not comes_later:
+            self.build()
+
+    def build(self) -> None:
+        """Has the browser make it, in its place."""
+        with self._place:
+            self._chart = ui.echart(self._options).classes("drawn")
+            self._chart.props(f'role="img" aria-label={as_prop(self._description)}')
 
     @property
     def id(self) -> int:
+        """Once it is built."""
+        if self._chart is None:
+            raise RuntimeError("the chart is not built yet")
         return self._chart.id
 
     def show(self, histories: Iterable[tuple[str, MetricHistory]]) -> None:
         """Draws whole histories, each under its name."""
         lines = [{"name": name, "points": list_points(history)} for name, history in histories]
-        self._chart.client.run_javascript(f"ravenShowLines({self.id}, {json.dumps(lines)})")
+        self._place.client.run_javascript(f"ravenShowLines({self.id}, {json.dumps(lines)})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +107,13 @@ class ChartBoard:
     id: int
     charts: list[ChartedMetrics] = field(default_factory=list[ChartedMetrics])
 
+    def build(self) -> None:
+        """Has the browser make its charts."""
+        for each in self.charts:
+            each.chart.build()
+
     def write_start(self, points: str) -> str:
-        """JavaScript that draws what there is; `points` as `encode_points` has them."""
+        """JavaScript that draws what there is in charts that are built; `points` as `encode_points` has them."""
         charts = [
             {
                 "id": each.chart.id,

@@ -40,7 +40,7 @@ _BETWEEN_LOOKS_S = 0.2
 
 _LONGEST_KEPT_S = 60.0
 
-_NO_METRICS = "[]"
+NO_METRICS = "[]"
 
 
 @dataclass(slots=True)
@@ -56,12 +56,12 @@ class RunNews:
 
     run: TrainingRunView | None = None
     progress: RunProgress | None = None
-    metrics: str = _NO_METRICS
+    metrics: str = NO_METRICS
     logs: list[LogRange] = field(default_factory=list[LogRange])
 
     @property
     def has_metrics(self) -> bool:
-        return self.metrics != _NO_METRICS
+        return self.metrics != NO_METRICS
 
     @property
     def is_empty(self) -> bool:

@@ -1,6 +1,7 @@
 """One training run: how far it is, what it has learned, what it printed, and what can be done with it."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 
 from nicegui import ui
@@ -15,7 +16,7 @@ from raven_scan.training_runs.events import Place
 from raven_scan.training_runs.types import CLASS_METRICS, LogRange, RunStatus, TrainingRunView
 from raven_scan.web.charts import ChartBoard, ChartedMetrics, LineChart, LineChoice, encode_points
 from raven_scan.web.frame import heading, screen, sheet
-from raven_scan.web.live import Liveness, RunNews
+from raven_scan.web.live import NO_METRICS, Liveness, RunNews
 from raven_scan.web.living_html import LivingHtml
 from raven_scan.web.marks import link, name_status
 from raven_scan.web.run_actions import RunActions
@@ -32,6 +33,7 @@ from raven_scan.web.run_pieces import (
 from raven_scan.web.services import Services
 from raven_scan.web.viewer import Viewer
 
+_CHARTS_AFTER_S = 0.05
 _POINTS = 300
 _CLASSES = 10
 """So many curves by class can be told from each other; more are a tick away."""
@@ -160,7 +162,10 @@ class _RunPage:
             self._attempts = LivingHtml().classes("scroll")
         self._log = RunLogPart(viewer, services, str(self._run.id), first.log)
         self._draw(first.content)
-        ui.run_javascript(self._board.write_start(first.points))
+        # What the charts are told before they are there; None once they are.
+        self._missed: list[str] | None = []
+        # The rest is there first, and can be read.
+        ui.timer(_CHARTS_AFTER_S, partial(self._begin_charts, first.points), once=True)
 
     async def take(self, news: RunNews) -> None:
         """Shows what is new."""
@@ -173,35 +178,45 @@ class _RunPage:
         if not self._has_classes and CLASS_METRICS in news.metrics:
             self._has_classes = True
             self._show_class_chart()
-        if text or news.has_metrics:
-            ui.run_javascript(self._board.write_news(news.metrics, text))
+        metrics = news.metrics
+        if self._missed is not None:
+            self._missed.append(metrics)
+            metrics = NO_METRICS
+        if text or metrics != NO_METRICS:
+            ui.run_javascript(self._board.write_news(metrics, text))
+
+    def _begin_charts(self, points: str) -> None:
+        self._board.build()
+        ui.run_javascript(self._board.write_start(points))
+        for metrics in self._missed or []:
+            ui.run_javascript(self._board.write_news(metrics, ""))
+        self._missed = None
 
     def _build_charts(self, classes: list[str]) -> None:
         t = self._viewer.texts
-        step, empty = t("Step"), t("Nothing is measured yet.")
+        later = partial(LineChart, step=t("Step"), comes_later=True)
+        empty = t("Nothing is measured yet.")
         with ui.element("div").classes("grid charts") as large:
             self._board = ChartBoard(large.id)
             charts = self._board.charts
             with sheet(t("Loss")):
-                chart = LineChart(t("Loss by step, with its parts"), empty=empty, step=step)
+                chart = later(t("Loss by step, with its parts"), empty=empty)
                 charts.append(ChartedMetrics(chart, {"loss": t("Loss, all parts")}, "loss/"))
             with sheet(t("Quality on the valid part")):
-                chart = LineChart(
+                chart = later(
                     t("mAP, mAP50 and mAP75 by step"),
                     highest=1.0,
                     empty=t("It ended before a validation was done.")
                     if self._run.status.is_final
                     else t("Measured when the first validation is done."),
-                    step=step,
                 )
                 names = {"valid/map50": "mAP50", "valid/map": "mAP", "valid/map75": "mAP75"}
                 charts.append(ChartedMetrics(chart, names))
             with sheet(t("mAP by class on the valid part"), classes="wide") as self._by_class:
-                chart = LineChart(
+                chart = later(
                     t("mAP of each class by step"),
                     highest=1.0,
                     empty=t("Measured when the first validation is done."),
-                    step=step,
                 )
                 said = t(
                     "{shown} of {count} classes are drawn. Choose others", shown="{shown}", count="{count}"
@@ -210,18 +225,16 @@ class _RunPage:
                 charts.append(ChartedMetrics(chart, {}, CLASS_METRICS, choice))
         with ui.element("div").classes("grid charts") as small:
             with sheet(t("Learning rate")):
-                chart = LineChart(t("Learning rate by step"), empty=empty, step=step)
+                chart = later(t("Learning rate by step"), empty=empty)
                 charts.append(ChartedMetrics(chart, {"learning_rate": t("Learning rate")}))
             with sheet(t("Memory of the device, MiB")):
-                chart = LineChart(t("Memory by step, in mebibytes"), empty=empty, step=step)
+                chart = later(t("Memory by step, in mebibytes"), empty=empty)
                 charts.append(ChartedMetrics(chart, {"memory_mb": t("Memory, MiB")}))
             with sheet(t("Load of the device")):
-                chart = LineChart(
-                    t("Load of the device by step, in percent"), highest=100.0, empty=empty, step=step
-                )
+                chart = later(t("Load of the device by step, in percent"), highest=100.0, empty=empty)
                 charts.append(ChartedMetrics(chart, {"device_load_percent": t("Load, %")}))
             with sheet(t("Time a step, s")):
-                chart = LineChart(t("Seconds a step takes"), empty=empty, step=step)
+                chart = later(t("Seconds a step takes"), empty=empty)
                 charts.append(ChartedMetrics(chart, {"step_time_s": t("Time a step, s")}))
 
         self._charts = (large, small)
