@@ -1,11 +1,8 @@
 """Who may talk to the screens."""
 
-import asyncio
-
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
-from starlette.types import Message, Receive, Scope, Send
 
 from raven_scan.app.front_door import ScreenGuard
 
@@ -39,22 +36,3 @@ def test_names_that_are_not_ours_are_refused(client: TestClient) -> None:
 
 def test_screens_are_shown_in_no_other_page(client: TestClient) -> None:
     assert client.get("/").headers["X-Frame-Options"] == "DENY"
-
-
-def test_who_leaves_before_being_let_in_is_answered() -> None:
-    """The server would log an error otherwise."""
-    answered: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "websocket.disconnect", "code": 1006}
-
-    async def send(message: Message) -> None:
-        answered.append(message)
-
-    async def leave_unanswered(_: Scope, receive: Receive, __: Send) -> None:
-        await receive()
-
-    guard = ScreenGuard(leave_unanswered, public_url=None, host_names=None)
-    scope = {"type": "websocket", "path": _TALK, "headers": [(b"host", b"here:8000")]}
-    asyncio.run(guard(scope, receive, send))
-    assert [message["type"] for message in answered] == ["websocket.close"]

@@ -32,6 +32,14 @@ _OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 _QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
+_NO_FAULTS = frozenset(
+    {
+        # uvicorn says so of a browser that leaves while its connection is accepted.
+        "ASGI callable returned without completing handshake.",
+    }
+)
+
+
 @dataclass
 class Site:
     """A server that runs, and the platform that it serves, in this process too.
@@ -73,7 +81,8 @@ class Site:
         return [
             line
             for line, entry in told
-            if entry["level"] == "error" or entry["event"] == "texts.not_gathered"
+            if entry["event"] == "texts.not_gathered"
+            or (entry["level"] == "error" and entry["event"] not in _NO_FAULTS)
         ]
 
     def add_user(self, name: str, *roles: str) -> None:

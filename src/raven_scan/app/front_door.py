@@ -66,10 +66,7 @@ class ScreenGuard:
                 MutableHeaders(scope=message).update(_SAFE_HEADERS)
             await send(message)
 
-        if scope["type"] == "websocket":
-            await _talk(self._app, scope, receive, send)
-        else:
-            await self._app(scope, receive, send_safely)
+        await self._app(scope, receive, send_safely if scope["type"] == "http" else send)
 
     def _is_ours(self, headers: Headers) -> bool:
         host = headers.get("host", "").lower()
@@ -78,17 +75,3 @@ class ScreenGuard:
             return False
         # What is no browser sends none, and has no user whose cookies it could abuse.
         return origin is None or urlsplit(origin).netloc.lower() in {host, self._public_host}
-
-
-async def _talk(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Engine.IO answers nothing where a browser leaves before it was let in, which the server would log as an error."""
-    has_answered = False
-
-    async def send_noted(message: Message) -> None:
-        nonlocal has_answered
-        has_answered = True
-        await send(message)
-
-    await app(scope, receive, send_noted)
-    if not has_answered:
-        await send({"type": "websocket.close", "code": 1001, "reason": ""})
