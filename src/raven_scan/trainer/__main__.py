@@ -17,6 +17,7 @@ from typing import Any
 from raven_scan.trainer.command_line import Command, end_process, run_command_line
 from raven_scan.trainer.deferred_imports import defer_imports, importing
 from raven_scan.trainer.device import restrict_devices, set_up_device
+from raven_scan.trainer.energy.metering import meter_energy
 from raven_scan.trainer.environment import describe_environment, list_versions
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.loader_queues import end_at_queue_errors
@@ -66,6 +67,7 @@ def _dry_run(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
 
 
 def _evaluate(spec: EvaluateSpec, log: EventLog, _stop: StopRequest) -> None:
+    meter_energy(spec.energy, [spec.device], log)
     _set_up(spec.device, spec.threads)
     with importing():
         from raven_scan.trainer.evaluation.evaluate import evaluate  # noqa: PLC0415
@@ -116,6 +118,7 @@ def _export_onnx(spec: ExportOnnxSpec, log: EventLog, _stop: StopRequest) -> Non
 
 def _set_up_ranks(spec: TrainSpec, log: EventLog, stop: StopRequest) -> bool:
     """Returns whether this process is to do the work; otherwise others have done it."""
+    meter_energy(spec.energy, spec.devices, log)
     rank = find_rank()
     if rank is None and len(spec.devices) > 1:
         launch_ranks(spec, stop)

@@ -143,6 +143,35 @@ class Message(Event, frozen=True, kw_only=True, tag="message"):
     code: str = ""
 
 
+class EnergyUsed(Event, frozen=True, kw_only=True, tag="energy_used"):
+    """What a process and all that it started have used since it began.
+
+    Attributes:
+        pid: of the process that tells it.
+        duration_s: for so long it was measured.
+        gpu_wh: of whole GPUs; 0 where it uses none.
+        co2_g: grams of CO2 equivalents of all of it.
+        processor_method: how the processor's share is known: `rapl` (measured by the processor), `tdp` (estimated from
+            its thermal design power and load) or `default` (from a power by thread and load).
+        country: whose electricity it is, ISO 3166 alpha-3; None for the world's average.
+        is_complete: False where a device could not be measured.
+    """
+
+    pid: int
+    duration_s: float
+    processor_wh: float
+    memory_wh: float
+    gpu_wh: float
+    co2_g: float
+    processor_method: str
+    country: str | None
+    is_complete: bool = True
+
+    @property
+    def energy_wh(self) -> float:
+        return self.processor_wh + self.memory_wh + self.gpu_wh
+
+
 class EvaluationProgress(Event, frozen=True, kw_only=True, tag="evaluation_progress"):
     done: int
     total: int
@@ -244,6 +273,7 @@ AnyEvent = (
     | Stopped
     | DryRunDone
     | Message
+    | EnergyUsed
     | EvaluationProgress
     | TrainingDone
     | Evaluated

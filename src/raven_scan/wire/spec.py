@@ -22,6 +22,16 @@ class PartSpec(msgspec.Struct, frozen=True, kw_only=True):
     image_count: int
 
 
+class EnergySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The process is to tell what it uses of energy.
+
+    Attributes:
+        country: whose electricity it is, ISO 3166 alpha-3; None for the world's average.
+    """
+
+    country: str | None = None
+
+
 class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at a training run.
 
@@ -35,6 +45,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
         events: file to which events are appended, a JSON line each.
         devices: one a process: `["cpu"]`, `["cuda:1"]`, `["cuda:0", "cuda:1"]`. Several are of one kind.
         threads: compute threads of a process on a CPU.
+        energy: None: energy is not measured.
     """
 
     run_id: str
@@ -52,6 +63,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     events: Path
     devices: list[str]
     threads: int
+    energy: EnergySpec | None = None
 
 
 class EvaluateSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +78,7 @@ class EvaluateSpec(msgspec.Struct, frozen=True, kw_only=True):
         report: where to write the `figures.report.EvaluationReport`, as JSON; None for nowhere.
         matches: where to write the `figures.matches.Matches`, as safetensors; None for nowhere.
         seed: of the resamples that intervals are made from.
+        energy: None: energy is not measured.
     """
 
     architecture: str
@@ -81,6 +94,7 @@ class EvaluateSpec(msgspec.Struct, frozen=True, kw_only=True):
     report: Path | None = None
     matches: Path | None = None
     seed: int = 0
+    energy: EnergySpec | None = None
 
 
 class ReadCheckpointSpec(msgspec.Struct, frozen=True, kw_only=True):
