@@ -20,10 +20,22 @@ from raven_scan.kernel.addresses import (
     split_list,
 )
 
+_COUNTRY_LETTERS = 3
+
 
 def split(given: Any) -> Any:
     """The items of a list with commas between."""
     return split_list(given) if isinstance(given, str) else given
+
+
+def read_country(given: Any) -> Any:
+    """Three letters, in capitals; which ones there are is not known here."""
+    if not isinstance(given, str):
+        return given
+    code = given.strip().upper()
+    if len(code) != _COUNTRY_LETTERS or not code.isascii() or not code.isalpha():
+        raise _refuse("it must be the three letters of a country in ISO 3166, as ITA")
+    return code
 
 
 def check_public_url(given: str | None) -> str | None:

@@ -90,6 +90,11 @@ class Settings(BaseSettings):
         pattern=r"^(auto|cpu|cuda:\d{1,2})$",
         description="What runs compute on: cpu, cuda:0, …, or auto: a GPU where there is one.",
     )
+    country: Annotated[str | None, BeforeValidator(checks.read_country)] = Field(
+        default=None,
+        description="The country whose electricity runs are computed with, as ITA (ISO 3166 alpha-3), for their CO2. "
+        "Default: none, the world's average.",
+    )
     lease_timeout_s: float = Field(
         default=10.0,
         ge=4.0,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.training_runs.energy import RunEnergy
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Attempt:
         checkpoints: to go on from, the last one first.
         spent_s: how long earlier attempts took.
         log_size_bytes: of the run's log so far.
+        energy: what earlier attempts used; None where that is not known.
     """
 
     run_id: UUID
@@ -48,3 +50,4 @@ class Attempt:
     time_limit_s: int | None
     spent_s: float
     log_size_bytes: int
+    energy: RunEnergy | None = None

@@ -32,6 +32,7 @@ from raven_scan.training_runs.attempt_inputs import (
     find_good_checkpoints,
     prepare_inputs,
 )
+from raven_scan.training_runs.energy import EnergyTally
 from raven_scan.training_runs.estimates import estimate_run
 from raven_scan.training_runs.failures import describe_failure, is_transient
 from raven_scan.training_runs.recording import EventRecorder
@@ -39,7 +40,7 @@ from raven_scan.training_runs.run_folder import AttemptFolder
 from raven_scan.training_runs.run_log import RunLogCollector
 from raven_scan.training_runs.types import RunProgress
 from raven_scan.wire.events import DryRunDone, Evaluated, TrainingDone
-from raven_scan.wire.spec import EvaluateSpec, TrainSpec
+from raven_scan.wire.spec import EnergySpec, EvaluateSpec, TrainSpec
 
 _GRACE_S = 3.0
 """For a trainer that is done, or whose run is not this attempt's any more."""
@@ -84,6 +85,7 @@ class AttemptWork:
             load=load,
             work_folder=folder.path,
             warnings=attempt.warnings,
+            energy=EnergyTally(attempt.energy),
             progress=RunProgress(
                 phase="layout",
                 epochs=attempt.parameters.epochs,
@@ -177,6 +179,7 @@ class AttemptWork:
             events=folder.path / "train.events.jsonl",
             devices=attempt.devices,
             threads=self._tools.threads,
+            energy=EnergySpec(country=self._tools.settings.country),
         )
         if attempt.is_dry_run:
             self._finish_dry_run(inputs, self._run_trainer("dry-run", spec, DryRunDone))
@@ -203,6 +206,7 @@ class AttemptWork:
                 device=attempt.devices[0],
                 threads=self._tools.threads,
                 batch_size=min(_LARGEST_EVALUATION_BATCH, attempt.parameters.batch_size),
+                energy=spec.energy,
             ),
             Evaluated,
         )
@@ -289,6 +293,7 @@ class AttemptWork:
             valid_image_count=inputs.layout.valid.image_count,
             test_image_count=inputs.layout.test.image_count,
             device=", ".join(self._attempt.devices),
+            mean_power=self._recorder.energy.mean_power,
         )
         self._tell(
             f"Dry run: about {estimate.time_s / 60:.1f} min and {estimate.memory_mb:.0f} MB for the whole run."

@@ -31,6 +31,7 @@ from raven_scan.training_runs.announcements import RunAnnouncer
 from raven_scan.training_runs.attempt import Attempt, Checkpoint
 from raven_scan.training_runs.blob_removal import BlobRemover
 from raven_scan.training_runs.device_choice import choose_kind, get_kind, list_kinds
+from raven_scan.training_runs.energy import EnergyTally, describe_energy, parse_energy
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, TrainingRunCheckpoint
 from raven_scan.training_runs.records import describe_figures, describe_result
 from raven_scan.training_runs.repository import attempts, checkpoints, logs, metrics, runs
@@ -161,22 +162,28 @@ class TrainingRunExecution:
         log: bytes,
         log_position: int,
         environment: dict[str, str] | None = None,
+        energy: EnergyTally | None = None,
     ) -> None:
         """Writes what the trainer told since the last time, all or nothing. Raises LeaseLost.
 
         What was written already, by a commit whose answer was lost, is not written again. `log_position`: so many
         bytes of the attempt's log came before `log`. `environment`: what the trainer computes with, once it has told.
+        `energy`: where something new was told of it.
         """
         values: dict[str, Any] = {"progress": asdict(progress)}
         if warnings:
             values["warnings"] = runs.add_warnings(warnings)
         if best is not None:
             values["best"] = best
+        if energy is not None and energy.run is not None and not attempt.is_dry_run:
+            values["energy"] = describe_energy(energy.run)
         removed: list[str] = []
         with self._write(actor, attempt, **values) as session:
             metrics.write(session, attempt.run_id, points)
             if environment is not None:
                 attempts.write_environment(session, attempt.run_id, attempt.fence, environment)
+            if energy is not None and energy.attempt is not None:
+                attempts.write_energy(session, attempt.run_id, attempt.fence, describe_energy(energy.attempt))
             size_bytes = logs.append_told(session, attempt.run_id, attempt.fence, log_position, log)
             if size_bytes is not None:
                 logs.drop_middle(
@@ -347,6 +354,7 @@ def _begin(session: Session, run: TrainingRun, worker: str, devices: list[str]) 
         time_limit_s=run.time_limit_s,
         spent_s=attempts.measure_spent_s(session, run.id),
         log_size_bytes=run.log_size_bytes,
+        energy=parse_energy(run.energy),
     )
 
 

@@ -52,7 +52,7 @@ class TrainingRun(Base):
     Waiting runs are the queue: the next is the one of the highest `priority`, then of the lowest `queue_position`.
     Bytes `log_missing_from` to `log_missing_to` of the log were dropped, since it grew too long. `metric_removals`: the
     step after which metrics were removed, each time that they were. With `deleted_at`, the run is in the trash;
-    with `is_purging`, parts of it may be gone for good already.
+    with `is_purging`, parts of it may be gone for good already. `energy`: what its attempts used, but for dry runs.
     """
 
     __tablename__ = "training_runs"
@@ -138,6 +138,7 @@ class TrainingRun(Base):
     is_dry_run: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     is_pausing: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     estimate: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    energy: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     dry_run_error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     log_size_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     log_missing_from: Mapped[int | None] = mapped_column(BigInteger)
@@ -171,7 +172,7 @@ class TrainingRunAttempt(Base):
     """One try at executing a run; its number is the fence. The lease holds as long as the heartbeat is young.
 
     `log_position`: so many bytes that the attempt told are in the run's log. `environment`: what its trainer computed
-    with.
+    with. `energy`: what its processes used.
     """
 
     __tablename__ = "training_run_attempts"
@@ -190,6 +191,7 @@ class TrainingRunAttempt(Base):
     reason: Mapped[str] = mapped_column(Text, server_default=text("''"))
     log_position: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     environment: Mapped[dict[str, str] | None] = mapped_column(JSONB(none_as_null=True))
+    energy: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class TrainingRunMetric(Base):

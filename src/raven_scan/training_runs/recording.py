@@ -14,12 +14,14 @@ from raven_scan.jobs.patience import DATABASE_IS_AWAY
 from raven_scan.kernel.errors import RavenError
 from raven_scan.storage.blob_store import BlobStore
 from raven_scan.training_runs.attempt import Checkpoint
+from raven_scan.training_runs.energy import EnergyTally
 from raven_scan.training_runs.run_log import RunLogCollector
 from raven_scan.training_runs.types import CLASS_METRICS, Figures, MetricPoint, RunProgress, clean_text
 from raven_scan.wire.events import (
     AnyEvent,
     CheckpointWritten,
     Configured,
+    EnergyUsed,
     EpochEnded,
     Message,
     Phase,
@@ -52,6 +54,7 @@ class EventRecorder:
         work_folder: what paths in events are relative to.
         progress: where the run stands now.
         warnings: what earlier attempts have told already.
+        energy: adds up what the attempt's processes use.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class EventRecorder:
         work_folder: Path,
         progress: RunProgress,
         warnings: list[str],
+        energy: EnergyTally,
     ) -> None:
         self._write = write
         self._blobs = blobs
@@ -87,6 +91,8 @@ class EventRecorder:
         self.parameter_count: int | None = None
         self.environment: dict[str, str] = {}
         self._is_environment_new = False
+        self.energy = energy
+        self._is_energy_new = False
 
     def close(self) -> None:
         self._load.stop()
@@ -132,8 +138,8 @@ class EventRecorder:
                 # The weights are what counts now.
                 self._keeps_checkpoints = False
                 self.progress = replace(self.progress, epoch=event.epochs, step=event.steps, time_left_s=None)
-            case Started():
-                self._note_environment(event)
+            case Started() | EnergyUsed():
+                self._note_process(event)
             case _:
                 pass
 
@@ -176,10 +182,11 @@ class EventRecorder:
             log=log,
             log_position=self._run_log.position,
             environment=self.environment if self._is_environment_new else None,
+            energy=self.energy if self._is_energy_new else None,
         )
         self._run_log.forget(len(log))
         self._points, self._warnings, self._best, self._checkpoint = [], [], None, None
-        self._changed = self._is_environment_new = False
+        self._changed = self._is_environment_new = self._is_energy_new = False
 
     def _collect_checkpoint(self, *, wait: bool) -> None:
         while self._keeping and (wait or self._keeping[0][1].done()):
@@ -199,10 +206,22 @@ class EventRecorder:
                 size_bytes=size_bytes,
             )
 
-    def _note_environment(self, event: Started) -> None:
-        if not self.environment:  # what trains is what counts; the evaluation's process comes later
+    def _note_process(self, event: Started | EnergyUsed) -> None:
+        if isinstance(event, EnergyUsed):
+            self._add_energy(event)
+        elif not self.environment:  # what trains is what counts; the evaluation's process comes later
             self.environment = {**event.versions, **event.environment}
             self._is_environment_new = True
+
+    def _add_energy(self, event: EnergyUsed) -> None:
+        self.energy.take(event)
+        self._is_energy_new = True
+        used, step = self.energy.run, self.progress.step
+        if used is not None and step:
+            self._points += [
+                MetricPoint("energy_wh", step, self.progress.epoch, used.energy_wh),
+                MetricPoint("co2_g", step, self.progress.epoch, used.co2_g),
+            ]
 
     def _add_message(self, event: Message) -> None:
         if event.level == "warning":

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.evaluations.schemas import QueuedEvaluationOut
 from raven_scan.kernel.findings import Severity
+from raven_scan.training_runs.energy_schemas import EnergyOut
 from raven_scan.training_runs.types import AttemptEnd, DeviceKind, RunStatus
 
 
@@ -143,6 +144,8 @@ class Estimate(_Schema):
     start_time_s: float
     steps: int
     device: str
+    energy_wh: float | None = None
+    co2_g: float | None = None
 
 
 class Checkpoint(_Schema):
@@ -169,6 +172,7 @@ class Attempt(_Schema):
     environment: dict[str, str] | None = Field(
         default=None, description="Code, libraries and machine of its trainer, where it has told."
     )
+    energy: EnergyOut | None = Field(default=None, description="Used so far, where its trainer has told.")
 
 
 class RunRecordOut(_Schema):
@@ -220,6 +224,7 @@ class TrainingRunOut(_Schema):
     record: RunRecordOut | None = Field(
         default=None, description="What can be proven of it; null of runs that are older than records."
     )
+    energy: EnergyOut | None = Field(default=None, description="Used so far by all attempts but dry runs.")
 
 
 class RunErrorSummary(_Schema):
@@ -252,6 +257,7 @@ class TrainingRunSummary(_Schema):
     scheduled_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    energy: EnergyOut | None = None
 
 
 class TrainingRunPage(_Schema):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.kernel.findings import Finding, Severity
+from raven_scan.training_runs.energy import RunEnergy
 from raven_scan.training_runs.records import RunRecord
 
 Figures = dict[str, float | None]
@@ -142,7 +143,12 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class RunAttempt:
-    """One try. `environment`: code, libraries and machine of its trainer; None where none has told it."""
+    """One try.
+
+    Attributes:
+        environment: code, libraries and machine of its trainer; None where none has told it.
+        energy: what its processes used so far; None where none has told it.
+    """
 
     number: int
     worker: str
@@ -153,6 +159,7 @@ class RunAttempt:
     end: AttemptEnd | None
     reason: str
     environment: dict[str, str] | None = None
+    energy: RunEnergy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +188,7 @@ class RunEstimate:
     Attributes:
         time_s: from its start to its model, test included.
         memory_mb: peak in MiB, of the device, or of all processes on a CPU.
+        energy_wh, co2_g: with the power that the dry run needed; None where that was not measured.
     """
 
     time_s: float
@@ -191,6 +199,8 @@ class RunEstimate:
     start_time_s: float
     steps: int
     device: str
+    energy_wh: float | None = None
+    co2_g: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +230,7 @@ class TrainingRunView:
         reproduces: the run whose record it was made from, to run it again.
         dry_run_error: why its last dry run failed, after which it is a Draft again.
         record: None of runs that are older than records.
+        energy: what its attempts used so far, dry runs left out; None where none has told it.
     """
 
     id: UUID
@@ -252,6 +263,7 @@ class TrainingRunView:
     ended_at: datetime | None
     reproduces: NamedReference | None = None
     record: RunRecord | None = None
+    energy: RunEnergy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +280,7 @@ class TrainingRunSummary:
     Attributes:
         epoch, epochs: completed, and to do.
         attempt_count: how often it was begun.
+        energy: what its attempts used so far; None where none has told it.
     """
 
     id: UUID
@@ -291,6 +304,7 @@ class TrainingRunSummary:
     scheduled_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    energy: RunEnergy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.training_runs.energy import parse_energy
 from raven_scan.training_runs.models import TrainingRun, TrainingRunAttempt, TrainingRunCheckpoint
 from raven_scan.training_runs.records import RunRecord
 from raven_scan.training_runs.types import (
@@ -71,6 +72,7 @@ def make_view(
                 end=AttemptEnd(attempt.end) if attempt.end else None,
                 reason=attempt.reason,
                 environment=attempt.environment,
+                energy=parse_energy(attempt.energy),
             )
             for attempt in attempts
         ],
@@ -85,6 +87,7 @@ def make_view(
         if run.reproduces_id and run.reproduces_name
         else None,
         record=None if run.record is None else RunRecord(**run.record),
+        energy=parse_energy(run.energy),
     )
 
 

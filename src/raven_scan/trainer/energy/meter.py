@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import tempfile
 
 import msgspec
 
@@ -38,6 +39,8 @@ def main() -> int:
 
 
 def _meter(request: MeterRequest) -> None:
+    # One of its modules asks for the temporary folder when it is imported, which would be tried out with a file.
+    tempfile.tempdir = os.curdir
     # codecarbon comes only now that it is told to be silent.
     from raven_scan.trainer.energy.measuring import Meter  # noqa: PLC0415
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, update
@@ -92,6 +93,14 @@ def write_environment(session: Session, run_id: UUID, fence: int, environment: d
         update(TrainingRunAttempt)
         .where(TrainingRunAttempt.run_id == run_id, TrainingRunAttempt.number == fence)
         .values(environment=environment)
+    )
+
+
+def write_energy(session: Session, run_id: UUID, fence: int, energy: dict[str, Any]) -> None:
+    session.execute(
+        update(TrainingRunAttempt)
+        .where(TrainingRunAttempt.run_id == run_id, TrainingRunAttempt.number == fence)
+        .values(energy=energy)
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from raven_scan.kernel.ids import parse_id
 from raven_scan.kernel.paging import Filter, ListOrder, ListStatement, Page, PageRequest
 from raven_scan.kernel.search import find_words, has_words, write_words
+from raven_scan.training_runs.energy import parse_energy
 from raven_scan.training_runs.models import TrainingRun
 from raven_scan.training_runs.types import (
     NamedReference,
@@ -66,6 +67,7 @@ _SUMMARIES = ListStatement(
         TrainingRun.scheduled_at,
         TrainingRun.started_at,
         TrainingRun.ended_at,
+        TrainingRun.energy,
     ).where(TrainingRun.deleted_at.is_(None)),
 )
 
@@ -130,6 +132,7 @@ def _make_summary(row: Any) -> TrainingRunSummary:
         scheduled_at,
         started_at,
         ended_at,
+        energy,
         *_,
     ) = row
     progress = RunProgress(**{"epochs": epochs, **progress})
@@ -155,6 +158,7 @@ def _make_summary(row: Any) -> TrainingRunSummary:
         scheduled_at=scheduled_at,
         started_at=started_at,
         ended_at=ended_at,
+        energy=parse_energy(energy),
     )
 
 
