@@ -46,6 +46,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
         devices: one a process: `["cpu"]`, `["cuda:1"]`, `["cuda:0", "cuda:1"]`. Several are of one kind.
         threads: compute threads of a process on a CPU.
         energy: None: energy is not measured.
+        cache_folder: of this machine, for what may be lost at any time; None: nothing is kept.
     """
 
     run_id: str
@@ -64,6 +65,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     devices: list[str]
     threads: int
     energy: EnergySpec | None = None
+    cache_folder: Path | None = None
 
 
 class EvaluateSpec(msgspec.Struct, frozen=True, kw_only=True):
