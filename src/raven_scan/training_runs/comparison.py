@@ -10,6 +10,7 @@ from raven_scan.kernel.database import Database
 from raven_scan.kernel.errors import Invalid
 from raven_scan.trained_models.service import TrainedModelService
 from raven_scan.trained_models.types import FIGURE_NAMES
+from raven_scan.training_runs.energy import RunEnergy
 from raven_scan.training_runs.metric_history import MetricHistory, TrainingRunMetrics
 from raven_scan.training_runs.records import describe_figures
 from raven_scan.training_runs.service import get_run, view_run
@@ -21,13 +22,21 @@ DEFAULT_METRICS = ("loss", "valid/map50")
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """`has_environment`: its code, libraries and machine were written down."""
+    """A run beside others.
+
+    Attributes:
+        has_environment: its code, libraries and machine were written down.
+        time_s: from its first attempt's beginning to its end; None where it has not ended.
+        energy: what its attempts used; None where none has told it.
+    """
 
     id: UUID
     name: str
     status: RunStatus
     model: NamedReference | None
     has_environment: bool
+    time_s: float | None = None
+    energy: RunEnergy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +195,15 @@ def find_environment(run: TrainingRunView) -> dict[str, str] | None:
 
 
 def _describe_run(run: TrainingRunView) -> ComparedRun:
-    return ComparedRun(run.id, run.name, run.status, run.model, find_environment(run) is not None)
+    return ComparedRun(
+        run.id,
+        run.name,
+        run.status,
+        run.model,
+        find_environment(run) is not None,
+        (run.ended_at - run.started_at).total_seconds() if run.started_at and run.ended_at else None,
+        run.energy,
+    )
 
 
 def _describe_inputs(run: TrainingRunView) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from raven_scan.training_runs.energy_schemas import EnergyOut
 from raven_scan.training_runs.reproduction_verdicts import ReproductionVerdict
 from raven_scan.training_runs.schemas import FindingOut, MetricSeries, Reference, TrainingRunOut
 from raven_scan.training_runs.types import RunStatus
@@ -22,6 +23,10 @@ class ComparedRunOut(_Schema):
     status: RunStatus
     model: Reference | None
     has_environment: bool
+    time_s: float | None = Field(
+        default=None, description="From its beginning to its end; null where it has not ended."
+    )
+    energy: EnergyOut | None = None
 
 
 class RunDifferenceOut(_Schema):

@@ -68,6 +68,8 @@ def _show(comparison: RunComparison, t: Texts) -> None:
         said = t("What is the same in all of them is left out.")
         ui.html(f'<div class="muted small">{escape(said)}</div>', sanitize=False)
         ui.html(_draw_differences(comparison, t), sanitize=False).classes("scroll")
+    with sheet(t("Time and energy"), classes="wide"):
+        ui.html(_draw_costs(comparison, t), sanitize=False).classes("scroll")
     with sheet(t("Figures"), classes="wide"):
         ui.html(_draw_figures(comparison, t), sanitize=False).classes("scroll")
     if not comparison.curves:
@@ -128,6 +130,20 @@ def _show_value(name: str, value: Any, t: Texts) -> str:
     if value is not None and name.endswith("_digest"):
         return str(value)[:_DIGEST_CHARACTERS]
     return show_value(name, value, t)
+
+
+def _draw_costs(comparison: RunComparison, t: Texts) -> str:
+    used = [run.energy for run in comparison.runs]
+    rows = [
+        (t("Took"), [NONE if run.time_s is None else t.duration(run.time_s) for run in comparison.runs]),
+        (t("Energy"), [NONE if each is None else t.energy(each.energy_wh) for each in used]),
+        ("CO2", [NONE if each is None else t.co2(each.co2_g) for each in used]),
+    ]
+    drawn = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(value)}</td>" for value in values)}</tr>'
+        for name, values in rows
+    )
+    return f'<table class="list compare">{_draw_head(comparison.runs, t)}<tbody>{drawn}</tbody></table>'
 
 
 def _draw_figures(comparison: RunComparison, t: Texts) -> str:

@@ -10,6 +10,7 @@ from raven_scan.training_runs.artifacts import RunArtifact
 from raven_scan.training_runs.types import RunError, RunStatus, TrainingRunView
 from raven_scan.web.hints import name_screens
 from raven_scan.web.marks import draw_bar, link, list_facts, mark_status
+from raven_scan.web.run_energy import draw_energy, name_energy
 from raven_scan.web.run_plan import draw_findings
 from raven_scan.web.run_words import (
     ENDS,
@@ -54,6 +55,8 @@ def draw_state(run: TrainingRunView, t: Texts) -> str:
     elif run.started_at is not None and run.ended_at is not None:
         taken = t.duration((run.ended_at - run.started_at).total_seconds())
         parts.append(escape(t("took {time}", time=taken)))
+    if run.energy is not None:
+        parts.append(escape(name_energy(run.energy, t)))
     best = run.best or {}
     numbers = [
         (t("mAP50, best"), t.figure(best.get("map50"))),
@@ -94,6 +97,9 @@ def draw_notices(run: TrainingRunView, findings: list[Finding], viewer: Viewer) 
             memory=t.size(run.estimate.memory_mb * 2**20),
             device=run.estimate.device,
         )
+        if run.estimate.energy_wh is not None and run.estimate.co2_g is not None:
+            energy, co2 = t.energy(run.estimate.energy_wh), t.co2(run.estimate.co2_g)
+            said = f"{said} {t('It will use about {energy}, {co2} of CO2.', energy=energy, co2=co2)}"
         drawn.append(f'<div class="notice">{escape(said)}</div>')
     if run.warnings:
         lines = "".join(f"<li>{escape(warning)}</li>" for warning in run.warnings)
@@ -151,6 +157,8 @@ def draw_facts(run: TrainingRunView, viewer: Viewer) -> str:
         (t("Started"), escape(t.moment(run.started_at))),
         (t("Ended"), escape(t.moment(run.ended_at))),
     ]
+    if run.energy is not None:
+        facts.append((t("Energy"), draw_energy(run.energy, t)))
     if run.notes:
         facts.append((t("Notes"), f'<span class="notes">{escape(run.notes)}</span>'))
     return list_facts(facts)
@@ -192,7 +200,7 @@ def _list_pairs(pairs: list[tuple[str, str]]) -> str:
 def draw_attempts(run: TrainingRunView, t: Texts) -> str:
     if not run.attempts:
         return f'<div class="muted">{escape(t("Nobody has begun it yet."))}</div>'
-    names = (t("Attempt"), t("Worker"), t("Started"), t("Took"), t("Ended by"))
+    names = (t("Attempt"), t("Worker"), t("Started"), t("Took"), t("Energy"), t("Ended by"))
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     rows = ""
     for attempt in reversed(run.attempts):
@@ -201,12 +209,13 @@ def draw_attempts(run: TrainingRunView, t: Texts) -> str:
             if attempt.ended_at is None
             else t.duration((attempt.ended_at - attempt.started_at).total_seconds())
         )
+        used = NONE if attempt.energy is None else t.energy(attempt.energy.energy_wh)
         end = t("at work") if attempt.end is None else t(ENDS[attempt.end])
         reason = f'<div class="small muted">{escape(attempt.reason)}</div>' if attempt.reason else ""
         rows += (
             f"<tr><td>{attempt.number}</td>"
             f'<td>{escape(attempt.worker)}<div class="small muted">{escape(attempt.device)}</div></td>'
-            f"<td>{escape(t.moment(attempt.started_at))}</td><td>{escape(took)}</td>"
+            f"<td>{escape(t.moment(attempt.started_at))}</td><td>{escape(took)}</td><td>{escape(used)}</td>"
             f"<td>{escape(end)}{reason}</td></tr>"
         )
     return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'

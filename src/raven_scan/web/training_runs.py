@@ -17,6 +17,7 @@ from raven_scan.web.frame import button, heading, screen, sheet
 from raven_scan.web.lists import Choice, Column, Field, SearchedList
 from raven_scan.web.live import Liveness
 from raven_scan.web.marks import draw_bar, link, mark_status, name_status
+from raven_scan.web.run_energy import name_energy
 from raven_scan.web.services import Services
 from raven_scan.web.texts import Texts
 from raven_scan.web.viewer import Viewer, as_handler
@@ -200,5 +201,8 @@ def _draw_progress(run: TrainingRunSummary, t: Texts) -> str:
         return f'<span class="small muted">{escape(run.error.message[:90])}</span>'
     if run.status is RunStatus.SUCCESS and run.started_at and run.ended_at:
         taken = t.duration((run.ended_at - run.started_at).total_seconds())
-        return f'<span class="small muted">{escape(t("took {time}", time=taken))}</span>'
+        said = t("took {time}", time=taken)
+        if run.energy is not None:
+            said = f"{said} · {name_energy(run.energy, t)}"
+        return f'<span class="small muted">{escape(said)}</span>'
     return ""

@@ -161,13 +161,29 @@ def _show_report(
 
 
 def _print_comparison(console: "Console", compared: "RunComparisonOut") -> None:
-    from raven_scan.app.cli.tables import make_status, print_table  # noqa: PLC0415
+    from raven_scan.app.cli.tables import (  # noqa: PLC0415
+        format_co2,
+        format_duration,
+        format_energy,
+        make_status,
+        print_table,
+    )
 
     names = [run.name for run in compared.runs]
     print_table(
         console,
-        ("Run", "Status", "Model"),
-        [(run.name, make_status(run.status), run.model.name if run.model else None) for run in compared.runs],
+        ("Run", "Status", "Model", "Took", "Energy", "CO2"),
+        [
+            (
+                run.name,
+                make_status(run.status),
+                run.model.name if run.model else None,
+                format_duration(run.time_s),
+                format_energy(run.energy.energy_wh if run.energy else None),
+                format_co2(run.energy.co2_g if run.energy else None),
+            )
+            for run in compared.runs
+        ],
         empty="",
     )
     if compared.differences:

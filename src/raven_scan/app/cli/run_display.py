@@ -9,6 +9,7 @@ from raven_scan.app.cli.output import Output
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from raven_scan.training_runs.energy_schemas import EnergyOut
     from raven_scan.training_runs.schemas import (
         Attempt,
         Estimate,
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
         RunErrorOut,
         TrainingRunOut,
     )
+
+_WORLD_AVERAGE = "world's average"
+_METHODS = {
+    "rapl": "measured",
+    "tdp": "estimated from its design power and load",
+    "default": "estimated from 4 W a thread and load",
+}
 
 
 def show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOut] | None" = None) -> None:
@@ -55,6 +63,8 @@ def show_run(output: Output, run: "TrainingRunOut", *, findings: "list[FindingOu
                 **({"Model": run.model.name} if run.model else {}),
                 "Created": format_moment(run.created_at),
                 **({"Ended": format_moment(run.ended_at)} if run.ended_at else {}),
+                **_describe_time(run),
+                **({"Energy": _describe_energy(run.energy)} if run.energy else {}),
                 **({"Warnings": "\n".join(run.warnings)} if run.warnings else {}),
                 **({"Notes": run.notes} if run.notes else {}),
             },
@@ -97,11 +107,48 @@ def describe_options(options: "Options") -> str:
 
 def describe_estimate(estimate: "Estimate") -> str:
     """What a dry run says of the whole run."""
-    from raven_scan.app.cli.tables import format_duration, format_size  # noqa: PLC0415
+    from raven_scan.app.cli.tables import (  # noqa: PLC0415
+        format_co2,
+        format_duration,
+        format_energy,
+        format_size,
+    )
 
+    energy = (
+        f", {format_energy(estimate.energy_wh)} and {format_co2(estimate.co2_g)} of CO2"
+        if estimate.energy_wh is not None
+        else ""
+    )
     return (
         f"{format_duration(estimate.time_s)} for {estimate.steps} steps of {_format_short(estimate.step_time_s)}, "
-        f"{format_size(round(estimate.memory_mb * 2**20))} of memory at most, on {estimate.device}"
+        f"{format_size(round(estimate.memory_mb * 2**20))} of memory at most{energy}, on {estimate.device}"
+    )
+
+
+def _describe_time(run: "TrainingRunOut") -> dict[str, str]:
+    from raven_scan.app.cli.tables import format_duration  # noqa: PLC0415
+
+    if run.started_at is None or run.ended_at is None:
+        return {}
+    return {"Took": format_duration((run.ended_at - run.started_at).total_seconds())}
+
+
+def _describe_energy(energy: "EnergyOut") -> str:
+    """What was used, of what it is made up, and what is an estimate."""
+    from raven_scan.app.cli.tables import format_co2, format_energy  # noqa: PLC0415
+    from raven_scan.training_runs.energy import WORLD  # noqa: PLC0415
+
+    countries = ", ".join(_WORLD_AVERAGE if each == WORLD else each for each in energy.countries)
+    methods = " and ".join(_METHODS[method] for method in energy.processor_methods)
+    parts = [
+        f"processor {format_energy(energy.processor_wh)}, {methods}",
+        f"memory {format_energy(energy.memory_wh)}, estimated",
+        *([f"GPU {format_energy(energy.gpu_wh)}, measured"] if energy.gpu_wh else []),
+        *([] if energy.is_complete else ["a device could not be measured"]),
+    ]
+    return (
+        f"{format_energy(energy.energy_wh)}, {format_co2(energy.co2_g)} of CO2 (electricity: {countries})\n"
+        + "; ".join(parts)
     )
 
 
@@ -120,12 +167,17 @@ def _describe_best(run: "TrainingRunOut") -> dict[str, str]:
 
 
 def _print_attempts(console: "Console", run: "TrainingRunOut") -> None:
-    from raven_scan.app.cli.tables import format_duration, format_moment, print_table  # noqa: PLC0415
+    from raven_scan.app.cli.tables import (  # noqa: PLC0415
+        format_duration,
+        format_energy,
+        format_moment,
+        print_table,
+    )
 
     if run.attempts:
         print_table(
             console,
-            ("Attempt", "Worker", "Device", "Started", "Took", "End", "Reason"),
+            ("Attempt", "Worker", "Device", "Started", "Took", "Energy", "End", "Reason"),
             [
                 (
                     attempt.number,
@@ -133,6 +185,7 @@ def _print_attempts(console: "Console", run: "TrainingRunOut") -> None:
                     attempt.device,
                     format_moment(attempt.started_at),
                     format_duration(_measure(attempt)),
+                    format_energy(attempt.energy.energy_wh) if attempt.energy else None,
                     (attempt.end or "").replace("_", " ") or None,
                     attempt.reason or None,
                 )

@@ -94,6 +94,20 @@ def format_duration(duration_s: float | None) -> str:
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
 
 
+def format_energy(energy_wh: float | None) -> str:
+    """Such as `0.42 Wh` or `1.3 kWh`."""
+    if energy_wh is None:
+        return "-"
+    return f"{energy_wh / 1000:.3g} kWh" if energy_wh >= 999.5 else f"{energy_wh:.3g} Wh"
+
+
+def format_co2(co2_g: float | None) -> str:
+    """Such as `0.2 g` or `1.3 kg`."""
+    if co2_g is None:
+        return "-"
+    return f"{co2_g / 1000:.3g} kg" if co2_g >= 999.5 else f"{co2_g:.3g} g"
+
+
 def print_next(console: Console, cursor: str | None) -> None:
     """Says how the list goes on, where it does."""
     if cursor is not None:

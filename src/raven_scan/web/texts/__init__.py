@@ -127,6 +127,21 @@ class Texts:
             value, unit = value / 1000, unit + 1
         return f"{self.number(value, 1 if unit and value < 100 else 0)} {_BYTE_UNITS[unit]}"
 
+    def energy(self, energy_wh: float) -> str:
+        """Such as `1.3 kWh`."""
+        return self._measure(energy_wh, "Wh", "kWh")
+
+    def co2(self, co2_g: float) -> str:
+        """Such as `420 g`."""
+        return self._measure(co2_g, "g", "kg")
+
+    def _measure(self, value: float, unit: str, thousand: str) -> str:
+        if value >= 999.5:
+            value, unit = value / 1000, thousand
+        digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.095 else 4
+        shown = format_decimal(value, format="#,##0." + "#" * digits, locale=self._locale)
+        return f"{shown} {unit}"
+
 
 def list_languages() -> list[str]:
     """Those that there is a catalogue of, English first."""
