@@ -1,8 +1,9 @@
 """A part of a split as an MMDetection data set."""
 
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from mmdet.structures.bbox import HorizontalBoxes
 from torch.utils.data import Dataset
 
 from raven_scan.trainer.data.coco_columns import read_coco_columns
-from raven_scan.trainer.data.image_loading import LoadRavenImage
+from raven_scan.trainer.data.image_cache import ImageCache
+from raven_scan.trainer.data.image_loading import LoadedSize, LoadRavenImage
 from raven_scan.trainer.data.loading_marks import LoadingMarks
 from raven_scan.trainer.data.sample_randomness import seeded_for_sample
 from raven_scan.trainer.data.transforms import apply_transforms, build_transforms
@@ -30,8 +32,12 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
     Attributes:
         metainfo: `classes` in the order of the labels; MMDetection's evaluators read it.
         pipeline: transforms of every sample, after loading.
-        mosaic: transforms that come first while `epoch < mosaic_epochs`; they find three more loaded images, drawn
-            for this sample, under `mix_results`.
+        mosaic: transforms that come first while `epoch < mosaic_epochs`; they find three more images, drawn for this
+            sample, under `mix_results`, and each is loaded when it is looked at.
+
+    Args:
+        needed_px, fitted_px: how large images are loaded, see `LoadedSize`.
+        cache: `folder` and `largest_bytes` of the `ImageCache` that keeps loaded images; None for none.
     """
 
     def __init__(
@@ -44,12 +50,19 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
         mosaic: list[dict[str, Any]] | None = None,
         mosaic_epochs: int = 0,
         test_mode: bool = False,
+        needed_px: int | None = None,
+        fitted_px: int | None = None,
+        cache: dict[str, Any] | None = None,
     ) -> None:
         self.metainfo = {"classes": tuple(metainfo["classes"])}
         self.test_mode = test_mode
         self._folder = Path(folder)
         self._columns = read_coco_columns(self._folder, list(metainfo["classes"]))
-        self._load = LoadRavenImage(self._columns.pixel_rules)
+        self._load = LoadRavenImage(
+            self._columns.pixel_rules,
+            size=LoadedSize(needed_px, fitted_px),
+            cache=ImageCache(Path(cache["folder"]), cache["largest_bytes"]) if cache else None,
+        )
         self.pipeline = build_transforms(pipeline)
         self.mosaic = build_transforms(mosaic or [])
         self.mosaic_epochs = mosaic_epochs
@@ -68,7 +81,7 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
                     random.randrange(len(self))  # noqa: S311 - augmentation
                     for _ in range(_MOSAIC_PARTNERS)
                 ]
-                results["mix_results"] = [self._load_sample(partner) for partner in partners]
+                results["mix_results"] = _LoadedWhenNeeded(self._load_sample, partners)
                 results = apply_transforms(self.mosaic, results)
                 results.pop("mix_results", None)
             results = apply_transforms(self.pipeline, results)
@@ -107,3 +120,29 @@ class RavenCocoDataset(Dataset[dict[str, Any]]):
     def _load_sample(self, index: int) -> dict[str, Any]:
         self._marks.set(index)
         return self._load.transform(self.get_data_info(index))
+
+
+class _LoadedWhenNeeded(Sequence[dict[str, Any]]):
+    """Samples by index; a mosaic is made of every other image only, and the rest would be decoded for nothing."""
+
+    def __init__(self, load: Callable[[int], dict[str, Any]], indices: list[int]) -> None:
+        self._load = load
+        self._indices = indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, position: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, position: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(position, slice):
+            return [self._load(index) for index in self._indices[position]]
+        return self._load(self._indices[position])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # MMDetection's `Mosaic` copies all that it is given.
+        return self
