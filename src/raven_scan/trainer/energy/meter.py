@@ -27,7 +27,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["CODECARBON_LOG_LEVEL"] = "CRITICAL"
-    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=MeterRequest)
+    # Not buffered: what comes behind it is waited for below.
+    with open(0, "rb", buffering=0, closefd=False) as asked:
+        request = msgspec.json.decode(asked.readline(), type=MeterRequest)
     try:
         _meter(request)
     except BrokenPipeError:

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import IO
+from contextlib import suppress
+from typing import IO, cast
 
 import msgspec
 
@@ -57,7 +58,10 @@ class _Metering:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,
         )
+        self._asked = cast("IO[bytes]", self._process.stdin)
+        self._told = cast("IO[bytes]", self._process.stdout)
         self._ask(msgspec.json.encode(request))
         self._listener = threading.Thread(target=self._listen, name="energy", daemon=True)
         self._listener.start()
@@ -67,23 +71,19 @@ class _Metering:
         self._ask(b"last")
         self._listener.join(_LAST_READING_S)
         self._process.kill()
+        self._process.wait()
+        with suppress(OSError):
+            self._asked.close()
 
     def _ask(self, line: bytes) -> None:
-        asked: IO[bytes] | None = self._process.stdin
-        try:
-            if asked is not None:
-                asked.write(line + b"\n")
-                asked.flush()
-        except OSError:
-            return  # it has ended
+        # A meter that has ended is not asked.
+        with suppress(OSError):
+            self._asked.write(line + b"\n")
 
     def _listen(self) -> None:
-        told: IO[bytes] | None = self._process.stdout
-        try:
-            for line in told or ():
+        with suppress(OSError, msgspec.MsgspecError), self._told:
+            for line in self._told:
                 self._tell(msgspec.json.decode(line, type=Reading | MeterFailure))
-        except (OSError, msgspec.MsgspecError):
-            return
 
     def _tell(self, reading: Reading | MeterFailure) -> None:
         if isinstance(reading, MeterFailure):

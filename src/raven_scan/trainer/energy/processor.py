@@ -99,6 +99,7 @@ class ProcessTimes:
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
+        self._before_s = 0.0
         self._before_s = self._read_s()
 
     def measure_s(self) -> float:
@@ -107,7 +108,11 @@ class ProcessTimes:
         return max(0.0, self._before_s - before_s)
 
     def _read_s(self) -> float:
-        return sum(map(_read_process_s, [self._process, *self._process.children(recursive=True)]))
+        try:
+            started = self._process.children(recursive=True)
+        except psutil.Error:
+            return self._before_s  # it is gone, and uses nothing more
+        return sum(map(_read_process_s, [self._process, *started]))
 
 
 def _read_process_s(process: psutil.Process) -> float:
