@@ -19,6 +19,7 @@ from raven_scan.wire.events import (
     AnyEvent,
     CheckpointWritten,
     Configured,
+    EnergyUsed,
     EpochEnded,
     EventReader,
     Failed,
@@ -28,7 +29,7 @@ from raven_scan.wire.events import (
     TrainingDone,
     Validated,
 )
-from raven_scan.wire.spec import PartSpec, TrainSpec
+from raven_scan.wire.spec import EnergySpec, PartSpec, TrainSpec
 
 Run = Callable[..., Any]
 DEVICES = ["cpu", "cpu"]
@@ -45,7 +46,7 @@ def whole_run(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[TrainSpec, Any]:
     folder = tmp_path_factory.mktemp("ranks") / "work"
-    spec = make_train_spec(folder, parameters=PARAMETERS, devices=DEVICES, **small_parts)
+    spec = make_train_spec(folder, parameters=PARAMETERS, devices=DEVICES, energy=EnergySpec(), **small_parts)
     return spec, run_trainer("train", spec)
 
 
@@ -60,6 +61,7 @@ def test_first_rank_alone_tells_and_writes(whole_run: tuple[TrainSpec, Any]):
     assert [event.step for event in result.of(EpochEnded)] == [3, 6]
     assert [event.epoch for event in result.of(Validated)] == [1, 2]
     assert isinstance(result.events[-1], TrainingDone)
+    assert isinstance(result.events[-2], EnergyUsed)
     assert sorted(path.name for path in spec.work_folder.iterdir()) == [
         "checkpoints",
         "configuration.json",

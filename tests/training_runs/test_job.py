@@ -145,6 +145,15 @@ def test_a_worker_that_lost_its_run_ends_its_trainer_and_changes_nothing(
     assert view.attempts[0].end is AttemptEnd.CANCELLED
 
 
+def check_energy(run: TrainingRunView) -> None:
+    """Of training and test, the only attempt's."""
+    assert run.energy is not None
+    assert run.energy.energy_wh > 0
+    assert run.energy.co2_g == pytest.approx(run.energy.energy_wh * 0.475)
+    assert run.energy.countries == ["world"]
+    assert run.attempts[0].energy == run.energy
+
+
 def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform, schedule_run: ScheduleRun):
     run = execute(platform, schedule_run(), "raven_scan.trainer")
     log = platform.training_runs.read_log(ADMIN, "first", 0, 1_000_000).text
@@ -186,8 +195,9 @@ def test_mmdetection_trains_a_model_with_figures_and_lineage(platform: Platform,
     loads = list_points(platform, "first", ["device_load_percent"])
     assert loads
     assert all(point.value is not None and 0 <= point.value <= 100 for point in loads)
+    check_energy(run)
     names = {point.name for point in list_points(platform, "first")}
-    assert {"loss", "learning_rate", "valid/map", "valid/map50"} <= names
+    assert {"energy_wh", "co2_g", "loss", "learning_rate", "valid/map", "valid/map50"} <= names
     measured = platform.datasets.get_version(ADMIN, str(run.dataset_version.id)).parts["valid"].boxes_by_class
     of_classes = {f"{CLASS_METRICS}{name}" for name, count in measured.items() if count}
     assert {name for name in names if name.startswith(CLASS_METRICS)} == of_classes
