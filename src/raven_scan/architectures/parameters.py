@@ -26,10 +26,27 @@ class Schedule(StrEnum):
 
 
 class Precision(StrEnum):
+    """Arithmetic of the forward and backward pass; `auto` is the fastest that is sound, as measured at the start."""
+
     AUTO = "auto"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
+
+
+class MemoryFormat(StrEnum):
+    """In which order tensors of images lie in memory; `auto` is the faster one, as measured at the start."""
+
+    AUTO = "auto"
+    CONTIGUOUS = "contiguous"
+    CHANNELS_LAST = "channels_last"
+
+
+class Acceleration(StrEnum):
+    """Whether operators, optimiser and data take their faster ways, or MMDetection's own."""
+
+    ON = "on"
+    OFF = "off"
 
 
 class TrainingParameters(BaseModel):
@@ -64,9 +81,19 @@ class TrainingParameters(BaseModel):
     ] = None
     augmentation: Annotated[Augmentation, Field(description="Augmentation preset.")] = Augmentation.LIGHT
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of everything that is random.")] = 0
-    precision: Annotated[Precision, Field(description="Arithmetic of the forward and backward pass.")] = (
-        Precision.FLOAT32
-    )
+    precision: Annotated[
+        Precision,
+        Field(description="Arithmetic of forward and backward; auto measures which is fastest."),
+    ] = Precision.AUTO
+    memory_format: Annotated[
+        MemoryFormat, Field(description="Order of image tensors in memory; does not change what is computed.")
+    ] = MemoryFormat.AUTO
+    acceleration: Annotated[
+        Acceleration,
+        Field(
+            description="Faster ways to compute the same; off is MMDetection's own arithmetic, for comparison."
+        ),
+    ] = Acceleration.ON
     early_stopping_patience: Annotated[
         int | None,
         Field(ge=1, le=1000, description="Stop after so many validations without a better mAP. None: never."),

@@ -24,6 +24,9 @@ def restrict_devices(device: str) -> None:
     """
     if "torch" in sys.modules:
         raise RuntimeError("Devices must be hidden before torch is imported.")
+    # By default OpenMP's threads wait for each other at full load. Where anything else wants a core, such as a loader
+    # process, steps then took ten times as long; asleep they take as long as they must.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return

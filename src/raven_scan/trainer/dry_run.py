@@ -56,15 +56,16 @@ def dry_run(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
         TrainerError: as `train` would.
     """
     parameters = read_parameters(spec)
-    runner = prepare_runner(spec, log, resumes=False)
+    runner, arithmetic = prepare_runner(spec, log, resumed_arithmetic=None)
     steps = StepTeller(log)
-    runner.register_hook(StepEventsHook(log, steps, CONFIGURATION_FILE))
+    runner.register_hook(StepEventsHook(log, steps, CONFIGURATION_FILE, arithmetic))
     state = RunState()
 
     def lead(runner: Any) -> None:
         runner.val_loop.stop = stop
+        runner.val_loop.precision = arithmetic.precision
         check_has_boxes(runner, spec, parameters)
-        _measure(spec, log, runner, RunnerTrainee(runner, state, steps), state)
+        _measure(spec, log, runner, RunnerTrainee(runner, state, steps, arithmetic), state)
 
     runner.lead = lead
     run_training(runner)

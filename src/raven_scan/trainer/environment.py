@@ -51,7 +51,7 @@ def describe_environment(device: str, *, device_count: int, threads: int) -> dic
         **({"git-commit": commit} if commit else {}),
         "python": platform.python_version(),
         "operating-system": platform.platform(),
-        "processor": _find_processor(),
+        "processor": find_processor(),
         "threads": str(threads),
         **_describe_devices(device, device_count),
     }
@@ -101,7 +101,7 @@ def _digest_code(package: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _find_processor() -> str:
+def find_processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 
+from raven_scan.trainer.acceleration.arithmetic import Arithmetic
 from raven_scan.trainer.evaluation.coco_metric import convert_figures
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError
@@ -28,10 +29,11 @@ class StepEventsHook(Hook):
 
     priority = "BELOW_NORMAL"
 
-    def __init__(self, log: EventLog, steps: StepTeller, configuration: str) -> None:
+    def __init__(self, log: EventLog, steps: StepTeller, configuration: str, arithmetic: Arithmetic) -> None:
         self._log = log
         self._steps = steps
         self._configuration = configuration
+        self._arithmetic = arithmetic
         self._memory = make_memory_meter()
         self._last_finite: int | None = None
         self._batch: Any = None
@@ -45,6 +47,8 @@ class StepEventsHook(Hook):
                 steps_per_epoch=len(runner.train_dataloader),
                 epochs=runner.max_epochs,
                 parameter_count=parameters,
+                precision=self._arithmetic.precision,
+                memory_format=self._arithmetic.memory_format,
             )
         )
         self._log.tell_phase("weights")

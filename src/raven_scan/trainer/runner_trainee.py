@@ -8,6 +8,7 @@ from mmengine.dist import all_reduce, broadcast, get_world_size
 from mmengine.hooks import EarlyStoppingHook, EMAHook
 from mmengine.model import is_model_wrapper
 
+from raven_scan.trainer.acceleration.arithmetic import PLAIN, Arithmetic
 from raven_scan.trainer.failures import TrainerError
 from raven_scan.trainer.run_hooks import check_weights_finite
 from raven_scan.trainer.run_state import RunState
@@ -17,8 +18,9 @@ from raven_scan.trainer.step_telling import StepTeller
 class RunnerTrainee:
     """A `Trainee` over a runner whose loops are a `LedTrainLoop` and a `StoppableValLoop`."""
 
-    def __init__(self, runner: Any, state: RunState, steps: StepTeller) -> None:
+    def __init__(self, runner: Any, state: RunState, steps: StepTeller, arithmetic: Arithmetic) -> None:
         self._runner = runner
+        self._arithmetic = arithmetic
         self._loop = runner.train_loop
         self._state = state
         self._steps = steps
@@ -96,6 +98,7 @@ class RunnerTrainee:
         content: dict[str, Any] = {
             "steps_per_epoch": self.steps_per_epoch,
             "stopped_early": bool(self._loop.stop_training),
+            "arithmetic": self._arithmetic.dump(),
             "state_dict": dict(model.state_dict()),
             # With the loss scaler, where there is one.
             "optimizer": runner.optim_wrapper.state_dict(),
@@ -115,6 +118,12 @@ class RunnerTrainee:
         if not self.holds_gradients():
             return {}
         return {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
+
+
+def read_arithmetic(content: dict[str, Any]) -> Arithmetic:
+    """What the run has computed with that wrote a checkpoint; those from before there was a choice are plain."""
+    dumped = content.get("arithmetic")
+    return PLAIN if dumped is None else Arithmetic.load(dumped)
 
 
 def restore_checkpoint(runner: Any, content: dict[str, Any], state: RunState) -> None:

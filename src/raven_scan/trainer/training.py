@@ -15,9 +15,14 @@ from pydantic import ValidationError
 
 from raven_scan.architectures.catalogue import get_architecture
 from raven_scan.architectures.parameters import TrainingParameters
+from raven_scan.trainer.acceleration.arithmetic import Arithmetic
+from raven_scan.trainer.acceleration.choosing import choose_arithmetic
 from raven_scan.trainer.checkpoint_files import identify_run, read_newest_checkpoint
 from raven_scan.trainer.checkpoint_writing import CheckpointWriter, SilentWriter
 from raven_scan.trainer.configuration import build_configuration, encode_configuration
+from raven_scan.trainer.configuration.assembly import decide_run_parameters
+from raven_scan.trainer.configuration.kept_images import keep_images
+from raven_scan.trainer.configuration.optimisation import count_steps_per_epoch
 from raven_scan.trainer.configuration.pipelines import MIN_BOX_SIDE_PX, get_largest_scale
 from raven_scan.trainer.course import Course
 from raven_scan.trainer.data import RavenCocoDataset
@@ -32,6 +37,7 @@ from raven_scan.trainer.runner import RunRunner, UnprintedConfig
 from raven_scan.trainer.runner_trainee import (
     RunnerTrainee,
     find_averaged_model,
+    read_arithmetic,
     restore_checkpoint,
     unwrap_model,
 )
@@ -59,10 +65,11 @@ def train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
     if checkpoint is not None:
         stop.epoch, stop.step = checkpoint["epoch"], checkpoint["step"]
     state = RunState()
-    runner = prepare_runner(spec, log, resumes=checkpoint is not None)
+    arithmetic = None if checkpoint is None else read_arithmetic(checkpoint)
+    runner, arithmetic = prepare_runner(spec, log, resumed_arithmetic=arithmetic)
     steps = StepTeller(log)
     runner.register_hook(ValidationHook(log, state))
-    runner.register_hook(StepEventsHook(log, steps, CONFIGURATION_FILE))
+    runner.register_hook(StepEventsHook(log, steps, CONFIGURATION_FILE, arithmetic))
     if checkpoint is not None:
         runner.restore = partial(_restore, content=checkpoint, state=state, log=log)
 
@@ -70,9 +77,10 @@ def train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
 
     def lead(runner: Any) -> None:
         runner.val_loop.stop = stop
+        runner.val_loop.precision = arithmetic.precision
         check_has_boxes(runner, spec, parameters)
         Course(
-            RunnerTrainee(runner, state, steps),
+            RunnerTrainee(runner, state, steps, arithmetic),
             log=log,
             stop=stop,
             writer=writer_type(spec, log, interval_s=parameters.checkpoint_minutes * 60),
@@ -86,8 +94,15 @@ def train(spec: TrainSpec, log: EventLog, stop: StopRequest) -> None:
         _export(spec, log, runner, state)
 
 
-def prepare_runner(spec: TrainSpec, log: EventLog, *, resumes: bool) -> RunRunner:
-    """Write the configuration, build its runner, and check that the base model fits, where the run starts from it.
+def prepare_runner(
+    spec: TrainSpec, log: EventLog, *, resumed_arithmetic: Arithmetic | None
+) -> tuple[RunRunner, Arithmetic]:
+    """Decide the arithmetic, write the configuration, build its runner, and check that the base model fits.
+
+    Args:
+        spec: of the run.
+        log: is told of it.
+        resumed_arithmetic: what the run has computed with so far; None where it starts, from its base model.
 
     Raises:
         TrainerError: the specification is refused.
@@ -98,10 +113,23 @@ def prepare_runner(spec: TrainSpec, log: EventLog, *, resumes: bool) -> RunRunne
             "The base model knows other classes, or in another order: its class head is fitted to this run's.",
             code="class_head_fitted",
         )
-    runner = build_runner(write_configuration(spec), spec)
-    if not resumes and spec.weights is not None:
+    arithmetic = resumed_arithmetic or _choose_arithmetic(spec, log)
+    runner = build_runner(write_configuration(spec, arithmetic), spec)
+    if resumed_arithmetic is None and spec.weights is not None:
         check_base_weights(unwrap_model(runner.model), spec.weights, log)
-    return runner
+    return runner, arithmetic
+
+
+def _choose_arithmetic(spec: TrainSpec, log: EventLog) -> Arithmetic:
+    parameters = decide_run_parameters(spec)
+    steps_per_epoch = count_steps_per_epoch(spec.train.image_count, parameters.batch_size, len(spec.devices))
+
+    def configure() -> dict[str, Any]:
+        configuration = build_configuration(spec)
+        register_parts(configuration)
+        return configuration
+
+    return choose_arithmetic(spec, parameters, configure, log, step_count=steps_per_epoch * parameters.epochs)
 
 
 def read_parameters(spec: TrainSpec) -> TrainingParameters:
@@ -120,14 +148,14 @@ def read_parameters(spec: TrainSpec) -> TrainingParameters:
         ) from error
 
 
-def write_configuration(spec: TrainSpec) -> dict[str, Any]:
+def write_configuration(spec: TrainSpec, arithmetic: Arithmetic) -> dict[str, Any]:
     """Build the configuration, write it to the work folder, and return it.
 
     What is written is kept with the model, and shown: its paths are relative to the work folder, which is another in
     each attempt, and nobody's business.
     """
     spec.work_folder.mkdir(parents=True, exist_ok=True)
-    encoded = encode_configuration(build_configuration(spec))
+    encoded = encode_configuration(build_configuration(spec, arithmetic))
     if is_main_process():
         folder = msgspec.json.encode(str(spec.work_folder))[1:-1]
         written = encoded.replace(b'"%s"' % folder, b'"."').replace(b'"%s/' % folder, b'"')
@@ -138,6 +166,7 @@ def write_configuration(spec: TrainSpec) -> dict[str, Any]:
 def build_runner(configuration: dict[str, Any], spec: TrainSpec) -> RunRunner:
     """A runner of the stored configuration, less what the platform does itself: checkpoints, and files of logs."""
     configuration = copy.deepcopy(configuration)
+    keep_images(configuration, spec)
     register_parts(configuration)
     configuration["default_hooks"] = {**configuration.get("default_hooks", {}), "checkpoint": None}
     configuration["work_dir"] = str(spec.work_folder)

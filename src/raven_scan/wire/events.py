@@ -44,12 +44,16 @@ class Configured(Event, frozen=True, kw_only=True, tag="configured"):
         configuration: MMDetection's configuration as JSON, relative to the work folder.
         steps_per_epoch: optimiser steps in an epoch.
         epochs: epochs to do.
+        precision: `float32`, `bfloat16` or `float16`, as decided.
+        memory_format: `contiguous` or `channels_last`, as decided.
     """
 
     configuration: str
     steps_per_epoch: int
     epochs: int
     parameter_count: int
+    precision: str = "float32"
+    memory_format: str = "contiguous"
 
 
 class Step(Event, frozen=True, kw_only=True, tag="step"):

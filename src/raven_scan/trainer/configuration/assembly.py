@@ -5,7 +5,8 @@ from typing import Any
 
 from raven_scan.architectures.catalogue import Architecture, StartingWeights, get_architecture
 from raven_scan.architectures.decisions import decide_parameters
-from raven_scan.architectures.parameters import Precision, TrainingParameters
+from raven_scan.architectures.parameters import Acceleration, TrainingParameters
+from raven_scan.trainer.acceleration.arithmetic import PLAIN, Arithmetic, decide_unmeasured
 from raven_scan.trainer.configuration.json_form import make_plain
 from raven_scan.trainer.configuration.model import build_model_section, read_mmdetection_configuration
 from raven_scan.trainer.configuration.optimisation import (
@@ -15,6 +16,8 @@ from raven_scan.trainer.configuration.optimisation import (
     count_steps_per_epoch,
 )
 from raven_scan.trainer.configuration.pipelines import (
+    build_fast_dataset,
+    build_fast_validation_dataset,
     build_mosaic_pipeline,
     build_training_pipeline,
     build_validation_pipeline,
@@ -26,6 +29,7 @@ from raven_scan.wire.spec import PartSpec, TrainSpec
 BEST_METRIC = "coco/bbox_mAP"
 _CUSTOM_IMPORTS = [
     "raven_scan.trainer.operators.install_on_import",
+    "raven_scan.trainer.acceleration.hook",
     "raven_scan.trainer.backbones",
     "raven_scan.trainer.data",
     "raven_scan.trainer.evaluation.coco_metric",
@@ -33,30 +37,31 @@ _CUSTOM_IMPORTS = [
     "raven_scan.trainer.optimisation",
     "raven_scan.trainer.weights",
 ]
+_COLLATION = {"type": "collate_batch"}
 _MOST_LOADER_PROCESSES = 8
 _LOG_INTERVAL_STEPS = 10
 
 
-def build_configuration(spec: TrainSpec) -> dict[str, Any]:
+def build_configuration(spec: TrainSpec, arithmetic: Arithmetic | None = None) -> dict[str, Any]:
     """MMDetection's configuration of a run, as plain data.
 
     `mmengine.Config.fromfile` reads it from JSON (see `encode_configuration`), and then `Runner.from_cfg` and
     MMDetection's own `tools/train.py` run it unchanged. Nothing in it leads to the network.
+
+    Args:
+        spec: what is asked for.
+        arithmetic: what was decided; None takes what is decided without a measurement.
 
     Raises:
         UnknownArchitectureError: the catalogue has no such architecture.
         pydantic.ValidationError: parameters are out of their bounds.
     """
     architecture = get_architecture(spec.architecture)
-    parameters = decide_parameters(
-        architecture,
-        TrainingParameters.model_validate(spec.parameters),
-        starting_weights=StartingWeights.COCO if spec.weights else architecture.starting_weights,
-        train_image_count=spec.train.image_count,
-    )
+    parameters = decide_run_parameters(spec)
     original = read_mmdetection_configuration(architecture)
     steps_per_epoch = count_steps_per_epoch(spec.train.image_count, parameters.batch_size, len(spec.devices))
-    precision = _decide_precision(parameters.precision, spec.devices[0])
+    if arithmetic is None:
+        arithmetic = decide_unmeasured(parameters)
     configuration = {
         **_build_surroundings(spec, parameters),
         "model": build_model_section(
@@ -66,7 +71,7 @@ def build_configuration(spec: TrainSpec) -> dict[str, Any]:
             frozen_stages=parameters.frozen_stages or 0,
         ),
         "train_dataloader": _build_train_loader(spec, parameters),
-        "val_dataloader": _build_evaluation_loader(spec, parameters, spec.valid),
+        "val_dataloader": _build_validation_loader(spec, parameters),
         "test_dataloader": _build_evaluation_loader(spec, parameters, spec.test),
         "val_evaluator": _build_evaluator(spec.valid),
         "test_evaluator": _build_evaluator(spec.test),
@@ -77,13 +82,29 @@ def build_configuration(spec: TrainSpec) -> dict[str, Any]:
         },
         "val_cfg": {"type": "ValLoop"},
         "test_cfg": {"type": "TestLoop"},
-        "optim_wrapper": build_optimiser_section(architecture, parameters, precision),
+        "optim_wrapper": build_optimiser_section(architecture, parameters, arithmetic),
         "param_scheduler": build_schedule_section(parameters, steps_per_epoch),
-        "custom_hooks": _build_custom_hooks(spec, architecture, parameters),
+        "custom_hooks": _build_custom_hooks(spec, architecture, parameters, arithmetic),
         "load_from": make_base_weights_address(spec.weights) if spec.weights else None,
         "resume": False,
     }
     return make_plain(configuration)
+
+
+def decide_run_parameters(spec: TrainSpec) -> TrainingParameters:
+    """The parameters of a run, with what its architecture decides.
+
+    Raises:
+        UnknownArchitectureError: the catalogue has no such architecture.
+        pydantic.ValidationError: parameters are out of their bounds.
+    """
+    architecture = get_architecture(spec.architecture)
+    return decide_parameters(
+        architecture,
+        TrainingParameters.model_validate(spec.parameters),
+        starting_weights=StartingWeights.COCO if spec.weights else architecture.starting_weights,
+        train_image_count=spec.train.image_count,
+    )
 
 
 def build_model_configuration(architecture: Architecture, class_count: int) -> dict[str, Any]:
@@ -155,18 +176,29 @@ def _build_surroundings(spec: TrainSpec, parameters: TrainingParameters) -> dict
 
 def _build_train_loader(spec: TrainSpec, parameters: TrainingParameters) -> dict[str, Any]:
     image_size = _get_image_size(parameters)
+    loader = {**_build_loader(spec, parameters), "sampler": {"type": "RavenEpochSampler", "shuffle": True}}
+    dataset = {**_build_dataset(spec, spec.train), "seed": parameters.seed}
+    if _is_accelerated(parameters):
+        fast = build_fast_dataset(parameters.augmentation, image_size, parameters.epochs)
+        return {**loader, "collate_fn": _COLLATION, "dataset": {**dataset, **fast}}
     mosaic, mosaic_epochs = build_mosaic_pipeline(parameters.augmentation, image_size, parameters.epochs)
     return {
-        **_build_loader(spec, parameters),
-        "sampler": {"type": "RavenEpochSampler", "shuffle": True},
+        **loader,
         "dataset": {
-            **_build_dataset(spec, spec.train),
-            "seed": parameters.seed,
+            **dataset,
             "pipeline": build_training_pipeline(parameters.augmentation, image_size),
             "mosaic": mosaic,
             "mosaic_epochs": mosaic_epochs,
         },
     }
+
+
+def _build_validation_loader(spec: TrainSpec, parameters: TrainingParameters) -> dict[str, Any]:
+    loader = _build_evaluation_loader(spec, parameters, spec.valid)
+    if _is_accelerated(parameters):
+        loader["collate_fn"] = _COLLATION
+        loader["dataset"] |= build_fast_validation_dataset(_get_image_size(parameters))
+    return loader
 
 
 def _build_evaluation_loader(
@@ -181,6 +213,10 @@ def _build_evaluation_loader(
             "test_mode": True,
         },
     }
+
+
+def _is_accelerated(parameters: TrainingParameters) -> bool:
+    return parameters.acceleration is Acceleration.ON
 
 
 def _build_loader(spec: TrainSpec, parameters: TrainingParameters) -> dict[str, Any]:
@@ -213,11 +249,12 @@ def _build_evaluator(part: PartSpec) -> dict[str, Any]:
 
 
 def _build_custom_hooks(
-    spec: TrainSpec, architecture: Architecture, parameters: TrainingParameters
+    spec: TrainSpec, architecture: Architecture, parameters: TrainingParameters, arithmetic: Arithmetic
 ) -> list[dict[str, Any]]:
     hooks: list[dict[str, Any]] = [
         {"type": "RavenStepRandomnessHook", "seed": parameters.seed},
         *build_averaging_hook(architecture),
+        *_build_arithmetic_hook(arithmetic),
     ]
     if spec.weights is not None:
         hooks.append(
@@ -247,10 +284,8 @@ def _get_image_size(parameters: TrainingParameters) -> int:
     return parameters.image_size
 
 
-def _decide_precision(precision: Precision, device: str) -> Precision:
-    if precision is not Precision.AUTO:
-        return precision
-    return Precision.FLOAT32 if device == "cpu" else Precision.BFLOAT16
+def _build_arithmetic_hook(arithmetic: Arithmetic) -> list[dict[str, Any]]:
+    return [] if arithmetic == PLAIN else [{"type": "RavenArithmeticHook", **arithmetic.dump()}]
 
 
 def _decide_loader_processes(asked: int | None, device: str) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from raven_scan.architectures.catalogue import Architecture, Family
 from raven_scan.architectures.parameters import Precision, Schedule, TrainingParameters
+from raven_scan.trainer.acceleration.arithmetic import Arithmetic
 
 _GRADIENT_NORM_MAX = 35.0
 _DINO_GRADIENT_NORM_MAX = 0.1
@@ -20,9 +21,9 @@ def count_steps_per_epoch(image_count: int, batch_size: int, device_count: int) 
 
 
 def build_optimiser_section(
-    architecture: Architecture, parameters: TrainingParameters, precision: Precision
+    architecture: Architecture, parameters: TrainingParameters, arithmetic: Arithmetic
 ) -> dict[str, Any]:
-    """The `optim_wrapper` of a configuration. `precision` is decided: not `auto`."""
+    """The `optim_wrapper` of a configuration."""
     is_dino = architecture.family is Family.DINO
     section: dict[str, Any] = {
         "type": "OptimWrapper",
@@ -42,9 +43,12 @@ def build_optimiser_section(
         section["paramwise_cfg"] = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0, "bypass_duplicate": True}
     if parameters.accumulation > 1:
         section["accumulative_counts"] = parameters.accumulation
-    if precision is Precision.BFLOAT16:
+    if arithmetic.accelerated:
+        section["constructor"] = "RavenOptimWrapperConstructor"
+        section["optimizer"]["fused"] = True
+    if arithmetic.precision is Precision.BFLOAT16:
         section["type"] = "RavenAutocastOptimWrapper"
-    elif precision is Precision.FLOAT16:
+    elif arithmetic.precision is Precision.FLOAT16:
         section.update(type="AmpOptimWrapper", dtype="float16", loss_scale="dynamic")
     return section
 
