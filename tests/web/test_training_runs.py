@@ -9,12 +9,25 @@ from playwright.sync_api import BrowserContext, Page, expect
 from raven_scan.access.types import LOCAL_ADMINISTRATOR, WORKER
 from raven_scan.architectures.parameters import TrainingParameters
 from raven_scan.training_runs.attempt import Attempt
+from raven_scan.training_runs.energy import EnergyTally
 from raven_scan.training_runs.types import CLASS_METRICS, MetricPoint, RunError, RunProgress
+from raven_scan.wire.events import EnergyUsed
 
 from .axe import check_screens, find_faults
 from .conftest import Site
 
 PARAMETERS = TrainingParameters(epochs=2, image_size=64)
+USED = EnergyUsed(
+    time=1.0,
+    pid=1,
+    duration_s=600.0,
+    processor_wh=1.5,
+    memory_wh=1.0,
+    gpu_wh=0.0,
+    co2_g=1.2,
+    processor_method="default",
+    country=None,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +50,17 @@ def begin(site: Site, name: str) -> Attempt:
     return attempt
 
 
-def tell(site: Site, attempt: Attempt, step: int, more: Sequence[MetricPoint] = ()) -> None:
+def tell(
+    site: Site,
+    attempt: Attempt,
+    step: int,
+    more: Sequence[MetricPoint] = (),
+    *,
+    energy: EnergyUsed | None = None,
+) -> None:
+    tally = EnergyTally(attempt.energy)
+    if energy is not None:
+        tally.take(energy)
     site.platform.execution.record(
         WORKER,
         attempt,
@@ -48,6 +71,7 @@ def tell(site: Site, attempt: Attempt, step: int, more: Sequence[MetricPoint] = 
         checkpoint=None,
         log=f"step {step} is done\n".encode(),
         log_position=0 if step == 1 else len("step 1 is done\n") * (step - 1),
+        energy=tally,
     )
 
 
@@ -84,8 +108,10 @@ def test_a_runs_page_keeps_up_without_a_reload(page: Page, site: Site) -> None:
     page.goto(f"/training-runs/{attempt.run_id}")
     expect(page.get_by_text("step 1 of 8")).to_be_visible()
     page.evaluate("window.neverReloaded = true")
-    tell(site, attempt, 2)
+    tell(site, attempt, 2, energy=USED)
     expect(page.get_by_text("step 2 of 8")).to_be_visible(timeout=5000)
+    expect(page.get_by_text("2.5 Wh, 1.2 g of CO2").first).to_be_visible()
+    expect(page.get_by_text("Processor, estimated from 4 W a thread and load: 1.5 Wh")).to_be_visible()
     expect(page.get_by_role("log")).to_contain_text("step 2 is done")
     assert "danger" in (page.get_by_role("button", name="Cancel run").get_attribute("class") or "")
     seen_by = {"last_finite_step": 2}
@@ -198,7 +224,9 @@ def test_runs_that_are_ticked_are_compared(page: Page, site: Site) -> None:
     expect(page.get_by_role("row", name="Epochs")).to_contain_text("52")
     expect(page.get_by_role("row", name="Batch size")).to_have_count(0)
     page.reload()
-    expect(page.get_by_role("link", name="survey-01")).to_have_count(1)
+    # What differs, and what they took.
+    expect(page.get_by_role("link", name="survey-01")).to_have_count(2)
+    expect(page.get_by_role("row", name="Energy")).to_be_visible()
 
 
 def test_who_may_only_look_sees_no_buttons(open_context: Callable[..., BrowserContext], site: Site) -> None:
