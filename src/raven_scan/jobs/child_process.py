@@ -26,7 +26,7 @@ from raven_scan.jobs.child_errors import (
 )
 from raven_scan.jobs.spawner import spawn_process
 from raven_scan.kernel.errors import Unavailable
-from raven_scan.wire.events import AnyEvent, EventReader, Failed, Stopped
+from raven_scan.wire.events import AnyEvent, EnergyUsed, EventReader, Failed, Stopped
 
 TRAINER_MODULE = "raven_scan.trainer"
 
@@ -273,7 +273,8 @@ def run_child(
             # The exit is looked at before the file, so that what was written before it is read after it.
             ended = child.poll()
             for event in _read_events(reader, child, noun, command):
-                heard_at = time.monotonic()
+                # What meters a trainer goes on when that hangs.
+                heard_at = heard_at if isinstance(event, EnergyUsed) else time.monotonic()
                 if on_event is not None:
                     on_event(event)
                 if isinstance(event, expected):
