@@ -31,7 +31,7 @@ def draw_energy(energy: RunEnergy, t: Texts) -> str:
         lines.append(t("GPU, measured: {energy}", energy=t.energy(energy.gpu_wh)))
     if not energy.is_complete:
         lines.append(t("A device could not be measured: it was more than this."))
-    countries = ", ".join(t("the world's average") if each == WORLD else each for each in energy.countries)
-    lines.append(t("CO2 of electricity of: {countries}", countries=countries))
+    countries = ", ".join(t("the world in the mean") if each == WORLD else each for each in energy.countries)
+    lines.append(t("CO2 reckoned with the electricity of: {countries}", countries=countries))
     drawn = "".join(f"<div>{escape(line)}</div>" for line in lines)
     return f'{escape(name_energy(energy, t))}<div class="small muted">{drawn}</div>'
