@@ -47,6 +47,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
         threads: compute threads of a process on a CPU.
         energy: None: energy is not measured.
         cache_folder: of this machine, for what may be lost at any time; None: nothing is kept.
+        cache_bytes: of decoded images in it, at most; 0: none.
     """
 
     run_id: str
@@ -66,6 +67,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     energy: EnergySpec | None = None
     cache_folder: Path | None = None
+    cache_bytes: int = 0
 
 
 class EvaluateSpec(msgspec.Struct, frozen=True, kw_only=True):
