@@ -9,7 +9,9 @@ from raven_scan.trainer.acceleration.activations import accelerate_activations
 from raven_scan.trainer.acceleration.batch_norm import accelerate_batch_norm
 from raven_scan.trainer.acceleration.depthwise_convolution import accelerate_depthwise_convolutions
 from raven_scan.trainer.acceleration.roi_align import accelerate_roi_align
+from raven_scan.trainer.acceleration.rtmdet_loss import accelerate_rtmdet_loss
 from raven_scan.trainer.acceleration.two_stage_proposals import accelerate_proposals
+from raven_scan.trainer.acceleration.yolox_loss import accelerate_yolox_loss
 
 __all__ = ["accelerate"]
 
@@ -21,3 +23,5 @@ def accelerate(model: nn.Module) -> None:
     accelerate_depthwise_convolutions(model)
     accelerate_proposals(model)
     accelerate_roi_align(model)
+    accelerate_rtmdet_loss(model)
+    accelerate_yolox_loss(model)
