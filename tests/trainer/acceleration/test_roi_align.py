@@ -9,11 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raven_scan.trainer.acceleration import roi_align as fast
-from raven_scan.trainer.acceleration.roi_align import SparseRoIAlign, accelerate_roi_align
+from raven_scan.trainer.acceleration import roi_align_matrix
+from raven_scan.trainer.acceleration.roi_align import SparseRoIAlign, SparseRoIExtractor, accelerate_roi_align
 
 # isort: split
 from mmcv.ops import RoIAlign
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
 
 def pair(bins: Any, scale: float = 1.0, ratio: int = 0, *, aligned: bool = True) -> tuple[RoIAlign, RoIAlign]:
@@ -92,7 +93,7 @@ def test_the_edge_of_what_counts():
 
 
 def test_parts_of_the_regions_at_a_time(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fast, "_CHUNK_ENTRIES", 700)
+    monkeypatch.setattr(roi_align_matrix, "_CHUNK_ENTRIES", 700)
     torch.manual_seed(1)
     assert_same(pair(7, 0.5), torch.randn(2, 4, 20, 20), boxes(30, 2, 40))
 
@@ -101,7 +102,7 @@ def test_what_falls_back(monkeypatch: pytest.MonkeyPatch):
     torch.manual_seed(1)
     features, rois = torch.randn(1, 4, 20, 20), torch.tensor([[0, 1.0, 1.0, 15.0, 15.0]])
     assert_same(pair(7), features, rois[:0])
-    monkeypatch.setattr(fast, "_MOST_SAMPLES", 3)
+    monkeypatch.setattr(roi_align_matrix, "_MOST_SAMPLES", 3)
     assert_same(pair(7), features, rois, rtol=0, atol=0)
 
 
@@ -126,3 +127,44 @@ def test_layers_stay_what_they_are():
     assert isinstance(again[1], SparseRoIAlign)
     assert repr(again[1])
     accelerate_roi_align(again)
+
+
+def extractors(mode: str = "avg") -> tuple[SingleRoIExtractor, SingleRoIExtractor]:
+    layer = {"type": "RoIAlign", "output_size": 7, "sampling_ratio": 0, "pool_mode": mode}
+    plain = SingleRoIExtractor(layer, 6, [4, 8, 16], finest_scale=16)
+    model = torch.nn.Sequential(copy.deepcopy(plain))
+    accelerate_roi_align(model)
+    fast: Any = pickle.loads(pickle.dumps(model))[0]  # noqa: S301 - made here
+    return plain, fast
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("factor", [None, 1.3])
+@pytest.mark.parametrize("largest", [10, 200])
+def test_all_levels_of_a_pyramid(dtype: torch.dtype, factor: float | None, largest: float):
+    torch.manual_seed(6)
+    rois = boxes(60, 2, largest)
+    features = [torch.randn(2, 6, 120 // stride, 160 // stride).to(dtype) for stride in (4, 8, 16)]
+    features[1] = features[1].to(memory_format=torch.channels_last)
+    results: list[list[torch.Tensor]] = []
+    for extractor in extractors():
+        leaves = [level.clone().requires_grad_() for level in features]
+        pooled = extractor(tuple(leaves), rois, factor)
+        torch.manual_seed(7)
+        pooled.backward(torch.randn(pooled.shape).to(dtype))
+        gradients = [leaf.grad for leaf in leaves]
+        assert pooled.is_contiguous()
+        assert pooled.dtype == dtype
+        results.append([pooled, *(gradient for gradient in gradients if gradient is not None)])
+        assert len(results[-1]) == 4
+    assert isinstance(extractors()[1], SparseRoIExtractor)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-2
+    for actual, expected in zip(results[1], results[0], strict=True):
+        torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_extractors_that_stay():
+    plain, fast = extractors("max")
+    assert type(fast) is SingleRoIExtractor
+    features = tuple(torch.randn(2, 6, 120 // stride, 160 // stride) for stride in (4, 8, 16))
+    assert extractors()[1](features, torch.zeros(0, 5)).shape == plain(features, torch.zeros(0, 5)).shape
