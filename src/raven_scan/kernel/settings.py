@@ -85,6 +85,12 @@ class Settings(BaseSettings):
         ge=1_000_000,
         description="Blobs that were used least recently leave the cache beyond so many bytes.",
     )
+    training_cache_bytes: int = Field(
+        default=5_000_000_000,
+        ge=0,
+        description="Decoded images that the trainings of a machine share take at most so many bytes, and never more "
+        "than a tenth of the free disk. 0: none are kept.",
+    )
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda:\d{1,2})$",
@@ -296,6 +302,11 @@ class Settings(BaseSettings):
     def work_folder(self) -> Path:
         """Working folders of attempts; nothing here outlives its run."""
         return self.home / "work"
+
+    @property
+    def training_cache_folder(self) -> Path:
+        """What trainings of this machine can have again, such as decoded images; it may be removed at any time."""
+        return self.home / "training-cache"
 
     @property
     def uploads_folder(self) -> Path:

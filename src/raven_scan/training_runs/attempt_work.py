@@ -180,6 +180,8 @@ class AttemptWork:
             devices=attempt.devices,
             threads=self._tools.threads,
             energy=EnergySpec(country=self._tools.settings.country),
+            cache_folder=self._tools.settings.training_cache_folder,
+            cache_bytes=self._tools.settings.training_cache_bytes,
         )
         if attempt.is_dry_run:
             self._finish_dry_run(inputs, self._run_trainer("dry-run", spec, DryRunDone))
