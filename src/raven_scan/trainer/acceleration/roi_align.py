@@ -25,6 +25,9 @@ from torch.nn.functional import embedding_bag
 from raven_scan.trainer.acceleration.roi_align_matrix import Matrix, Planes, chunk_regions, lay_out, mix_axes
 from raven_scan.trainer.operators.precision import computing_dtype
 
+# 8 MiB in float32: of such a size memory is at hand that the cache still holds.
+_PART_VALUES = 1 << 21
+
 
 def accelerate_roi_align(model: nn.Module) -> None:
     """Let the model's averaging RoIAlign layers compute as sparse products while they are on the CPU."""
@@ -120,8 +123,15 @@ class _SparsePooling(torch.autograd.Function):
             end = start + level.numel() // channels
             rows[start:end].view(*level.permute(0, 2, 3, 1).shape).copy_(level.permute(0, 2, 3, 1))
             start = end
-        pooled = _multiply(matrix, rows).view(-1, *bins, channels).permute(0, 3, 1, 2)
-        return torch.empty(pooled.shape, dtype=ctx.dtype).copy_(pooled)
+        pooled = torch.empty(matrix.rows // (bins[0] * bins[1]), channels, *bins, dtype=ctx.dtype)
+        # A part at a time: what is fresh in the cache is turned to the features' order and dtype at once.
+        bins_count = bins[0] * bins[1]
+        regions = max(1, _PART_VALUES // (bins_count * channels))
+        for start in range(0, len(pooled), regions):
+            part = pooled[start : start + regions]
+            sums = _multiply(matrix.take(start * bins_count, (start + len(part)) * bins_count), rows)
+            part.copy_(sums.view(-1, *bins, channels).permute(0, 3, 1, 2))
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

@@ -29,15 +29,22 @@ class Matrix(NamedTuple):
     def rows(self) -> int:
         return len(self.ends) - 1
 
+    def take(self, start: int, end: int) -> "Matrix":
+        """Rows from `start` to before `end`."""
+        ends = self.ends[start : end + 1]
+        entries = slice(int(ends[0]), int(ends[-1]))
+        return Matrix(ends - ends[0], self.columns[entries], self.weights[entries])
+
     def transpose(self, columns: int) -> "Matrix":
         """The transposed of a matrix that has so many columns."""
-        rows, order = torch.sort(self.columns, stable=True)
+        order = torch.sort(self.columns, stable=True).indices
         lengths = self.ends.diff()
         row = torch.repeat_interleave(
             torch.arange(len(lengths), dtype=torch.int32), lengths, output_size=len(order)
         )
-        ends = torch.searchsorted(rows, torch.arange(columns + 1, dtype=torch.int32), out_int32=True)
-        return Matrix(ends, row[order], self.weights[order])
+        ends = torch.zeros(columns + 1, dtype=torch.int32)
+        torch.cumsum(torch.bincount(self.columns, minlength=columns), 0, dtype=torch.int32, out=ends[1:])
+        return Matrix(ends, row.index_select(0, order), self.weights.index_select(0, order))
 
 
 class Planes:
@@ -163,20 +170,21 @@ def lay_out(planes: Planes, vertical: Mixes, horizontal: Mixes) -> Matrix:
     torch.cumsum(sizes, 0, dtype=torch.int32, out=ends[1:])
     entries = int(ends[-1])
     number = torch.repeat_interleave(torch.arange(len(sizes), dtype=torch.int32), sizes, output_size=entries)
-    place = torch.arange(entries, dtype=torch.int32) - ends[number]
+    place = torch.arange(entries, dtype=torch.int32) - ends.index_select(0, number)
 
-    across = horizontal.count[:, None, :].expand(bins).flatten()[number]
+    across = horizontal.count[:, None, :].expand(bins).flatten().index_select(0, number)
     row = place // across
     column = place - row * across
     wide = planes.wide[:, None]
     corner = (planes.first[:, None] + vertical.first * wide)[:, :, None] + horizontal.first[:, None, :]
-    row_step = wide[:, :, None].expand(bins).flatten()[number]
-    y_place = _first_weights(vertical)[:, :, None].expand(bins).flatten()[number] + row
-    x_place = _first_weights(horizontal)[:, None, :].expand(bins).flatten()[number] + column
+    row_step = wide[:, :, None].expand(bins).flatten().index_select(0, number)
+    y_place = _first_weights(vertical)[:, :, None].expand(bins).flatten().index_select(0, number) + row
+    x_place = _first_weights(horizontal)[:, None, :].expand(bins).flatten().index_select(0, number) + column
     return Matrix(
         ends,
-        corner.flatten()[number] + row * row_step + column,
-        vertical.weights.flatten()[y_place] * horizontal.weights.flatten()[x_place],
+        corner.flatten().index_select(0, number) + row * row_step + column,
+        vertical.weights.flatten().index_select(0, y_place)
+        * horizontal.weights.flatten().index_select(0, x_place),
     )
 
 
