@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import shutil
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -173,6 +174,28 @@ def test_run_stopped_anywhere_equals_one_that_was_not(
         check_same(history, whole)
         phases |= set(history.stopped_in)
     assert "training" in phases
+
+
+@pytest.mark.parametrize("case", ["accumulated mosaics from a loader process"], indirect=True)
+def test_run_with_a_cache_of_images_equals_one_without(
+    case: tuple[Callable[..., TrainSpec], History], tmp_path: Path
+):
+    make_spec, whole = case
+    cache = tmp_path / "cache"
+    found: list[int] = []
+
+    def make(folder: Path, *, attempt: int, **changes: Any) -> TrainSpec:
+        found.append(len([path for path in cache.rglob("*") if path.is_file()]))
+        if attempt == 1:
+            shutil.rmtree(cache)
+        return make_spec(folder, attempt=attempt, cache_folder=cache, cache_bytes=10**9, **changes)
+
+    third = whole.chances // 3
+    history = follow(make, tmp_path, [third, third, None])
+    # The last attempt finds what the one before left.
+    assert found[0] == 0
+    assert min(found[1:]) > 1
+    check_same(history, whole)
 
 
 def test_run_stopped_in_a_validation_equals_one_that_was_not(

@@ -86,12 +86,13 @@ class ImageCache:
         path = self._locate(key)
         temporary = path.parent / f".{key}.{os.getpid()}"
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._reserve(_PIXELS_AT + pixels.nbytes):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            if not self._reserve(temporary, _PIXELS_AT + pixels.nbytes):
                 return
             height, width = pixels.shape[:2]
             header = _HEADER.pack(_MAGIC, height, width, _sum_up(pixels)).ljust(_PIXELS_AT, b"\0")
-            with temporary.open("wb") as file:
+            with temporary.open("r+b") as file:
                 file.write(header)
                 file.write(pixels.data)
             temporary.replace(path)
@@ -104,8 +105,8 @@ class ImageCache:
     def _locate(self, key: str) -> Path:
         return self.folder / key[:2] / key
 
-    def _reserve(self, size_bytes: int) -> bool:
-        """Count an entry that is about to be written, after making room for it where there is none."""
+    def _reserve(self, temporary: Path, size_bytes: int) -> bool:
+        """Make a file of that size, which is counted from now on, after making room for it where there is none."""
         with self._lock() as descriptor:
             if descriptor is None:
                 return False
@@ -114,10 +115,13 @@ class ImageCache:
             if total is None or total + size_bytes > self._find_limit(total):
                 total = self._make_room(size_bytes)
             fits = total + size_bytes <= self._find_limit(total)
-            if not fits:
+            os.pwrite(descriptor, _TOTAL.pack(total + size_bytes * fits), 0)
+            if fits:
+                with temporary.open("wb") as file:
+                    file.truncate(size_bytes)
+            else:
                 # What may be removed does not become more while this process lives.
                 self._is_closed = True
-            os.pwrite(descriptor, _TOTAL.pack(total + size_bytes * fits), 0)
             return fits
 
     @contextmanager
