@@ -1,6 +1,6 @@
 """With what arithmetic a run computes: decided once, kept in its configuration and its checkpoints."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from raven_scan.architectures.parameters import (
@@ -24,7 +24,12 @@ class Arithmetic:
     accelerated: bool
 
     def dump(self) -> dict[str, Any]:
-        return asdict(self)
+        """Text and numbers alone, for configurations and checkpoints."""
+        return {
+            "precision": self.precision.value,
+            "memory_format": self.memory_format.value,
+            "accelerated": self.accelerated,
+        }
 
     @classmethod
     def load(cls, dumped: dict[str, Any]) -> "Arithmetic":
