@@ -16,7 +16,17 @@ import torch
 
 from raven_scan.trainer.event_log import EventLog
 from raven_scan.trainer.failures import TrainerError, describe_failure
-from raven_scan.wire.events import AnyEvent, CheckpointWritten, EventReader, Failed, Phase, Step, Stopped
+from raven_scan.wire.events import (
+    AnyEvent,
+    CheckpointWritten,
+    EnergyUsed,
+    EventReader,
+    Failed,
+    Phase,
+    Step,
+    Stopped,
+)
+from raven_scan.wire.spec import EnergySpec
 
 Run = Callable[..., Any]
 # The command, and its events file.
@@ -27,7 +37,8 @@ _END_TIMEOUT_S = 2
 # A parent as the worker is one: starts the trainer in a session of its own, then waits to be killed.
 _PARENT = """
 import os, subprocess, sys, time
-child = subprocess.Popen(sys.argv[1:], env={**os.environ, "RAVEN_PARENT_PID": str(os.getpid())}, start_new_session=True)
+environment = {**os.environ, "RAVEN_PARENT_PID": str(os.getpid())}
+child = subprocess.Popen(sys.argv[1:], env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
 print(child.pid, flush=True)
 time.sleep(600)
 """
@@ -45,6 +56,14 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
 @pytest.fixture
 def long_run(make_train_spec: Run, build_command: Run, tmp_path: Path) -> LongRun:
     spec = make_train_spec(tmp_path, parameters={"epochs": 500, "loader_processes": 2})
+    return build_command("train", spec, tmp_path), spec.events
+
+
+@pytest.fixture
+def metered_run(make_train_spec: Run, build_command: Run, tmp_path: Path) -> LongRun:
+    """With a meter of its energy beside it."""
+    parameters = {"epochs": 500, "loader_processes": 2}
+    spec = make_train_spec(tmp_path, parameters=parameters, energy=EnergySpec())
     return build_command("train", spec, tmp_path), spec.events
 
 
@@ -99,8 +118,8 @@ def training(long_run: LongRun) -> Generator[tuple[subprocess.Popen[bytes], Path
         trainer.wait(10)
 
 
-def test_all_processes_end_with_the_parent(long_run: LongRun):
-    command, events = long_run
+def test_all_processes_end_with_the_parent(metered_run: LongRun):
+    command, events = metered_run
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -110,7 +129,7 @@ def test_all_processes_end_with_the_parent(long_run: LongRun):
         try:
             wait_for_steps(events)
             processes = list_group(trainer_pid)
-            assert len(processes) >= 3, "the trainer and two loader processes"
+            assert len(processes) >= 4, "the trainer, two loader processes, and the meter"
             parent.kill()
             parent.wait(10)
             assert wait_until(lambda: all(map(is_gone, processes)), _END_TIMEOUT_S), processes
@@ -121,18 +140,18 @@ def test_all_processes_end_with_the_parent(long_run: LongRun):
                 process.kill()
 
 
-def test_loader_processes_end_with_the_trainer(long_run: LongRun):
-    with training(long_run) as (trainer, _):
+def test_loader_processes_end_with_the_trainer(metered_run: LongRun):
+    with training(metered_run) as (trainer, _):
         processes = list_group(trainer.pid)
-        assert len(processes) >= 3
+        assert len(processes) >= 4
         trainer.kill()
         assert trainer.wait(_END_TIMEOUT_S) == -signal.SIGKILL
         assert wait_until(lambda: all(map(is_gone, processes)), _END_TIMEOUT_S), processes
 
 
 @pytest.mark.parametrize("case", ["trainer alone", "whole group", "loader processes hang"])
-def test_trainer_that_is_asked_to_end_writes_a_checkpoint_first(long_run: LongRun, case: str):
-    with training(long_run) as (trainer, events):
+def test_trainer_that_is_asked_to_end_writes_a_checkpoint_first(metered_run: LongRun, case: str):
+    with training(metered_run) as (trainer, events):
         processes = list_group(trainer.pid)
         if case == "loader processes hang":
             for process in processes:
@@ -147,6 +166,9 @@ def test_trainer_that_is_asked_to_end_writes_a_checkpoint_first(long_run: LongRu
         assert trainer.wait(3 * _END_TIMEOUT_S) == 0
         assert wait_until(lambda: all(map(is_gone, processes)), _END_TIMEOUT_S), processes
         told = EventReader(events).read_new()
+        used = [event for event in told if isinstance(event, EnergyUsed)]
+        assert used or case == "loader processes hang"
+        told = [event for event in told if event not in used]
         stopped, checkpoint = told[-1], told[-2]
         assert isinstance(stopped, Stopped)
         assert isinstance(checkpoint, CheckpointWritten)

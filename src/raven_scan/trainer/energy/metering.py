@@ -17,7 +17,7 @@ from raven_scan.wire.events import EnergyUsed
 from raven_scan.wire.spec import EnergySpec
 
 METER_MODULE = "raven_scan.trainer.energy.meter"
-_LAST_READING_S = 2.0
+_LAST_READING_S = 1.0
 
 
 def meter_energy(
