@@ -122,6 +122,8 @@ CASES: dict[str, dict[str, Any]] = {
         "accumulation": 2,
         "augmentation": "full",
         "loader_processes": 1,
+        "precision": "bfloat16",
+        "memory_format": "channels_last",
     },
 }
 
