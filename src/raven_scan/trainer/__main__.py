@@ -124,7 +124,7 @@ def _set_up_ranks(spec: TrainSpec, log: EventLog, stop: StopRequest) -> bool:
         launch_ranks(spec, stop)
         return False
     device = spec.devices[0 if rank is None else rank.number]
-    _set_up(device, spec.threads)
+    _set_up(device, spec.threads, is_accelerated=spec.parameters.get("acceleration", "on") == "on")
     if rank is not None:
         join_ranks(device)
     environment = describe_environment(device, device_count=len(spec.devices), threads=spec.threads)
@@ -132,7 +132,7 @@ def _set_up_ranks(spec: TrainSpec, log: EventLog, stop: StopRequest) -> bool:
     return True
 
 
-def _set_up(device: str, threads: int) -> Any:
+def _set_up(device: str, threads: int, *, is_accelerated: bool = False) -> Any:
     restrict_devices(device)
     defer_imports()
     # MMCV's operators come before anything that imports mmcv.ops.
@@ -140,7 +140,7 @@ def _set_up(device: str, threads: int) -> Any:
         from raven_scan.trainer.operators import install  # noqa: PLC0415
 
         install()
-        set_up_device(device, threads)
+        set_up_device(device, threads, flushes_denormals=is_accelerated)
     end_at_queue_errors()
 
 

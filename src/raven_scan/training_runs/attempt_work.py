@@ -15,7 +15,7 @@ from raven_scan.access.types import WORKER
 from raven_scan.datasets.types import Part
 from raven_scan.evaluations.measuring import store_result
 from raven_scan.evaluations.types import RunEvaluation
-from raven_scan.jobs.child_environment import LEASH_TIMEOUT_VARIABLE, LEASH_VARIABLE
+from raven_scan.jobs.child_environment import KEEPING_MEMORY, LEASH_TIMEOUT_VARIABLE, LEASH_VARIABLE
 from raven_scan.jobs.child_process import run_child
 from raven_scan.jobs.lease import Lease, LeaseLost, get_leash_timeout_s
 from raven_scan.jobs.machine_load import LoadMeter
@@ -340,6 +340,7 @@ class AttemptWork:
                     self._recorder.find_silence_limit_s, self._tools.settings.hang_timeout_s
                 ),
                 extra_env={
+                    **KEEPING_MEMORY,
                     LEASH_VARIABLE: str(self._folder.leash),
                     LEASH_TIMEOUT_VARIABLE: f"{get_leash_timeout_s(self._tools.settings.lease_timeout_s):.2f}",
                 },

@@ -23,6 +23,8 @@ PARAMETER_NAMES = {
     "schedule": later("Learning rate schedule"),
     "frozen_stages": later("Frozen stages"),
     "precision": later("Precision"),
+    "memory_format": later("Memory format"),
+    "acceleration": later("Acceleration"),
     "seed": later("Seed"),
     "fraction": later("Fraction of the images"),
     "validation_interval": later("Validation interval"),
