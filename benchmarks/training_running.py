@@ -34,6 +34,8 @@ TRIAL_STEPS = 14
 PROFILE_STEPS = 16
 # MMDetection's own of Faster R-CNN is two images.
 BATCH_SIZES = {"faster-rcnn-r50": 2}
+# As MMDetection's configurations have them: by itself, the platform freezes more where there are few images.
+FROZEN_STAGES = {"faster-rcnn-r50": 1, "rtmdet-lite0": 1}
 ARCHITECTURES = ("rtmdet-tiny", "yolox-nano", "faster-rcnn-r50", "rtmdet-lite0")
 _OF_WORKER = {
     "GOMP_SPINCOUNT": "1000",
@@ -181,7 +183,12 @@ def make_spec(workload: Workload, work: Path, folder: Path, parameters: dict[str
         attempt=1,
         architecture=workload.architecture,
         classes=workload.classes,
-        parameters={"batch_size": workload.batch_size, "image_size": IMAGE_SIZE, **parameters},
+        parameters={
+            "batch_size": workload.batch_size,
+            "image_size": IMAGE_SIZE,
+            "frozen_stages": FROZEN_STAGES.get(workload.architecture, 0),
+            **parameters,
+        },
         train=workload.describe("train"),
         valid=workload.describe("valid"),
         test=workload.describe("test"),

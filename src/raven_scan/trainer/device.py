@@ -61,7 +61,7 @@ def set_up_device(device: str, threads: int, *, flushes_denormals: bool = False)
 
     if flushes_denormals:
         # Before the first operation: threads that exist already would not follow.
-        torch.set_flush_denormal(True)  # noqa: FBT003 - torch's
+        torch.set_flush_denormal(True)
     torch.set_num_threads(max(1, threads))
     # In loader processes OpenCV's own threads would compete with those of the training step.
     cv2.setNumThreads(0)

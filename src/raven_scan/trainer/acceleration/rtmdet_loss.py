@@ -19,6 +19,7 @@ from mmdet.utils import reduce_mean
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from raven_scan.trainer.acceleration.best_boxes_first import BestBoxesFirst
 from raven_scan.trainer.acceleration.dynamic_k_assignment import (
     Assignment,
     Boxes,
@@ -59,7 +60,7 @@ def _is_known(head: Any) -> bool:
     )
 
 
-class _BatchLoss(RTMDetSepBNHead):
+class _BatchLoss(BestBoxesFirst, RTMDetSepBNHead):
     def loss_by_feat(
         self,
         cls_scores: Any,
