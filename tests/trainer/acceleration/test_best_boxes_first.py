@@ -41,7 +41,7 @@ def test_the_same_boxes_are_kept(count: int, spread_px: float, *, rescale: bool)
     make: Any = lambda kind: kind(num_classes=3, in_channels=8, feat_channels=8)  # noqa: E731
     meta = {"scale_factor": (0.5, 0.25)}
     expected, found = (
-        make(kind)._bbox_post_process(  # noqa: SLF001
+        make(kind)._bbox_post_process(
             make_results(count, spread_px, seed=4), settings, rescale=rescale, img_meta=meta
         )
         for kind in (RTMDetSepBNHead, FastHead)

@@ -26,7 +26,7 @@ class BestBoxesFirst:
         img_meta: Any = None,
     ) -> InstanceData:
         plain: Any = super()
-        scores: Any = results.scores
+        scores: Any = results["scores"]
         most: int = cfg.get("max_per_img", -1)
         if with_nms and most > 0 and "score_factors" not in results and cfg.nms.get("type") == "nms":
             tried = most * _FIRST_TRY

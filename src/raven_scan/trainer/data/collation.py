@@ -41,7 +41,7 @@ def collate_batch(samples: Sequence[dict[str, Any]]) -> Batch:
     if get_worker_info() is not None:
         # Right where it is handed over from.
         size = sum(image.numel() for image in images)
-        storage = torch.UntypedStorage._new_shared(size)  # noqa: SLF001 - as torch's own collation does
+        storage = torch.UntypedStorage._new_shared(size)  # noqa: SLF001 - as torch's own collation does  # pyright: ignore[reportPrivateUsage]
         stacked = torch.empty(0, dtype=torch.uint8).set_(storage).view(len(images), *images[0].shape)
     pixels = torch.stack(images, out=stacked)
     return Batch(inputs=pixels, data_samples=[sample["data_samples"] for sample in samples])
