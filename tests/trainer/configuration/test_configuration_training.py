@@ -51,8 +51,10 @@ def record_losses(configuration: Path, work_folder: Path, *, threads: int) -> tu
     return json.loads(losses.removeprefix("LOSSES ")), output
 
 
+# Off, the configuration names nothing but MMDetection's own operators, optimiser and transforms.
+@pytest.mark.parametrize("acceleration", ["off", "on"])
 def test_the_first_losses_equal_those_of_mmdetections_own_tool(
-    make_train_spec: MakeTrainSpec, run_trainer: Any, base_weights: Path, tmp_path: Path
+    make_train_spec: MakeTrainSpec, run_trainer: Any, base_weights: Path, tmp_path: Path, acceleration: str
 ):
     spec = make_train_spec(
         weights=base_weights,
@@ -63,6 +65,8 @@ def test_the_first_losses_equal_those_of_mmdetections_own_tool(
         augmentation="full",
         loader_processes=1,
         seed=9,
+        precision="float32",
+        acceleration=acceleration,
     )
     spec.work_folder.mkdir()
     ours = run_trainer("train", spec)
@@ -73,6 +77,8 @@ def test_the_first_losses_equal_those_of_mmdetections_own_tool(
     )
     assert [ours.losses[step]["loss"] for step in range(1, 11)] == pytest.approx(theirs[:10], rel=1e-6)
     assert len(theirs) == 12
+    hooks = json.loads((spec.work_folder / "configuration.json").read_bytes())["custom_hooks"]
+    assert ("RavenArithmeticHook" in {hook["type"] for hook in hooks}) == (acceleration == "on")
     assert "its class head is re-initialised for 1 classes" in output
     assert "re-initialised" in ours.output
     # Class names must not become source code, not even in a dump of the configuration.
