@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from safetensors.numpy import save
 
@@ -21,6 +22,7 @@ def finish_run(
     test_map50: float = 0.5,
     environment: dict[str, str] | None = None,
     losses: list[float] | None = None,
+    hooks: list[dict[str, Any]] | None = None,
 ) -> TrainedModelView:
     """Schedules a Draft, executes it in words alone, and returns its model.
 
@@ -31,6 +33,7 @@ def finish_run(
         test_map50: what it scores.
         environment: what its trainer computed with.
         losses: one a step.
+        hooks: of its configuration.
     """
     platform.training_runs.schedule(LOCAL_ADMINISTRATOR, str(run.id))
     attempt = platform.execution.begin_next(WORKER, worker="here:1:1.0", free=["cpu"], capacity=["cpu"])
@@ -48,7 +51,11 @@ def finish_run(
     )
     version = platform.datasets.get_version(LOCAL_ADMINISTRATOR, str(run.dataset_version.id))
     folder = f"/somewhere/{run.id}/attempt-1".encode()
-    configuration = b'{"model":{},"work_dir":"%s","data":"%s/data"}' % (folder, folder)
+    configuration = b'{"model":{},"work_dir":"%s","data":"%s/data","custom_hooks":%s}' % (
+        folder,
+        folder,
+        msgspec.json.encode(hooks or []),
+    )
     model_id = platform.execution.succeed(
         WORKER,
         attempt,

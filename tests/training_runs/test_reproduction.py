@@ -37,7 +37,9 @@ def test_a_reproduction_has_the_inputs_parameters_and_device_of_the_record(
     run, findings = platform.run_reproductions.reproduce(ADMIN, "first")
     assert run.name == "first-reproduced"
     assert run.status is RunStatus.DRAFT
-    assert run.parameters == original.parameters
+    # Of a run from before there was a choice: what it computed with is MMDetection's own.
+    plain = {"precision": "float32", "memory_format": "contiguous", "acceleration": "off"}
+    assert run.parameters.model_dump() == {**original.parameters.model_dump(), **plain}
     assert (run.dataset_version, run.base_model) == (original.dataset_version, original.base_model)
     # It ran on the CPU; when and how long it may run is not what it learned from.
     assert run.options == replace(RunOptions(), device_kind=DeviceKind.CPU)
@@ -51,6 +53,18 @@ def test_a_reproduction_has_the_inputs_parameters_and_device_of_the_record(
     pending = platform.run_reproductions.get_report(ADMIN, "mine")
     assert pending.verdict is ReproductionVerdict.PENDING
     assert pending.is_weights_equal is None
+
+
+def test_what_a_run_measured_is_not_measured_again(platform: Platform, create_run: CreateRun):
+    measured = {"precision": "bfloat16", "memory_format": "channels_last"}
+    hooks = [{"type": "RavenArithmeticHook", **measured, "accelerated": True}]
+    finish_run(platform, create_run(), hooks=hooks)
+    original = platform.training_runs.get_run(ADMIN, "first")
+    assert original.parameters.precision == "auto"
+    report = reproduce(platform, hooks=hooks)
+    run = platform.training_runs.get_run(ADMIN, report.run.name)
+    assert run.parameters.model_dump() == {**original.parameters.model_dump(), **measured}
+    assert report.differences == []
 
 
 def test_the_same_weights_are_a_reproduction(platform: Platform, create_run: CreateRun):

@@ -172,7 +172,10 @@ class RunReproductions:
         content = msgspec.json.decode(self._blobs.get_bytes(digest), type=dict[str, Any])
         folder = content.pop("work_dir", None)
         encoded = msgspec.json.encode(content, order="sorted")
-        return encoded.replace(msgspec.json.encode(folder)[1:-1], b"") if isinstance(folder, str) else encoded
+        if not isinstance(folder, str) or not folder.startswith("/"):
+            # Its paths are relative to that folder.
+            return encoded
+        return encoded.replace(msgspec.json.encode(folder)[1:-1], b"")
 
     def _create(self, actor: Actor, run: TrainingRunView, name: str | None) -> TrainingRunView:
         suffix = "-reproduced"
