@@ -26,6 +26,7 @@ from raven_scan.training_runs.comparison import (
 )
 from raven_scan.training_runs.device_choice import get_kind
 from raven_scan.training_runs.errors import wrong_status
+from raven_scan.training_runs.reproduction_arithmetic import find_arithmetic, is_decided_in_advance
 from raven_scan.training_runs.reproduction_verdicts import TOLERANCE, ReproductionVerdict
 from raven_scan.training_runs.service import TrainingRunService, get_run, view_run
 from raven_scan.training_runs.types import (
@@ -39,10 +40,6 @@ from raven_scan.training_runs.types import (
 _HERE = "raven-scan"
 _OF_NOTHING = frozenset({"options"})
 """Groups of differences that change nothing of what is learned."""
-_ARITHMETIC = ("precision", "memory_format", "acceleration")
-_ARITHMETIC_HOOK = "RavenArithmeticHook"
-_PLAIN_ARITHMETIC = {"precision": "float32", "memory_format": "contiguous", "acceleration": "off"}
-"""Of runs whose configuration names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +149,7 @@ class RunReproductions:
         differences = [
             each
             for each in compared.differences
-            if each.group not in _OF_NOTHING and not _is_decided_in_advance(each)
+            if each.group not in _OF_NOTHING and not is_decided_in_advance(each)
         ]
         configurations = [self._read_configuration(each) for each in (original, run)]
         return _judge(
@@ -201,7 +198,7 @@ class RunReproductions:
         parameters = run.parameters.model_dump()
         content = self._read_configuration(run)
         if content is not None:
-            parameters.update(_find_arithmetic(msgspec.json.decode(content)))
+            parameters.update(find_arithmetic(msgspec.json.decode(content)))
         return TrainingParameters.model_validate(parameters)
 
     def _get_version(self, actor: Actor, run: TrainingRunView) -> DatasetVersionView:
@@ -227,25 +224,6 @@ def _make_gone(run: TrainingRunView, thing: str, name: str, digest: str | None) 
         hint="Restore it from the trash: `raven trash list`; or from a backup, where it is not there either.",
         parameters={"name": run.name, "missing": name, "digest": digest},
     )
-
-
-def _find_arithmetic(configuration: dict[str, Any]) -> dict[str, str]:
-    """What a stored configuration computes with, as parameters."""
-    for hook in configuration.get("custom_hooks", []):
-        if hook.get("type") == _ARITHMETIC_HOOK:
-            return {
-                "precision": hook["precision"],
-                "memory_format": hook["memory_format"],
-                "acceleration": "on" if hook["accelerated"] else "off",
-            }
-    types = {"RavenAutocastOptimWrapper": "bfloat16", "AmpOptimWrapper": "float16"}
-    precision = types.get(configuration.get("optim_wrapper", {}).get("type", ""), "float32")
-    return {**_PLAIN_ARITHMETIC, "precision": precision}
-
-
-def _is_decided_in_advance(difference: RunDifference) -> bool:
-    """Whether a reproduction only says what its original had measured; configurations tell what was computed."""
-    return difference.group == "parameters" and difference.name in _ARITHMETIC
 
 
 def _choose_device(run: TrainingRunView) -> RunOptions:
