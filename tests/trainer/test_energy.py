@@ -92,15 +92,21 @@ def test_the_meter_asks_no_network_writes_nothing_and_ends_with_who_started_it(t
     assert (left.returncode, left.stdout, left.stderr) == (0, b"", b"")
 
 
+def list_children() -> list[psutil.Process]:
+    """Of this process; those of fixtures of other tests live on."""
+    return psutil.Process().children()
+
+
 @pytest.mark.parametrize("module", ["raven_scan.trainer.energy.missing", "this"])
 def test_a_meter_that_fails_holds_nobody_up(tmp_path: Path, module: str):
+    before = list_children()
     with EventLog(tmp_path / "events.jsonl") as log:
         meter_energy(EnergySpec(), ["cpu"], log, module=module)
         began_at = time.monotonic()
         log.emit(Stopped(time=1.0, epoch=0, step=0))
         assert time.monotonic() - began_at < 10
     assert [type(event) for event in EventReader(tmp_path / "events.jsonl").read_new()] == [Stopped]
-    assert not psutil.Process().children()
+    assert list_children() == before
 
 
 def test_why_nothing_is_measured_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -136,21 +142,23 @@ def test_the_last_reading_comes_before_the_end_and_an_unknown_country_is_told(tm
 
 
 def test_only_one_rank_of_several_is_metered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    before = list_children()
     with EventLog(tmp_path / "events.jsonl") as log:
         # The launcher.
         meter_energy(EnergySpec(), ["cpu", "cpu"], log)
         monkeypatch.setenv("RAVEN_RANKS", str(tmp_path))
         monkeypatch.setenv("RANK", "1")
         meter_energy(EnergySpec(), ["cpu", "cpu"], log)
-        assert not psutil.Process().children()
+        assert list_children() == before
         log.emit(Stopped(time=1.0, epoch=0, step=0))
     assert len(EventReader(tmp_path / "events.jsonl").read_new()) == 1
 
 
 def test_energy_is_not_measured_where_nobody_asked(tmp_path: Path):
+    before = list_children()
     with EventLog(tmp_path / "events.jsonl") as log:
         meter_energy(None, ["cpu"], log)
-        assert not psutil.Process().children()
+        assert list_children() == before
 
 
 def test_of_what_a_processor_counts_the_share_of_its_time_is_taken(

@@ -7,10 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
+
+from raven_scan.architectures.parameters import MemoryFormat
 
 
 class UnprintedConfig(Config):
@@ -76,6 +79,14 @@ class RunRunner(Runner):
 
     def dump_config(self) -> None:
         """Nothing: the configuration is already in the work folder, as JSON."""
+
+    def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+        # Torch lays its buckets for the exchange of gradients out as the weights are when it wraps the model. Where
+        # their order in memory changes afterwards, as the hook would do, the first exchange mixes gradients up.
+        for hook in self.cfg.get("custom_hooks", []):
+            if hook.get("memory_format") == MemoryFormat.CHANNELS_LAST:
+                model.to(memory_format=torch.channels_last)
+        return super().wrap_model(model_wrapper_cfg, model)
 
     def _init_model_weights(self) -> None:
         super()._init_model_weights()

@@ -93,12 +93,11 @@ def choose_arithmetic(
             code="arithmetic_remembered",
         )
         return remembered
-    chosen = None
-    if is_main_process():
-        log.tell_phase("arithmetic")
-        chosen = _choose_by_measuring(spec, configure, candidates, log)
-        if chosen is not None:
-            _remember(spec, parameters, chosen)
+    log.tell_phase("arithmetic")
+    # Of several ranks all do the steps: losses are averaged over them.
+    chosen = _choose_by_measuring(spec, configure, candidates, log)
+    if chosen is not None and is_main_process():
+        _remember(spec, parameters, chosen)
     return (_share(chosen) if get_world_size() > 1 else chosen) or decide_unmeasured(parameters)
 
 
