@@ -82,7 +82,7 @@ def test_a_step_gives_the_same_losses_and_gradients(architecture: str, memory_fo
     fast = prepare_model(copy.deepcopy(plain), Arithmetic(Precision.FLOAT32, memory_format, accelerated=True))
     losses, gradients = do_step(plain)
     fast_losses, fast_gradients = do_step(fast)
-    assert fast_losses == pytest.approx(losses, rel=1e-4)
+    assert fast_losses == pytest.approx(losses, rel=1e-3)
     assert fast_gradients.keys() == gradients.keys()
     ours, theirs = (
         torch.cat([each.flatten() for _, each in sorted(of_model.items())])
