@@ -12,7 +12,7 @@ _NEXT_TRY = 4
 class BestBoxesFirst:
     """Of a dense head: the same boxes as MMDetection's, which compares all with all and then keeps the first few.
 
-    A head that has learned little predicts ten thousand boxes an image above the least score, and most of a
+    A head that has learned little predicts thousands of boxes an image above the least score, and most of a
     validation's time goes into them. Suppression goes from the best score down, so that what is worse than the last
     box that is kept changes nothing. (Boxes with exactly equal scores at that end may be others.)
     """
