@@ -35,7 +35,7 @@ def build_stock_configuration(
     which MMDetection lacks here.
     """
     original = read_mmdetection_configuration(architecture)
-    _scale_images(original, architecture, image_size)
+    _scale_images(original, image_size)
     model = build_model_section(original, architecture, class_count=len(classes), frozen_stages=0)
     if architecture.family.value == "rtmdet":
         model["bbox_head"]["type"] = "RTMDetSepBNHead"
@@ -91,7 +91,7 @@ def build_stock_configuration(
     return configuration
 
 
-def _scale_images(configuration: Any, architecture: Architecture, image_size: int) -> None:
+def _scale_images(configuration: Any, image_size: int) -> None:
     """Bring all sizes in pixels of the pipelines to the benchmark's: they are written for 640, or 1333 x 800."""
     sizes = {640: image_size, 1280: 2 * image_size, 1333: image_size, 800: image_size, 416: image_size}
     sizes[-320] = -(image_size // 2)
@@ -110,7 +110,6 @@ def _scale_images(configuration: Any, architecture: Architecture, image_size: in
             configuration[name] = scale(configuration[name])
     # The size changes at random from batch to batch, which is not the same image size.
     configuration["model"]["data_preprocessor"].pop("batch_augments", None)
-    del architecture
 
 
 def _set_dataset(dataset: Any, folder: Path, classes: list[str]) -> None:

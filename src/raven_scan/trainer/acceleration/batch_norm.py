@@ -97,7 +97,7 @@ class _Normalise(torch.autograd.Function):
         # Gradients of concatenations are slices.
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
         wide, wide_gradient = _widen(features, group), _widen(gradient, group)
-        zeros, ones = _make_neutral(wide)
+        _, ones = _make_neutral(wide)
         # As if of a layer that does not train, with the deviation 1: its gradient of weights is
         # the sum of gradient times deviation from the mean, that of biases the sum of gradients.
         _, deviations, sums = _aten.native_batch_norm_backward(
@@ -120,7 +120,6 @@ class _Normalise(torch.autograd.Function):
         offset = -factor * total / count - slope * mean
         result = _scale(wide, slope, offset, group)
         result.add_(_scale(wide_gradient, factor, None, group))
-        del zeros
         return _narrow(result, features), deviation * inverse, total, None, None
 
 
